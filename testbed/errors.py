@@ -1,0 +1,94 @@
+"""Every error a user can meet.
+
+    TestbedError
+    +-- InputError      what the user wrote is wrong (unknown name, type, unit, value)
+    +-- PlanError       the scenario is well formed but cannot be planned
+    +-- LabError        a lab is missing something, or ended before it was done
+    +-- EmulationError  the kernel or Open vSwitch did not do what the plan asked
+    +-- ResultError     a run folder is missing, damaged or of another schema
+
+Each carries what is wrong, where, what was expected and the remedy, so that the
+command line can print all four without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TestbedError(Exception):
+    """Base of all errors shown to users.
+
+    Args:
+        what: what is wrong, one sentence without a full stop.
+        where: file, parameter or object it was found in.
+        expected: what would have been right (a type, a range, a list of names).
+        remedy: what to do about it, as a command where there is one.
+    """
+
+    __test__ = False  # not a pytest class
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what, self.where, self.expected, self.remedy = what, where, expected, remedy
+
+    def __str__(self) -> str:
+        rows = [self.what]
+        for label, text in (
+            ("where", self.where),
+            ("expected", self.expected),
+            ("remedy", self.remedy),
+        ):
+            if text:
+                rows.append(f"  {label}: {text}")
+        return "\n".join(rows)
+
+
+class InputError(TestbedError):
+    """What the user wrote is wrong."""
+
+    exit_code = 2
+
+
+class PlanError(TestbedError):
+    """The scenario cannot be planned on this topology."""
+
+    exit_code = 3
+
+
+class LabError(TestbedError):
+    """A lab cannot boot, or ended early."""
+
+    exit_code = 4
+
+
+class EmulationError(TestbedError):
+    """The kernel or the switch does not have what the plan asked for."""
+
+    exit_code = 5
+
+
+class ResultError(TestbedError):
+    """A run folder cannot be read or written."""
+
+    exit_code = 6
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> InputError:
+    """An InputError for a name that is not among `known`, with the nearest ones.
+
+    >>> print(unknown("topology", "metro_rnig", ["metro_ring", "city"]))
+    unknown topology 'metro_rnig'
+      expected: one of city, metro_ring
+      remedy: did you mean 'metro_ring'?
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+    return InputError(
+        f"unknown {kind} {name!r}",
+        where=where,
+        expected=("one of " + ", ".join(names)) if names else f"a {kind}, but there is none",
+        remedy=("did you mean " + " or ".join(repr(n) for n in near) + "?") if near else "",
+    )

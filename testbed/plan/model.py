@@ -1,0 +1,240 @@
+"""The plan: everything a lab carries out, decided beforehand, JSON in and out.
+
+Delays are one-way int nanoseconds unless the name says rtt.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from testbed.scenario.model import Capture, Frozen, LinkEvent
+
+SCHEMA = 1
+
+DEFAULT_TABLE_PRIORITY = 10
+"""Priority of the best-effort rules between all hosts."""
+SLICE_PRIORITY = 100
+"""Priority of the rules that put a session on its slice's path, and of label rules."""
+
+
+class Queue(Frozen):
+    """One queue of a port. OpenFlow `set_queue: id` selects it; 0 is best effort."""
+
+    id: int
+    name: str
+    rate_bps: int
+    """Guaranteed rate."""
+    ceil_bps: int
+    priority: int
+    """0 is served first."""
+    limit_packets: int
+
+
+class Port(Frozen):
+    """One end of a link, and how packets leave by it.
+
+    With one queue the port is a FIFO (netem delay and rate); with several it is
+    an HTB whose leaves carry the delay.
+    """
+
+    node: str
+    name: str
+    """Interface name, at most 15 characters."""
+    number: int
+    """OpenFlow port number, from 1; 0 on hosts."""
+    ifindex: int
+    """Chosen by the plan, unique over the whole network."""
+    mac: str
+    peer_node: str
+    peer_name: str
+    delay_ns: int
+    """What the port's qdisc adds: propagation + forwarding delay of `node`."""
+    propagation_ns: int
+    device_ns: int
+    rate_bps: int | None
+    """None: not shaped."""
+    limit_packets: int
+    """Buffer in packets, the packets in flight on the fibre included."""
+    queues: tuple[Queue, ...] = ()
+    """Empty: one FIFO."""
+    km: float = 0.0
+
+
+class Host(Frozen):
+    name: str
+    kind: str
+    """ue, compute, or host."""
+    site: str
+    ip: str
+    prefix: int
+    mac: str
+
+
+class Switch(Frozen):
+    name: str
+    kind: str
+    """oxc, roadm, otn, router, switch, gnb, ..."""
+    site: str
+    dpid: int
+
+
+class Rule(Frozen):
+    """One OpenFlow 1.3 flow entry.
+
+    `match` has OXM names (in_port, eth_type, ipv4_src, ip_proto, udp_dst,
+    mpls_label ...) with int or str values. `actions` is a sequence of one-key
+    objects, in order: {"push_mpls": 34887}, {"set_mpls_label": 17},
+    {"set_mpls_tc": 5}, {"pop_mpls": 2048}, {"set_queue": 2}, {"output": 3}.
+    No action drops.
+    """
+
+    switch: str
+    priority: int
+    match: dict[str, int | str]
+    actions: tuple[dict[str, int], ...]
+    cookie: int
+    """Which path the rule belongs to (Path.cookie), or 0 for best effort."""
+    table: int = 0
+
+
+class Budget(Frozen):
+    """Where the one-way delay of one packet goes, without queueing."""
+
+    propagation_ns: int
+    device_ns: int
+    serialisation_ns: int
+    radio_ns: int = 0
+    compute_ns: int = 0
+
+    @property
+    def total_ns(self) -> int:
+        return (
+            self.propagation_ns
+            + self.device_ns
+            + self.serialisation_ns
+            + self.radio_ns
+            + self.compute_ns
+        )
+
+
+class Path(Frozen):
+    """A pinned path of one session, in one direction."""
+
+    id: str
+    cookie: int
+    slice: str
+    src: str
+    dst: str
+    nodes: tuple[str, ...]
+    """Host, switches, host."""
+    label: int | None
+    """MPLS label between the first and the last switch; None if there is one switch."""
+    queue: int
+    policy: str
+
+
+class Match(Frozen):
+    """The packets of a session in one direction, as its ingress switch sees them."""
+
+    ipv4_src: str
+    ipv4_dst: str
+    ip_proto: int
+    """6 or 17."""
+    src_port: int | None = None
+    dst_port: int | None = None
+
+
+class Session(Frozen):
+    """One STAMP session (RFC 8762), an application class between two hosts.
+
+    A message of the application is `fragments` IP packets sent back to back: all
+    but the last go to the discard port and are not read, the last is the STAMP
+    packet, so its delay is the message's.
+    """
+
+    id: str
+    app: str
+    slice: str
+    sender: str
+    reflector: str
+    sender_ip: str
+    reflector_ip: str
+    sender_port: int
+    reflector_port: int = 862
+    dscp: int
+    size_bytes: int
+    """UDP payload of the STAMP packet, at least 44."""
+    fragments: int = 1
+    fragment_bytes: int = 0
+    """UDP payload of the other fragments."""
+    start_ns: int
+    interval_ns: int
+    count: int
+    arrivals: Literal["periodic", "poisson"] = "periodic"
+    seed: int = 0
+    warmup_ns: int
+    deadline_ns: int | None
+    deadline_kind: Literal["one-way", "rtt"] = "one-way"
+    judged: tuple[Literal["forward", "reverse", "rtt"], ...]
+    """Which delays the deadline is held against; forward is sender to reflector."""
+    directions: dict[str, str] = {}
+    """What forward and reverse are to the application: {"forward": "UL", ...}."""
+    reliability: float | None
+    """Share of packets within the deadline that the class asks for."""
+    forward: Path
+    reverse: Path
+    forward_budget: Budget
+    reverse_budget: Budget
+    source: str = ""
+    """Where the class's numbers come from: its spec clause."""
+
+
+class Load(Frozen):
+    """One background flow, with its path."""
+
+    id: str
+    slice: str
+    kind: Literal["udp", "tcp", "flood"]
+    src: str
+    dst: str
+    src_ip: str
+    dst_ip: str
+    port: int
+    """Destination port, unique in the plan."""
+    rate_bps: int
+    packet_bytes: int
+    dscp: int
+    start_ns: int
+    duration_ns: int
+    forward: Path
+    reverse: Path
+
+
+class Plan(Frozen):
+    """What a lab carries out."""
+
+    schema: int = SCHEMA
+    experiment: str
+    seed: int
+    policy: str
+    hosts: tuple[Host, ...]
+    switches: tuple[Switch, ...]
+    ports: tuple[Port, ...]
+    rules: tuple[Rule, ...]
+    sessions: tuple[Session, ...] = ()
+    loads: tuple[Load, ...] = ()
+    events: tuple[LinkEvent, ...] = ()
+    captures: tuple[Capture, ...] = ()
+    duration_ns: int = 0
+    """From the start of traffic to the last packet sent."""
+    positions: dict[str, tuple[float, float]] = {}
+    """Node -> (x, y) for drawing, km or degrees; may be empty."""
+
+    def port(self, node: str, peer: str) -> Port:
+        """The port of `node` towards `peer`. Raises KeyError."""
+        for port in self.ports:
+            if port.node == node and port.peer_node == peer:
+                return port
+        raise KeyError(f"{node} has no port towards {peer}")
+
+
