@@ -37,7 +37,9 @@ def _parse(text: object, units: dict[str, float], kind: str, example: str, where
     if unit is None:
         raise InputError(f"{kind} {text!r} has no unit", where=where, expected=expected)
     if unit not in units:
-        raise InputError(f"{kind} {text!r} has unknown unit {unit!r}", where=where, expected=expected)
+        raise InputError(
+            f"{kind} {text!r} has unknown unit {unit!r}", where=where, expected=expected
+        )
     value = float(number) * units[unit]
     if value < 0:
         raise InputError(f"{kind} {text!r} is negative", where=where, expected=f"a {kind} >= 0")

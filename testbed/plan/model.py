@@ -17,7 +17,7 @@ SLICE_PRIORITY = 100
 """Priority of the rules that put a session on its slice's path, and of label rules."""
 
 
-class Queue(Frozen):
+class Queue(Frozen, frozen=True, kw_only=True):
     """One queue of a port. OpenFlow `set_queue: id` selects it; 0 is best effort."""
 
     id: int
@@ -30,7 +30,7 @@ class Queue(Frozen):
     limit_packets: int
 
 
-class Port(Frozen):
+class Port(Frozen, frozen=True, kw_only=True):
     """One end of a link, and how packets leave by it.
 
     With one queue the port is a FIFO (netem delay and rate); with several it is
@@ -60,7 +60,7 @@ class Port(Frozen):
     km: float = 0.0
 
 
-class Host(Frozen):
+class Host(Frozen, frozen=True, kw_only=True):
     name: str
     kind: str
     """ue, compute, or host."""
@@ -70,7 +70,7 @@ class Host(Frozen):
     mac: str
 
 
-class Switch(Frozen):
+class Switch(Frozen, frozen=True, kw_only=True):
     name: str
     kind: str
     """oxc, roadm, otn, router, switch, gnb, ..."""
@@ -78,7 +78,7 @@ class Switch(Frozen):
     dpid: int
 
 
-class Rule(Frozen):
+class Rule(Frozen, frozen=True, kw_only=True):
     """One OpenFlow 1.3 flow entry.
 
     `match` has OXM names (in_port, eth_type, ipv4_src, ip_proto, udp_dst,
@@ -97,7 +97,7 @@ class Rule(Frozen):
     table: int = 0
 
 
-class Budget(Frozen):
+class Budget(Frozen, frozen=True, kw_only=True):
     """Where the one-way delay of one packet goes, without queueing."""
 
     propagation_ns: int
@@ -117,7 +117,7 @@ class Budget(Frozen):
         )
 
 
-class Path(Frozen):
+class Path(Frozen, frozen=True, kw_only=True):
     """A pinned path of one session, in one direction."""
 
     id: str
@@ -133,7 +133,7 @@ class Path(Frozen):
     policy: str
 
 
-class Match(Frozen):
+class Match(Frozen, frozen=True, kw_only=True):
     """The packets of a session in one direction, as its ingress switch sees them."""
 
     ipv4_src: str
@@ -144,7 +144,7 @@ class Match(Frozen):
     dst_port: int | None = None
 
 
-class Session(Frozen):
+class Session(Frozen, frozen=True, kw_only=True):
     """One STAMP session (RFC 8762), an application class between two hosts.
 
     A message of the application is `fragments` IP packets sent back to back: all
@@ -189,7 +189,7 @@ class Session(Frozen):
     """Where the class's numbers come from: its spec clause."""
 
 
-class Load(Frozen):
+class Load(Frozen, frozen=True, kw_only=True):
     """One background flow, with its path."""
 
     id: str
@@ -210,7 +210,7 @@ class Load(Frozen):
     reverse: Path
 
 
-class Plan(Frozen):
+class Plan(Frozen, frozen=True, kw_only=True):
     """What a lab carries out."""
 
     schema: int = SCHEMA

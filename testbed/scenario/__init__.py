@@ -1,6 +1,6 @@
 """The frozen question: what an experiment's build() collected, JSON in and out.
 
-    model.py       the data
-    experiment.py  Experiment, the one class users subclass
-    discovery.py   finds topologies, policies, experiments and classes by folder
+model.py       the data
+experiment.py  Experiment, the one class users subclass
+discovery.py   finds topologies, policies, experiments and classes by folder
 """

@@ -20,14 +20,14 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all data that crosses a stage: immutable, typed, strict JSON."""
 
 
-class TopologyRef(Frozen):
+class TopologyRef(Frozen, frozen=True, kw_only=True):
     """A topology by name, and the parameters of its build()."""
 
     name: str
     params: dict[str, Param] = {}
 
 
-class Slice(Frozen):
+class Slice(Frozen, frozen=True, kw_only=True):
     """A network slice: its S-NSSAI (TS 23.003 clause 28.4) and what it is promised."""
 
     id: str
@@ -42,7 +42,7 @@ class Slice(Frozen):
     maximum_bps: int | None = None
 
 
-class Flow(Frozen):
+class Flow(Frozen, frozen=True, kw_only=True):
     """Load between two hosts.
 
     `udp` and `tcp` are iperf3; `flood` sends constant-rate UDP that the sink does
@@ -62,7 +62,7 @@ class Flow(Frozen):
     duration_ns: int
 
 
-class Probe(Frozen):
+class Probe(Frozen, frozen=True, kw_only=True):
     """An application class measured between a terminal and the compute that serves it.
 
     Size, interval, DSCP, direction and deadline are the class's; what is given
@@ -82,7 +82,7 @@ class Probe(Frozen):
     deadline_ns: int | None = None
 
 
-class LinkEvent(Frozen):
+class LinkEvent(Frozen, frozen=True, kw_only=True):
     """A fibre is cut or mended at a moment."""
 
     at_ns: int
@@ -91,7 +91,7 @@ class LinkEvent(Frozen):
     b: str
 
 
-class Capture(Frozen):
+class Capture(Frozen, frozen=True, kw_only=True):
     """A packet capture at a node's port."""
 
     node: str
@@ -99,7 +99,7 @@ class Capture(Frozen):
     """The port is the one towards this neighbour."""
 
 
-class Scenario(Frozen):
+class Scenario(Frozen, frozen=True, kw_only=True):
     """One run's question."""
 
     schema: int = SCHEMA

@@ -9,7 +9,7 @@ import networkx as nx
 from testbed.scenario.model import Frozen
 
 
-class Node(Frozen):
+class Node(Frozen, frozen=True, kw_only=True):
     name: str
     role: Literal["host", "switch"]
     kind: str
@@ -22,7 +22,7 @@ class Node(Frozen):
     """What a packet spends in this device, charged where it leaves (one-way)."""
 
 
-class Direction(Frozen):
+class Direction(Frozen, frozen=True, kw_only=True):
     """One direction of a link."""
 
     propagation_ns: int
@@ -35,7 +35,7 @@ class Direction(Frozen):
     """Probability of loss per packet, 0 to 1."""
 
 
-class Link(Frozen):
+class Link(Frozen, frozen=True, kw_only=True):
     a: str
     b: str
     kind: Literal["fibre", "lan", "radio"] = "fibre"
@@ -44,7 +44,7 @@ class Link(Frozen):
     ba: Direction
 
 
-class Network(Frozen):
+class Network(Frozen, frozen=True, kw_only=True):
     """A topology: what the planner routes over."""
 
     name: str

@@ -1,0 +1,289 @@
+"""Experiment: the one class users subclass. build() asks, the testbed answers.
+
+    class Reach(Experiment):
+        \"\"\"Does the surgeon's console reach the park within 5 ms?\"\"\"
+
+        def build(self, span: str = "18 km") -> None:
+            self.topology("city", span=span)
+            self.slice("surgery", sst=2, guaranteed="5 Mbit/s", priority=21)
+            self.probe("telesurgery_haptic", "ue1", "park", slice="surgery", duration="10 s")
+
+The typed parameters of build() are the experiment's options on the command line:
+`testbed run reach --set span="25 km"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from testbed.errors import InputError
+from testbed.scenario.model import (
+    Capture,
+    Flow,
+    LinkEvent,
+    Probe,
+    Scenario,
+    Slice,
+    TopologyRef,
+)
+from testbed.scenario.params import bind
+from testbed.units import rate_bps, size_bytes, time_ns
+
+
+class Event:
+    """What happens at a moment given to Experiment.at()."""
+
+    def __init__(self, action: Literal["cut", "mend"], a: str, b: str) -> None:
+        self.action, self.a, self.b = action, a, b
+
+
+def cut_fibre(a: str, b: str) -> Event:
+    """The link between a and b goes down at both ends."""
+    return Event("cut", a, b)
+
+
+def mend_fibre(a: str, b: str) -> Event:
+    """The link between a and b comes back."""
+    return Event("mend", a, b)
+
+
+class Experiment:
+    """One question, asked with real packets. Subclass it and write build()."""
+
+    def __init__(self) -> None:
+        self._topology: TopologyRef | None = None
+        self._policy = "lowest_delay"
+        self._warmup = "1 s"
+        self._slices: list[Slice] = []
+        self._flows: list[Flow] = []
+        self._probes: list[Probe] = []
+        self._events: list[LinkEvent] = []
+        self._captures: list[Capture] = []
+
+    def build(self, **params: Any) -> None:
+        """Say what the network is, what runs on it, and what is measured."""
+        raise NotImplementedError(f"{type(self).__name__} has no build()")
+
+    # What build() calls
+
+    def topology(self, name: str, /, **params: str | int | float | bool) -> None:
+        """The network: a file of topologies/ by name, and parameters of its build()."""
+        if self._topology is not None:
+            raise InputError("topology() is called twice", where=type(self).__name__)
+        self._topology = TopologyRef(name=name, params=params)
+
+    def policy(self, name: str, /) -> None:
+        """How paths and queues are chosen: a file of controllers/policies/ by name."""
+        self._policy = name
+
+    def warmup(self, time: str, /) -> None:
+        """Packets of the first `time` are kept but not judged (default 1 s)."""
+        self._warmup = time
+
+    def slice(
+        self,
+        id: str,
+        /,
+        *,
+        sst: int,
+        sd: str = "FFFFFF",
+        priority: int = 80,
+        guaranteed: str | None = None,
+        maximum: str | None = None,
+    ) -> str:
+        """A slice: S-NSSAI (sst, sd), scheduling priority (1 first), kept rate.
+
+        Returns its id, for probe() and flow().
+        """
+        where = f"slice {id}"
+        if isinstance(sst, bool) or not isinstance(sst, int) or not 1 <= sst <= 255:
+            raise InputError(f"sst = {sst!r}", where=where, expected="1 to 255 (TS 23.501)")
+        if len(sd) != 6 or any(c not in "0123456789abcdefABCDEF" for c in sd):
+            raise InputError(f"sd = {sd!r}", where=where, expected="6 hex digits, FFFFFF for none")
+        if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= 127:
+            raise InputError(
+                f"priority = {priority!r}", where=where, expected="1 (first) to 127 (last)"
+            )
+        self._unique(id, [s.id for s in self._slices], "slice")
+        self._slices.append(
+            Slice(
+                id=id,
+                sst=sst,
+                sd=sd.upper(),
+                priority=priority,
+                guaranteed_bps=rate_bps(guaranteed, where) if guaranteed is not None else 0,
+                maximum_bps=rate_bps(maximum, where) if maximum is not None else None,
+            )
+        )
+        return id
+
+    def probe(
+        self,
+        app: str,
+        terminal: str,
+        server: str,
+        /,
+        *,
+        slice: str,
+        duration: str,
+        start: str = "0 s",
+        interval: str | None = None,
+        size: str | None = None,
+        deadline: str | None = None,
+        id: str | None = None,
+    ) -> str:
+        """Measure an application class between a terminal and its compute.
+
+        Size, interval, DSCP, direction and deadline are the class's unless given.
+        Returns the probe's id (`app`, or `app-2` for its second probe ...).
+        """
+        where = f"probe {id or app}"
+        taken = [p.id for p in self._probes]
+        if id is None:
+            id = app
+            while id in taken:
+                id = f"{app}-{int(id.removeprefix(app + '-')) + 1 if id != app else 2}"
+        self._unique(id, taken, "probe")
+        self._probes.append(
+            Probe(
+                id=id,
+                app=app,
+                terminal=terminal,
+                server=server,
+                slice=slice,
+                start_ns=time_ns(start, f"{where}, start"),
+                duration_ns=_positive(time_ns(duration, f"{where}, duration"), where, "duration"),
+                interval_ns=_positive(time_ns(interval, f"{where}, interval"), where, "interval")
+                if interval is not None
+                else None,
+                size_bytes=size_bytes(size, f"{where}, size") if size is not None else None,
+                deadline_ns=_positive(time_ns(deadline, f"{where}, deadline"), where, "deadline")
+                if deadline is not None
+                else None,
+            )
+        )
+        return id
+
+    def flow(
+        self,
+        id: str,
+        src: str,
+        dst: str,
+        /,
+        *,
+        slice: str,
+        rate: str,
+        duration: str,
+        kind: Literal["udp", "tcp", "flood"] = "udp",
+        start: str = "0 s",
+        packet: str = "1448 B",
+        dscp: int = 0,
+    ) -> str:
+        """Load from src to dst: iperf3 (`udp`, `tcp`) or an unread `flood`."""
+        where = f"flow {id}"
+        if kind not in ("udp", "tcp", "flood"):
+            raise InputError(f"kind = {kind!r}", where=where, expected="udp, tcp or flood")
+        if isinstance(dscp, bool) or not isinstance(dscp, int) or not 0 <= dscp <= 63:
+            raise InputError(f"dscp = {dscp!r}", where=where, expected="0 to 63 (RFC 2474)")
+        packet_bytes = size_bytes(packet, f"{where}, packet")
+        if not 16 <= packet_bytes <= 1448:
+            raise InputError(
+                f"packet = {packet!r}", where=where, expected="16 B to 1448 B of UDP payload"
+            )
+        self._unique(id, [f.id for f in self._flows], "flow")
+        self._flows.append(
+            Flow(
+                id=id,
+                src=src,
+                dst=dst,
+                slice=slice,
+                kind=kind,
+                rate_bps=rate_bps(rate, f"{where}, rate"),
+                packet_bytes=packet_bytes,
+                dscp=dscp,
+                start_ns=time_ns(start, f"{where}, start"),
+                duration_ns=_positive(time_ns(duration, f"{where}, duration"), where, "duration"),
+            )
+        )
+        return id
+
+    def at(self, time: str, event: Event, /) -> None:
+        """Something happens `time` after traffic starts, such as cut_fibre("c1", "c2")."""
+        if not isinstance(event, Event):
+            raise InputError(
+                f"at() was given {event!r}",
+                where=type(self).__name__,
+                expected="cut_fibre(a, b) or mend_fibre(a, b)",
+            )
+        self._events.append(
+            LinkEvent(
+                at_ns=time_ns(time, f"at {event.action} {event.a}-{event.b}"),
+                action=event.action,
+                a=event.a,
+                b=event.b,
+            )
+        )
+
+    def capture(self, node: str, peer: str, /) -> None:
+        """Write the packets of node's port towards peer to captures/NODE-PEER.pcap."""
+        capture = Capture(node=node, peer=peer)
+        if capture not in self._captures:
+            self._captures.append(capture)
+
+    def _unique(self, id: str, taken: list[str], kind: str) -> None:
+        allowed = id and all(c.isascii() and (c.isalnum() or c in "_-.") for c in id)
+        if not allowed or len(id) > 64:
+            raise InputError(
+                f"{kind} id {id!r}",
+                where=type(self).__name__,
+                expected="1 to 64 letters, digits, '-', '_' or '.'",
+            )
+        if id in taken:
+            raise InputError(
+                f"two {kind}s are called {id!r}",
+                where=type(self).__name__,
+                expected="each id once",
+                remedy=f"give the second one its own id, such as {id + '-2'!r}",
+            )
+
+
+def _positive(value: int, where: str, name: str) -> int:
+    if value <= 0:
+        raise InputError(f"{name} is zero", where=where, expected=f"a {name} > 0")
+    return value
+
+
+def scenario_of(
+    name: str, kind: type[Experiment], given: Mapping[str, object], seed: int
+) -> Scenario:
+    """The frozen scenario that an experiment's build() describes.
+
+    Raises InputError for whatever build() got wrong, without a traceback.
+    """
+    where = f"experiment {name}"
+    params = bind(kind.build, given, where)
+    experiment = kind()
+    experiment.build(**params)
+    if experiment._topology is None:
+        raise InputError("build() names no topology", where=where, expected="self.topology(NAME)")
+    if not experiment._slices:
+        raise InputError("build() defines no slice", where=where, expected="self.slice(ID, sst=..)")
+    return Scenario(
+        experiment=name,
+        question=_question(kind),
+        params=params,
+        seed=seed,
+        policy=experiment._policy,
+        topology=experiment._topology,
+        slices=tuple(experiment._slices),
+        flows=tuple(experiment._flows),
+        probes=tuple(experiment._probes),
+        events=tuple(sorted(experiment._events, key=lambda e: e.at_ns)),
+        captures=tuple(experiment._captures),
+        warmup_ns=time_ns(experiment._warmup, f"{where}, warmup"),
+    )
+
+
+def _question(kind: type[Any]) -> str:
+    return next(iter((kind.__doc__ or "").strip().splitlines()), "")
