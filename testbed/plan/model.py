@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from testbed.scenario.model import Capture, Frozen, LinkEvent
 
 SCHEMA = 1
@@ -177,7 +179,7 @@ class Session(Frozen, frozen=True, kw_only=True):
     deadline_kind: Literal["one-way", "rtt"] = "one-way"
     judged: tuple[Literal["forward", "reverse", "rtt"], ...]
     """Which delays the deadline is held against; forward is sender to reflector."""
-    directions: dict[str, str] = {}
+    directions: dict[str, str] = msgspec.field(default_factory=dict)
     """What forward and reverse are to the application: {"forward": "UL", ...}."""
     reliability: float | None
     """Share of packets within the deadline that the class asks for."""
@@ -227,7 +229,7 @@ class Plan(Frozen, frozen=True, kw_only=True):
     captures: tuple[Capture, ...] = ()
     duration_ns: int = 0
     """From the start of traffic to the last packet sent."""
-    positions: dict[str, tuple[float, float]] = {}
+    positions: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
     """Node -> (x, y) for drawing, km or degrees; may be empty."""
 
     def port(self, node: str, peer: str) -> Port:

@@ -17,6 +17,7 @@ import importlib.util
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -92,14 +93,8 @@ def _load(path: Path, mtime_ns: int) -> dict[str, object]:
     except InputError:
         raise
     except Exception as error:
-        line = next(
-            (
-                f"{frame.filename}:{frame.lineno}"
-                for frame in reversed(inspect.getinnerframes(error.__traceback__))
-                if frame.filename == str(path)
-            ),
-            f"{path}:{getattr(error, 'lineno', 1)}",
-        )
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        line = f"{path}:{frames[-1].lineno if frames else getattr(error, 'lineno', 1)}"
         raise InputError(
             f"{path.name} cannot be loaded: {type(error).__name__}: {error}", where=line
         ) from error

@@ -24,7 +24,7 @@ class TopologyRef(Frozen, frozen=True, kw_only=True):
     """A topology by name, and the parameters of its build()."""
 
     name: str
-    params: dict[str, Param] = {}
+    params: dict[str, Param] = msgspec.field(default_factory=dict)
 
 
 class Slice(Frozen, frozen=True, kw_only=True):
