@@ -1,0 +1,289 @@
+"""The guest program: carries a plan out inside a lab. The same in every lab.
+
+    python3 -m testbed.guest JOB
+
+JOB is the folder shared with the host. job.json says what to do:
+
+    {"verb": "run"}                      build, install, prove, measure, collect
+    {"verb": "shell"}                    build and install, then the mininet> prompt
+    {"verb": "exec", "argv": [...]}      Open vSwitch, then a command
+
+Every stage leaves its file in JOB as soon as it has it; done.json comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.errors import EmulationError, LabError, TestbedError
+from testbed.plan.model import Plan
+
+CONTROLLER_PORT = 6653
+LEAD_NS = 500_000_000
+"""From "all ready" to the start of traffic, so that every process is waiting by then."""
+
+
+class Progress:
+    """Stages, one JSON object a line, for whoever watches the job folder."""
+
+    def __init__(self, job: Path) -> None:
+        self._file = (job / "progress.jsonl").open("a", buffering=1)
+
+    def __call__(self, stage: str, text: str, done: int = 0, of: int = 0) -> None:
+        row = {"stage": stage, "text": text, "done": done, "of": of, "at": time.monotonic()}
+        self._file.write(json.dumps(row) + "\n")
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write atomically: a reader sees the whole file or none."""
+    part = path.with_suffix(".part")
+    part.write_bytes(msgspec.json.encode(data))
+    part.rename(path)
+
+
+def main(argv: list[str]) -> int:
+    """Do what JOB/job.json says; the exit code is the verb's."""
+    job = Path(argv[1])
+    order = json.loads((job / "job.json").read_text())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    code, error = 0, None
+    try:
+        with ExitStack() as stack:
+            code = VERBS[order["verb"]](job, order, stack)
+    except TestbedError as problem:
+        error = {
+            "kind": type(problem).__name__,
+            "what": problem.what,
+            "where": problem.where,
+            "expected": problem.expected,
+            "remedy": problem.remedy,
+        }
+        code = problem.exit_code
+    except Exception as problem:
+        traceback.print_exc()
+        error = {
+            "kind": "EmulationError",
+            "what": f"the guest program failed: {type(problem).__name__}: {problem}",
+            "where": _innermost(problem),
+            "expected": "",
+            "remedy": "guest.log in the run folder has the traceback",
+        }
+        code = EmulationError.exit_code
+    write_json(job / "done.json", {"status": "failed" if error else "ok", "error": error})
+    return code
+
+
+def _innermost(problem: BaseException) -> str:
+    frames = traceback.extract_tb(problem.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
+    """Build, install, prove, measure, collect."""
+    from testbed.emulation import proof  # noqa: PLC0415  (imports cost seconds in the lab)
+    from testbed.probes.engine import ProbeEngine  # noqa: PLC0415
+    from testbed.traffic.loads import Loads  # noqa: PLC0415
+
+    say = Progress(job)
+    plan = msgspec.json.decode((job / "plan.json").read_bytes(), type=Plan)
+    net, control, ovs = _network(job, plan, say, stack)
+    write_json(job / "readback.json", net.readback())
+
+    say("prove", "tracing every planned path through the switches")
+    traces = proof.trace_paths(plan, ovs.appctl)
+
+    say("measure", "opening probe sessions")
+    if plan.captures:
+        (job / "captures").mkdir(exist_ok=True)
+        stack.callback(net.start_captures(plan.captures, job / "captures").stop)
+    loads = Loads(plan, net.netns, job)
+    stack.callback(loads.stop)
+    loads.prepare()
+    engine = ProbeEngine(plan, net.netns, job)
+    engine.prepare()
+    start_ns = time.monotonic_ns() + LEAD_NS
+    happened: list[dict[str, Any]] = []
+    threading.Thread(
+        target=_events, args=(plan, net.apply, start_ns, happened), daemon=True
+    ).start()
+    threading.Thread(target=_clock, args=(plan, start_ns, say), daemon=True).start()
+    loads.start(start_ns)
+    engine.run(start_ns)
+
+    say("collect", "counters and queues")
+    loads.stop()
+    write_json(job / "ports.json", net.statistics())
+    status = control.counters()
+    write_json(
+        job / "control.json",
+        {**status, "traces": traces, "events": happened, "datapath": ovs.lost()},
+    )
+    if not plan.events:
+        proof.check_counters(plan, status["counters"])
+    return 0
+
+
+def shell(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
+    """The Mininet prompt on the built network."""
+    from mininet.cli import CLI  # noqa: PLC0415
+
+    plan = msgspec.json.decode((job / "plan.json").read_bytes(), type=Plan)
+    net, _, _ = _network(job, plan, Progress(job), stack)
+    CLI(net)
+    return 0
+
+
+def execute(_job: Path, order: dict[str, Any], stack: ExitStack) -> int:
+    """A command, with Open vSwitch running at its usual place."""
+    from testbed.emulation.ovs import start_ovs  # noqa: PLC0415
+
+    if order.get("ovs", True):
+        stack.callback(start_ovs(Path("/run/openvswitch")).stop)
+    try:
+        return subprocess.call(order["argv"])
+    except OSError as error:
+        raise LabError(
+            f"{order['argv'][0]!r} cannot be started: {error.strerror}",
+            where="exec, inside the lab",
+            expected="a program of the lab image",
+        ) from error
+
+
+VERBS: dict[str, Callable[[Path, dict[str, Any], ExitStack], int]] = {
+    "run": run,
+    "shell": shell,
+    "exec": execute,
+}
+
+
+def _network(
+    job: Path, plan: Plan, say: Progress, stack: ExitStack
+) -> tuple[Any, Controller, Any]:
+    """Switches, links and rules; all undone by the stack."""
+    from testbed.emulation.network import LabNet  # noqa: PLC0415
+    from testbed.emulation.ovs import start_ovs  # noqa: PLC0415
+
+    control = stack.enter_context(controller(job, plan))
+    say("build", f"{len(plan.hosts)} hosts, {len(plan.switches)} switches, {len(plan.ports)} ports")
+    net = LabNet(plan, controller=("127.0.0.1", CONTROLLER_PORT))
+    stack.callback(net.stop)
+    net.build()
+    say("switches", "starting Open vSwitch")
+    ovs = start_ovs(Path("/run/openvswitch"))
+    stack.callback(ovs.stop)
+    say("shape", "switch ports, delays and queues, then reading them back")
+    net.start()
+    say("install", f"{len(plan.rules)} rules on {len(plan.switches)} switches")
+    control.wait()
+    return net, control, ovs
+
+
+class Controller:
+    """The controller process, watched through its status file."""
+
+    def __init__(self, process: subprocess.Popen[bytes], status: Path, log: Path) -> None:
+        self._process, self._status, self._log = process, status, log
+
+    def wait(self, seconds: float = 120.0) -> dict[str, Any]:
+        """Until every barrier came back. Raises EmulationError with the reason if not."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self._status.exists():
+                status: dict[str, Any] = json.loads(self._status.read_text())
+                if status.get("installed"):
+                    return status
+                raise EmulationError(
+                    f"rules were not installed: {status.get('error', 'unknown reason')}",
+                    where="controller",
+                )
+            if self._process.poll() is not None:
+                raise EmulationError(
+                    f"the controller ended with code {self._process.returncode}",
+                    where=self._tail(),
+                )
+            time.sleep(0.02)
+        raise EmulationError(
+            f"rules were not installed within {seconds:.0f} s", where=self._tail()
+        )
+
+    def counters(self, seconds: float = 30.0) -> dict[str, Any]:
+        """End the controller; its status with every rule's counters."""
+        self._process.terminate()
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise EmulationError("the controller did not report its counters") from None
+        status: dict[str, Any] = json.loads(self._status.read_text())
+        return status
+
+    def _tail(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "controller"
+
+
+@contextmanager
+def controller(job: Path, plan: Plan) -> Iterator[Controller]:
+    """The controller as a child process, ended by pid."""
+    status, log = Path("/run/controller.json"), job / "controller.log"
+    status.unlink(missing_ok=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "controllers.launch",
+                "--plan",
+                str(job / "plan.json"),
+                "--port",
+                str(CONTROLLER_PORT),
+                "--status",
+                str(status),
+            ],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Controller(process, status, log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _events(
+    plan: Plan, apply: Callable[[Any], None], start_ns: int, happened: list[dict[str, Any]]
+) -> None:
+    for event in plan.events:
+        time.sleep(max(0, start_ns + event.at_ns - time.monotonic_ns()) / 1e9)
+        apply(event)
+        happened.append(
+            {**msgspec.to_builtins(event), "actual_ns": time.monotonic_ns() - start_ns}
+        )
+
+
+def _clock(plan: Plan, start_ns: int, say: Progress) -> None:
+    """Progress in seconds of traffic."""
+    seconds = max(1, round(plan.duration_ns / 1e9))
+    for second in range(seconds + 1):
+        time.sleep(max(0, start_ns + second * 1_000_000_000 - time.monotonic_ns()) / 1e9)
+        say("traffic", f"{len(plan.sessions)} sessions, {len(plan.loads)} loads", second, seconds)
+
+
+if __name__ == "__main__":
+    code = main(sys.argv)
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,0 +1,126 @@
+"""From an experiment's name to its plan: the one parse path of check, plan and run.
+
+Nothing here needs root or a lab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from mininet.topo import Topo
+
+from testbed.errors import InputError, unknown
+from testbed.plan.check import check_plan
+from testbed.plan.compile import compile_plan
+from testbed.plan.model import Plan
+from testbed.scenario import discovery
+from testbed.scenario.experiment import Experiment, scenario_of
+from testbed.scenario.model import Capture, Param, Scenario, Slice, TopologyRef
+from testbed.scenario.params import bind
+from testbed.slices.policy import Policy
+from testbed.topology.describe import describe
+from testbed.topology.model import Network
+from testbed.traffic.classes import AppClass, load_classes
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario with what was decided for it."""
+
+    scenario: Scenario
+    network: Network
+    plan: Plan
+
+
+def classes() -> dict[str, AppClass]:
+    """All application classes, shipped and the user's own."""
+    return load_classes(discovery.folders("class"))
+
+
+def policy(name: str) -> Policy:
+    """A policy by name. Raises InputError."""
+    kind: type[Policy] = discovery.load("policy", name, Policy)
+    return kind()
+
+
+def network(ref: TopologyRef) -> tuple[Network, dict[str, Param]]:
+    """A topology built with its parameters, and those parameters with defaults filled in.
+
+    Raises InputError: unknown topology or parameter, wrong type, unit or value.
+    """
+    kind = discovery.load("topology", ref.name, Topo)
+    params = bind(kind.build, ref.params, f"topology {ref.name}")
+    return describe(kind(**params), ref.name), params
+
+
+def experiment(name: str) -> type[Experiment]:
+    """An experiment class by name. Raises InputError."""
+    kind: type[Experiment] = discovery.load("experiment", name, Experiment)
+    return kind
+
+
+def prepare(
+    name: str, given: Mapping[str, object], *, seed: int = 1, captures: tuple[str, ...] = ()
+) -> Prepared:
+    """The plan of an experiment with these parameters, checked by the table walker.
+
+    `captures` are NODE:PORT, the port named by its interface or by the neighbour.
+    Raises InputError or PlanError.
+    """
+    scenario = scenario_of(name, experiment(name), given, seed)
+    prepared = plan_of(scenario)
+    if captures:
+        more = tuple(_capture(text, prepared.plan) for text in captures)
+        prepared = plan_of(
+            msgspec.structs.replace(
+                scenario, captures=tuple(dict.fromkeys(scenario.captures + more))
+            )
+        )
+    return prepared
+
+
+def bare(topology: str, given: Mapping[str, object], policy_name: str) -> Prepared:
+    """A topology alone, all hosts connected: what `testbed shell` runs."""
+    return plan_of(
+        Scenario(
+            experiment=f"shell_{topology}",
+            question=f"A look around {topology}.",
+            params={},
+            seed=1,
+            policy=policy_name,
+            topology=TopologyRef(name=topology, params=_params(given)),
+            slices=(Slice(id="default", sst=1),),
+        )
+    )
+
+
+def plan_of(scenario: Scenario) -> Prepared:
+    """Plan a scenario and walk its tables. Raises InputError or PlanError."""
+    net, params = network(scenario.topology)
+    scenario = msgspec.structs.replace(
+        scenario, topology=TopologyRef(name=scenario.topology.name, params=params)
+    )
+    plan = compile_plan(scenario, net, policy(scenario.policy), classes())
+    check_plan(plan)
+    return Prepared(scenario=scenario, network=net, plan=plan)
+
+
+def _params(given: Mapping[str, object]) -> dict[str, Param]:
+    return {k: v for k, v in given.items() if isinstance(v, str | int | float | bool)}
+
+
+def _capture(text: str, plan: Plan) -> Capture:
+    node, colon, port = text.partition(":")
+    expected = "NODE:PORT, the port by its interface or by the neighbour it leads to"
+    if not colon or not node or not port:
+        raise InputError(f"capture {text!r}", where="--pcap", expected=expected)
+    names = {p.node for p in plan.ports}
+    if node not in names:
+        raise unknown("node", node, names, where=f"--pcap {text}")
+    ports = [p for p in plan.ports if p.node == node]
+    for p in ports:
+        if port in (p.name, p.peer_node, p.name.removeprefix(f"{node}-")):
+            return Capture(node=node, peer=p.peer_node)
+    raise unknown(
+        "port", port, [p.name for p in ports] + [p.peer_node for p in ports], where=f"--pcap {text}"
+    )

@@ -1,0 +1,194 @@
+"""Runs a plan in a lab, from the host's side: job folder, lab, progress, results.
+
+The job folder is a staging folder inside the results root. It becomes the run
+folder by one rename, or vanishes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed import errors
+from testbed.errors import LabError, TestbedError
+from testbed.lab.base import Lab
+from testbed.prepare import Prepared
+from testbed.results.folder import collect
+from testbed.results.provenance import Provenance, measure_host
+from testbed.results.staging import staging
+
+GUEST = ("python3", "-m", "testbed.guest", "/results")
+SETUP_SECONDS = 300
+"""What a lab may take besides the traffic itself before it is given up."""
+
+Stage = Callable[[dict[str, Any]], None]
+
+
+def execute(
+    prepared: Prepared,
+    lab: Lab,
+    *,
+    root: Path,
+    notes: Sequence[str],
+    command: Sequence[str],
+    show: Stage,
+    timeout_s: float | None = None,
+) -> Path:
+    """Run a plan and return its run folder.
+
+    Args:
+        root: the results folder.
+        notes: what the user should know about this run, such as a fallback.
+        command: the command line that asked for it.
+        show: is given every progress record of the guest.
+        timeout_s: wall seconds until the lab is ended.
+
+    Raises LabError, EmulationError, ResultError. What was measured before an error
+    is kept as a run of status "failed", whose folder the error names.
+    """
+    limit = timeout_s or SETUP_SECONDS + 3 * prepared.plan.duration_ns / 1e9
+    with staging(root) as job:
+        (job / "scenario.json").write_bytes(msgspec.json.encode(prepared.scenario))
+        (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
+        (job / "job.json").write_text(json.dumps({"verb": "run"}))
+        before = measure_host()
+        problem = _guest(lab, job, show, limit)
+        provenance = Provenance.of(
+            scenario=prepared.scenario,
+            lab=lab.describe(),
+            notes=tuple(notes),
+            command=tuple(command),
+            host_before=before,
+            host_after=measure_host(),
+        )
+        if problem is None:
+            return collect(job, root, provenance, status="ok")
+        if any((job / "samples").glob("*.bin")):
+            kept = collect(job, root, provenance, status="failed", error=str(problem))
+            problem.remedy = "; ".join(
+                filter(None, (problem.remedy, f"what was measured is in {kept}"))
+            )
+        raise problem
+
+
+def _guest(lab: Lab, job: Path, show: Stage, limit_s: float) -> TestbedError | None:
+    """Run the guest program to its end; what went wrong, if anything."""
+    with _started(lab, job, GUEST) as process:
+        progress = _Follower(job / "progress.jsonl", show)
+        end = time.monotonic() + limit_s
+        while process.poll() is None:
+            progress.poll()
+            if time.monotonic() > end:
+                return LabError(
+                    f"the lab was ended after {limit_s:.0f} s",
+                    where=f"lab {lab.name}, stage {progress.stage!r}",
+                    expected="a run of that length at most",
+                    remedy="--timeout SECONDS for large networks or slow machines",
+                )
+            time.sleep(0.05)
+        progress.poll()
+    return _verdict(job, process.returncode, lab.name)
+
+
+def _verdict(job: Path, code: int, lab: str) -> TestbedError | None:
+    done = job / "done.json"
+    if not done.exists():
+        return LabError(
+            f"the lab ended with code {code} before the guest program was done",
+            where=f"lab {lab}",
+            expected="done.json in the job folder",
+            remedy=_tail(job),
+        )
+    outcome = json.loads(done.read_text())
+    if outcome["status"] == "ok":
+        return None
+    error = outcome["error"]
+    kind: type[TestbedError] = getattr(errors, error["kind"], TestbedError)
+    return kind(
+        error["what"], where=error["where"], expected=error["expected"], remedy=error["remedy"]
+    )
+
+
+def _tail(job: Path) -> str:
+    for name in ("guest.log", "console.log"):
+        if (job / name).exists():
+            lines = (job / name).read_text(errors="replace").strip().splitlines()
+            if lines:
+                return "last lines of its log: " + " | ".join(lines[-3:])
+    return "testbed doctor"
+
+
+class _Follower:
+    """Reads a growing file of JSON lines."""
+
+    def __init__(self, path: Path, show: Stage) -> None:
+        self._path, self._show, self._at = path, show, 0
+        self.stage = "boot"
+
+    def poll(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._at += len(line)
+                row = json.loads(line)
+                self.stage = row["stage"]
+                self._show(row)
+
+
+@contextmanager
+def _started(
+    lab: Lab, job: Path, argv: Sequence[str], *, interactive: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A lab that is gone when the block ends, however it ends."""
+    process = lab.start(job, argv, interactive=interactive)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | None) -> int:
+    """Run `shell` or `exec` on the user's terminal; the exit code of what ran."""
+    with tempfile.TemporaryDirectory(prefix="testbed-") as folder, staging(Path(folder)) as job:
+        if prepared is not None:
+            (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
+        (job / "job.json").write_text(json.dumps({"verb": verb, **order}))
+        interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        with _started(lab, job, GUEST, interactive=True) as process:
+            code = process.wait()
+        del interactive
+        problem = _verdict(job, code, lab.name)
+        if problem is not None:
+            raise problem
+        return code
+
+
+def command_line() -> tuple[str, ...]:
+    """The command that runs this again."""
+    return ("testbed", *sys.argv[1:])
+
+
+def is_root() -> bool:
+    """Whether this process has uid 0."""
+    return os.geteuid() == 0
