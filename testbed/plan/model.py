@@ -60,6 +60,8 @@ class Port(Frozen, frozen=True, kw_only=True):
     queues: tuple[Queue, ...] = ()
     """Empty: one FIFO."""
     km: float = 0.0
+    loss: float = 0.0
+    """Probability of loss per packet, 0 to 1."""
 
 
 class Host(Frozen, frozen=True, kw_only=True):
