@@ -1,0 +1,57 @@
+"""The seam between a run and the kernel it runs on."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The folder of testbed, controllers, topologies and experiments on the host."""
+
+GUEST_PROJECT = "/project"
+GUEST_JOB = "/results"
+CONSOLE = "console.log"
+"""File in the job folder with what kernel and guest program print."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One thing a lab needs and this machine lacks."""
+
+    what: str
+    why: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.why}); {self.remedy}"
+
+
+class Lab(Protocol):
+    """A kernel to run the guest program on."""
+
+    @property
+    def name(self) -> str: ...
+
+    def missing(self) -> list[Missing]:
+        """What keeps this lab from starting; empty when it can."""
+        ...
+
+    def start(
+        self, job: Path, argv: Sequence[str], *, interactive: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Run `argv` as root in the lab, with `job` at /results; return at once.
+
+        The process ends with the exit code of `argv`, or 255 when the lab ended
+        before it. Killing the process, or the thread that called start() ending,
+        ends the whole lab. Interactive: standard input and output are the
+        caller's terminal; otherwise all output goes to `job`/console.log.
+        Raises LabError when the lab cannot start.
+        """
+        ...
+
+    def describe(self) -> dict[str, str]:
+        """Provenance: `lab`, `kernel` (release), `image` (id), and what else tells it apart."""
+        ...

@@ -1,0 +1,70 @@
+"""What this machine offers to labs: programs, namespaces, memory. Reads, never changes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from testbed.lab.base import Missing
+
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def program(name: str) -> str | None:
+    """Path of a program, also in the folders of administrators that PATH may lack."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SBIN}")
+
+
+def missing_programs(packages: Mapping[str, str], why: str) -> list[Missing]:
+    """The programs (name -> Debian package) that are not installed."""
+    return [
+        Missing(f"the program {name}", why, f"run scripts/setup, or `sudo apt install {package}`")
+        for name, package in packages.items()
+        if program(name) is None
+    ]
+
+
+def available_memory_bytes() -> int:
+    """Memory that can be taken without swapping."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 2 << 30
+
+
+def missing_user_namespaces() -> list[Missing]:
+    """Whether an ordinary user may make user namespaces; names the setting that forbids it."""
+    if os.geteuid() == 0 or (unshare := program("unshare")) is None:
+        return []
+    done = subprocess.run(
+        [unshare, "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False
+    )
+    if done.returncode == 0:
+        return []
+    remedy = "allow user namespaces on this machine (a container may forbid them altogether)"
+    for setting, bad, good in (
+        ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+        ("kernel.unprivileged_userns_clone", "0", "1"),
+        ("user.max_user_namespaces", "0", "15000"),
+    ):
+        path = Path("/proc/sys") / setting.replace(".", "/", 1)
+        if path.is_file() and path.read_text().strip() == bad:
+            remedy = f"sudo sysctl -w {setting}={good}"
+            break
+    return [Missing("user namespaces", "a lab's root is root only in one of its own", remedy)]
+
+
+def subordinate_ids(file: str = "/etc/subuid") -> int:
+    """How many subordinate ids the user has in /etc/subuid or /etc/subgid."""
+    names = {str(os.getuid())}
+    try:
+        names.add(pwd.getpwuid(os.getuid()).pw_name)
+        lines = Path(file).read_text().splitlines()
+    except (KeyError, OSError):
+        return 0
+    ranges = [line.split(":") for line in lines if line.count(":") == 2]
+    return sum(int(count) for name, _, count in ranges if name in names and count.isdigit())

@@ -1,0 +1,297 @@
+"""The lab image: a Debian root folder, built once by an ordinary user and cached.
+
+    recipe      packages, Python requirements       -> key (their hash)
+    build       mmdebstrap -> tar -> folder         Debian's packages
+                pip inside the folder               /opt/lab, the guest's Python packages
+                manifest                            every package with its version -> id
+    cache       $XDG_CACHE_HOME/slicing-testbed/image-<key>/
+
+The folder belongs to the user who built it and is deleted like any other. A build
+happens under a temporary name and is renamed when complete; a lock keeps builders
+apart, and the next one sweeps what an interrupted one left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import LabError
+from testbed.lab.sandbox import bubblewrap
+
+SUITE = "bookworm"
+PACKAGES = (
+    "busybox",
+    "curl",
+    "ethtool",
+    "iperf3",
+    "iproute2",
+    "iputils-ping",
+    "kmod",
+    "less",
+    "mininet",  # for mnexec
+    "netcat-openbsd",
+    "openvswitch-switch",
+    "procps",
+    "python3",
+    "python3-pip",
+    "tcpdump",
+    "user-mode-linux",
+)
+REQUIREMENTS = (
+    "mininet==2.3.0.dev6",
+    "msgspec>=0.19,<1",
+    "networkx>=3.3,<4",
+    "os-ken>=4.0,<5",
+    "pyroute2>=0.9,<0.10",
+    "scapy>=2.6,<3",
+    "topohub>=1.5,<2",
+)
+LAYOUT = 1
+"""Changes when the build itself does."""
+
+_EXCLUDED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*")
+_REGISTRY_ENV = re.compile(r"PIP_\w+|SSL_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|\w+_proxy", re.I)
+_APT_NETWORK = re.compile(r"proxy|verify|cainfo|retries|timeout|check-(valid-until|date)", re.I)
+_CERTIFICATES = ("/etc/ssl/certs", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that exists."""
+
+    root: Path
+    key: str
+    """Hash of the recipe."""
+    id: str
+    """Hash of the recipe and of every package version that went in."""
+
+    @property
+    def uml_release(self) -> str:
+        """Release of the image's own User-Mode Linux kernel."""
+        return next(p.name for p in sorted((self.root / "usr/lib/uml/modules").iterdir()))
+
+
+def key() -> str:
+    """Hash of the recipe, 12 hex digits."""
+    recipe = json.dumps([LAYOUT, SUITE, PACKAGES, REQUIREMENTS, _EXCLUDED])
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
+
+def cache_folder() -> Path:
+    """Where images are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "slicing-testbed"
+
+
+def find() -> Image | None:
+    """The image of the present recipe, or None when it is not built."""
+    root = cache_folder() / f"image-{key()}"
+    manifest = root / "manifest.txt"
+    if not manifest.is_file():
+        return None
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    return Image(root, key(), f"{key()}-{digest[:12]}")
+
+
+def build(say: Say = lambda text: None) -> Image:
+    """The image, built if it does not exist (half a minute and 500 MB).
+
+    Args:
+        say: called with a line before each step.
+
+    Raises LabError with the failed tool's own words.
+    """
+    if (image := find()) is not None:
+        return image
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / "image.lock", say):
+        if (image := find()) is not None:
+            return image
+        for left in cache.glob("image-*.part"):
+            say(f"removing an interrupted build, {left.name}")
+            _remove(left)
+        part = cache / f"image-{key()}.part"
+        try:
+            part.mkdir()
+            say(f"Debian {SUITE} with {len(PACKAGES)} packages")
+            _debian(part)
+            say(f"{len(REQUIREMENTS)} Python packages with what they need")
+            _python(part)
+            _manifest(part)
+            part.rename(cache / f"image-{key()}")
+        except OSError as error:
+            raise LabError(
+                f"cannot write the lab image: {error.strerror}",
+                where=str(part),
+                expected="1 GB of free disk",
+                remedy="free some, or set XDG_CACHE_HOME to a folder on another disk",
+            ) from error
+        finally:
+            _remove(part)
+    image = find()
+    assert image is not None
+    return image
+
+
+@contextlib.contextmanager
+def _locked(path: Path, say: Say) -> Iterator[None]:
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another build of the image")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove(folder: Path) -> None:
+    for directory, _, _ in os.walk(folder):
+        Path(directory).chmod(0o755)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _debian(root: Path) -> None:
+    """Debian's packages, through mmdebstrap and tar, owned by the user."""
+    mode = "root" if os.geteuid() == 0 else "unshare"
+    command = ["mmdebstrap", "--quiet", f"--mode={mode}", "--variant=minbase", "--format=tar"]
+    command += [f"--include={','.join(PACKAGES)}", "--aptopt=Acquire::Languages none"]
+    command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED]
+    command += [f"--aptopt={option}" for option in _apt_network()]
+    command += [SUITE, "-", *filter(None, [os.environ.get("TESTBED_DEBIAN_MIRROR")])]
+    unpack = ["tar", "-x", "-C", str(root), "--no-same-owner", "--no-same-permissions"]
+    environment = {"TMPDIR": "/var/tmp", **os.environ}  # noqa: S108 - /tmp is often small
+    with tempfile.TemporaryFile() as words:
+        # setpriv: mmdebstrap removes its own folder when told to end
+        with subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            env=environment,
+            start_new_session=True,
+        ) as debian:
+            try:
+                tar = subprocess.run(
+                    [*unpack, "--exclude=./dev/*"],
+                    stdin=debian.stdout,
+                    stderr=subprocess.PIPE,
+                    check=False,
+                    umask=0o022,
+                )
+            except BaseException:
+                os.killpg(debian.pid, signal.SIGTERM)
+                raise
+        words.seek(0)
+        said = words.read().decode(errors="replace")
+    if debian.returncode or tar.returncode:
+        raise LabError(
+            "cannot build the lab image: " + _last(said or tar.stderr.decode(errors="replace")),
+            where="mmdebstrap",
+            expected=f"Debian {SUITE} from a mirror, and 1 GB of free disk",
+            remedy="check the network and `testbed doctor`; "
+            "TESTBED_DEBIAN_MIRROR names another mirror",
+        )
+    for folder in ("project", "results", "opt/lab"):
+        (root / folder).mkdir(parents=True)
+    (root / "lab-kernel").touch()  # where a kernel of our own is bound
+    modules = root / "usr/lib/modules"
+    if modules.is_dir():
+        modules.rmdir()
+    modules.symlink_to("uml/modules")
+    for name in ("etc/resolv.conf", "etc/hostname"):
+        (root / name).unlink(missing_ok=True)
+        (root / name).touch()
+    (root / "etc/hosts").write_text("127.0.0.1 localhost lab\n")
+
+
+def _apt_network() -> list[str]:
+    """The host's apt settings a download may need: proxies, certificates, retries."""
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
+    return [line for line in dump.stdout.splitlines() if _APT_NETWORK.search(line.split(" ", 1)[0])]
+
+
+def _python(root: Path) -> None:
+    """The guest's Python packages, by the image's own pip with the host's registry settings."""
+    configs = {
+        Path("/etc/pip.conf"): "/etc/pip.conf",
+        Path.home() / ".config/pip/pip.conf": "/root/.config/pip/pip.conf",
+        Path("/etc/resolv.conf").resolve(): "/etc/resolv.conf",
+    }
+    read = {path: inside for path, inside in configs.items() if path.is_file()}
+    read |= {Path(name): name for name in _CERTIFICATES if Path(name).is_dir()}
+    env = {name: value for name, value in os.environ.items() if _REGISTRY_ENV.fullmatch(name)}
+    words = list(env.values())
+    words += [path.read_text(errors="replace") for path in read if path.name == "pip.conf"]
+    read |= {path: str(path) for path in _local_sources(words) if path not in read}
+    sandbox = bubblewrap(
+        root,
+        writable=True,
+        network=True,
+        read=read,
+        env={**env, "HOME": "/root", "LANG": "C.UTF-8"},
+    )
+    pip = ["python3", "-m", "pip", "install", "--quiet", "--no-compile", "--no-cache-dir"]
+    pip += ["--root-user-action=ignore", "--no-warn-script-location", "--target=/opt/lab"]
+    # compiled here because a guest compiles slowly and cannot keep what it compiled
+    compiled = ["python3", "-m", "compileall", "-qq", "-j0", "--invalidation-mode"]
+    compiled += ["unchecked-hash", "/opt/lab"]
+    for command, exact in (([*pip, *REQUIREMENTS], True), (compiled, False)):
+        done = subprocess.run(
+            [*sandbox, *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            umask=0o022,
+        )
+        if done.returncode and exact:
+            raise LabError(
+                "cannot install the guest's Python packages: " + _last(done.stderr),
+                where="pip in the lab image",
+                expected="a Python package registry, as `pip config list` names it",
+                remedy="check the network, PIP_* settings and certificates",
+            )
+
+
+def _local_sources(words: list[str]) -> list[Path]:
+    """Files and folders of the host that registry settings point to."""
+    found = []
+    for scheme, name in re.findall(r"(file://)?(/[^\s,'\"]+)", "\n".join(words)):
+        path = Path(name)
+        if not path.exists() or name.startswith(_CERTIFICATES):
+            continue
+        # a simple index refers to its files relatively, beside it
+        found.append(path.parent if scheme else path)
+    return [path for path in dict.fromkeys(found) if len(path.parts) > 2]
+
+
+def _manifest(root: Path) -> None:
+    query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n"]
+    freeze = ["python3", "-m", "pip", "freeze", "--path=/opt/lab"]
+    sandbox = bubblewrap(root, env={"LANG": "C.UTF-8"})
+    versions = [
+        subprocess.run([*sandbox, *command], capture_output=True, text=True, check=True).stdout
+        for command in (query, freeze)
+    ]
+    (root / "manifest.txt").write_text("\n".join(versions))
+
+
+def _last(words: str) -> str:
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"E:|ERROR|error", line, re.I)]
+    return (errors or lines or ["it gave no reason"])[-1]

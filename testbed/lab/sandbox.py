@@ -1,0 +1,36 @@
+"""Bubblewrap argument lists: a root folder of our own, no host files, all namespaces private."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def bubblewrap(
+    root: Path,
+    *,
+    writable: bool = False,
+    network: bool = False,
+    read: Mapping[Path, str] | None = None,
+    write: Mapping[Path, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    flags: Iterable[str] = (),
+) -> list[str]:
+    """A command prefix that runs what follows as root of `root`.
+
+    Args:
+        read, write: host paths and where they appear inside.
+        network: keep the host's network.
+        env: the whole environment inside.
+    """
+    command = ["bwrap", "--unshare-all", "--die-with-parent", "--uid", "0", "--gid", "0"]
+    command += ["--share-net"] if network else ["--hostname", "lab"]
+    command += ["--bind" if writable else "--ro-bind", str(root), "/"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - inside
+    for option, binds in (("--ro-bind", read), ("--bind", write)):
+        for outside, inside in (binds or {}).items():
+            command += [option, str(outside), inside]
+    command += ["--clearenv"]
+    for name, value in {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})}.items():
+        command += ["--setenv", name, value]
+    return [*command, *flags]

@@ -1,0 +1,146 @@
+"""A lab on User-Mode Linux: a kernel that runs as an ordinary process on the lab image.
+
+The kernel runs inside bubblewrap: its root is the image (read-only), the project is
+read-only at /project, the job folder is /results, its memory and sockets are on
+private tmpfs. It sees nothing else of the host, and ends with its caller.
+
+    caller --fork--> bwrap --> [ new namespaces: sh --> linux (UML) --> guest processes ]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import socket
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import LabError
+from testbed.lab import host, image
+from testbed.lab.base import CONSOLE, GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
+from testbed.lab.sandbox import bubblewrap
+
+_GUEST_INIT = f"{GUEST_PROJECT}/testbed/lab/guest-init"
+
+# The handshake closes the moment in which the caller may die before bwrap has asked the
+# kernel to die with it. The terminal is set right again because UML leaves it raw when killed.
+_SUPERVISE = r"""
+echo ready >&$LAB_HANDSHAKE && read -r go <&$LAB_HANDSHAKE || exit 255
+exec {LAB_HANDSHAKE}>&-
+[ "$LAB_TERMINAL" ] && terminal=$(stty -g)
+"$@"
+[ "$LAB_TERMINAL" ] && stty "$terminal"
+exit "$(cat /results/exit 2>/dev/null || echo 255)"
+"""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A UML kernel.
+
+    Attributes:
+        release: as `uname -r` tells it.
+        path: the program on the host; None for the image's own.
+        modules: folder of its modules, <release>/ inside; None for the image's own.
+        arguments: boot arguments beside those every lab needs.
+    """
+
+    release: str
+    path: Path | None = None
+    modules: Path | None = None
+    arguments: tuple[str, ...] = ()
+
+
+class UmlLab:
+    """The lab of one kernel. `memory_bytes` is the guest's; None takes a share of the host's."""
+
+    def __init__(self, name: str, *, memory_bytes: int | None = None) -> None:
+        self.name = name
+        self.memory_bytes = memory_bytes or min(2 << 30, host.available_memory_bytes() // 2)
+
+    def kernel(self, built: image.Image) -> Kernel:
+        """The kernel this lab boots."""
+        raise NotImplementedError
+
+    def missing(self) -> list[Missing]:
+        lacks = host.missing_programs({"bwrap": "bubblewrap"}, "confines the lab's kernel")
+        lacks += host.missing_user_namespaces()
+        if image.find() is None:
+            lacks.append(
+                Missing("the lab image", "the lab boots it", "run scripts/setup to build it")
+            )
+        return lacks
+
+    def describe(self) -> dict[str, str]:
+        built = self._image()
+        kernel = self.kernel(built)
+        return {
+            "lab": self.name,
+            "kernel": kernel.release,
+            "image": built.id,
+            "arguments": " ".join(kernel.arguments),
+            "memory_bytes": str(self.memory_bytes),
+        }
+
+    def start(
+        self, job: Path, argv: Sequence[str], *, interactive: bool = False
+    ) -> subprocess.Popen[bytes]:
+        lacks = self.missing()
+        if lacks:
+            raise LabError(
+                f"the {self.name} lab needs {lacks[0].what}: {lacks[0].why}",
+                where=f"lab {self.name}",
+                remedy=lacks[0].remedy,
+            )
+        job = job.resolve()
+        (job / "exit").unlink(missing_ok=True)
+        (job / "command").write_text(f"exec {shlex.join(argv)}\n")
+        ours, theirs = socket.socketpair()
+        with ours, (job / CONSOLE).open("ab") as console:
+            with theirs:
+                process = subprocess.Popen(
+                    self._command(job, theirs.fileno(), interactive),
+                    stdin=None if interactive else subprocess.DEVNULL,
+                    stdout=None if interactive else console,
+                    stderr=console,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=not interactive,  # Ctrl-C is the caller's to act on
+                )
+            with contextlib.suppress(OSError):  # it ended already: the caller sees that
+                if ours.recv(16):
+                    ours.sendall(b"go\n")
+        return process
+
+    def _command(self, job: Path, handshake: int, interactive: bool) -> list[str]:
+        built = self._image()
+        kernel = self.kernel(built)
+        read = {PROJECT: GUEST_PROJECT}
+        program = "/usr/bin/linux.uml"
+        if kernel.path is not None:
+            program = "/lab-kernel"
+            read[kernel.path] = program
+        if kernel.modules is not None:
+            read[kernel.modules] = "/usr/lib/uml/modules"
+        env = {"LAB_HANDSHAKE": str(handshake), "LAB_TERMINAL": "yes" if interactive else ""}
+        env["TMPDIR"] = "/dev/shm"  # noqa: S108 - private to the sandbox; holds the guest's memory
+        terminal = os.environ.get("TERM", "dumb") if interactive else "dumb"
+        return [
+            *bubblewrap(built.root, read=read, write={job: GUEST_JOB}, env=env),
+            *("bash", "-c", _SUPERVISE, "lab", program),
+            f"mem={self.memory_bytes >> 20}M",
+            *("uml_dir=/tmp", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "hostfs=/"),
+            *("ro", f"init={_GUEST_INIT}", f"TERM={terminal}", "ipv6.disable_ipv6=1"),
+            # tty0: the kernel's words; tty1: the guest program's
+            *("quiet", "con=null", "con0=null,fd:2"),
+            "con1=fd:0,fd:1" if interactive else "con1=null,fd:1",
+            *kernel.arguments,
+        ]
+
+    def _image(self) -> image.Image:
+        built = image.find()
+        if built is None:
+            raise LabError("the lab image is not built", remedy="run scripts/setup")
+        return built
