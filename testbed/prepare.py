@@ -21,7 +21,7 @@ from testbed.scenario.params import bind
 from testbed.slices.policy import Policy
 from testbed.topology.describe import describe
 from testbed.topology.model import Network
-from testbed.traffic.classes import AppClass, load_classes
+from testbed.traffic.classes import BUILT_IN, AppClass, load_classes
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 def classes() -> dict[str, AppClass]:
     """All application classes, shipped and the user's own."""
-    return load_classes(discovery.folders("class"))
+    return load_classes((BUILT_IN, *discovery.folders("class")))
 
 
 def policy(name: str) -> Policy:

@@ -61,7 +61,7 @@ class Experiment:
         self._events: list[LinkEvent] = []
         self._captures: list[Capture] = []
 
-    def build(self, **params: Any) -> None:
+    def build(self, *args: Any, **kwargs: Any) -> None:
         """Say what the network is, what runs on it, and what is measured."""
         raise NotImplementedError(f"{type(self).__name__} has no build()")
 

@@ -1,0 +1,143 @@
+"""How the command line speaks: errors without a traceback, progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from testbed.errors import InputError, TestbedError, unknown
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+TITLES = {
+    "boot": "Booting the lab",
+    "build": "Building the network",
+    "switches": "Starting the switches",
+    "shape": "Shaping the links",
+    "install": "Installing the paths",
+    "prove": "Proving the paths",
+    "measure": "Opening the probes",
+    "traffic": "Traffic",
+    "collect": "Collecting",
+}
+
+
+class Verbs(click.Group):
+    """A group that answers a misspelt verb with the nearest one, and errors in four parts."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command named first. Raises InputError with the nearest name."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("verb", args[0], self.list_commands(ctx), where="testbed")
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Verbs in the order they are used, not of the alphabet."""
+        return list(self.commands)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run; errors of the testbed are printed and become the exit code."""
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+            sys.exit(code if isinstance(code, int) else 0)
+        except TestbedError as error:
+            show_error(error)
+            sys.exit(error.exit_code)
+        except click.exceptions.Abort:
+            err.print("[yellow]stopped[/]; nothing is left running")
+            sys.exit(130)
+        except KeyboardInterrupt:
+            err.print("[yellow]stopped[/]; nothing is left running")
+            sys.exit(130)
+        except click.exceptions.Exit as done:
+            sys.exit(done.exit_code)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            sys.exit(141)
+
+
+def show_error(error: TestbedError) -> None:
+    """Print an error's four parts to stderr."""
+    err.print(f"[bold red]error[/] {escape(error.what)}")
+    for label, text in (
+        ("where", error.where),
+        ("expected", error.expected),
+        ("remedy", error.remedy),
+    ):
+        if text:
+            err.print(f"  [dim]{label:<9}[/]{escape(text)}")
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Any]:
+    """Shows the guest's progress records: one line a stage, a bar while traffic flows."""
+    if quiet:
+        yield lambda _row: None
+        return
+    if not err.is_terminal:
+        yield _lines()
+        return
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("[dim]{task.fields[text]}[/]"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(TITLES["boot"], total=None, text="")
+
+        def show(row: dict[str, Any]) -> None:
+            bar.update(
+                task,
+                description=TITLES.get(row["stage"], row["stage"]),
+                completed=row["done"],
+                total=row["of"] or None,
+                text=row["text"],
+            )
+
+        yield show
+
+
+def _lines() -> Any:
+    """Progress where there is no terminal: one line for each stage."""
+    seen: set[str] = set()
+
+    def show(row: dict[str, Any]) -> None:
+        if row["stage"] not in seen:
+            seen.add(row["stage"])
+            title = TITLES.get(row["stage"], row["stage"])
+            err.print(f"{title}: {row['text']}", markup=False)
+
+    return show
+
+
+def settings(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    """--set key=value, given any number of times; several values of a key make a sweep.
+
+    Raises InputError.
+    """
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(
+                f"{pair!r} is no setting", where="--set", expected='key=value, as in span="25 km"'
+            )
+        found.setdefault(key.strip(), []).append(value.strip())
+    return found

@@ -1,0 +1,142 @@
+"""Tables of list, plan, doctor and run."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from testbed.plan.model import Plan
+from testbed.scenario import discovery
+from testbed.units import show_ns
+
+Row = dict[str, Any]
+
+
+def everything() -> dict[str, list[Row]]:
+    """What there is: kind -> rows of name, summary and file. Nothing is executed."""
+    from testbed.prepare import classes  # noqa: PLC0415
+
+    rows: dict[str, list[Row]] = {}
+    for kind in ("experiment", "topology", "policy"):
+        rows[kind] = [
+            {"name": name, "summary": _summary(path), "file": str(path)}
+            for name, path in discovery.files(kind).items()
+        ]
+    rows["class"] = [
+        {
+            "name": c.name,
+            "summary": c.description,
+            "direction": c.direction,
+            "size_bytes": c.size_bytes,
+            "interval_ns": c.interval_ns,
+            "deadline_ns": c.deadline_ns,
+            "judged": c.judged,
+            "dscp": c.dscp,
+            "source": c.source,
+        }
+        for c in classes().values()
+    ]
+    return rows
+
+
+def _summary(path: Path) -> str:
+    """First docstring line of the last class of a file, read without running it."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}"
+    kinds = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    text = (ast.get_docstring(kinds[-1]) if kinds else None) or ast.get_docstring(tree) or ""
+    return text.strip().splitlines()[0] if text.strip() else ""
+
+
+def show_everything(rows: dict[str, list[Row]], console: Console) -> None:
+    """Print everything() as tables."""
+    for kind, title in (
+        ("experiment", "Experiments (testbed run NAME)"),
+        ("topology", "Topologies (testbed shell NAME)"),
+        ("policy", "Policies"),
+    ):
+        table = Table(
+            title=title, title_justify="left", box=None, show_header=False, padding=(0, 2)
+        )
+        table.add_column(style="bold cyan", no_wrap=True)
+        table.add_column()
+        for row in rows[kind]:
+            table.add_row(row["name"], row["summary"])
+        console.print(table, "")
+    table = _table("Application classes")
+    for name in ("class", "direction", "message", "every", "deadline", "DSCP", "source"):
+        table.add_column(name, no_wrap=name != "source")
+    for row in rows["class"]:
+        deadline = (
+            "none"
+            if row["deadline_ns"] is None
+            else f"{show_ns(row['deadline_ns'])} {row['judged']}"
+        )
+        table.add_row(
+            f"[bold cyan]{row['name']}[/]",
+            row["direction"],
+            f"{row['size_bytes']} B",
+            show_ns(row["interval_ns"]),
+            deadline,
+            str(row["dscp"]),
+            row["source"],
+        )
+    console.print(table)
+
+
+def _table(title: str, padding: int = 1) -> Table:
+    return Table(title=title, title_justify="left", box=None, padding=(0, padding))
+
+
+def show_plan(plan: Plan, console: Console, *, rules: bool) -> None:
+    """Print a plan's paths, queues, delay budgets and, if asked, its rules."""
+    from testbed.plan import show  # noqa: PLC0415
+
+    tables = [show.paths(plan), show.queues(plan), show.budgets(plan)]
+    if rules:
+        tables.append(show.rules(plan))
+    for title, header, rows in tables:
+        table = _table(title)
+        for name in header:
+            table.add_column(name)
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        console.print(table, "")
+
+
+def show_checks(checks: Any, console: Console) -> None:
+    """Print doctor's findings with their remedies."""
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for check in checks:
+        mark = "[green]ok[/]" if check.ok else "[red]missing[/]"
+        text = check.detail + (f"\n[dim]remedy: {check.remedy}[/]" if not check.ok else "")
+        table.add_row(mark, check.name, text)
+    console.print(table)
+
+
+def usable(checks: Any) -> bool:
+    """Whether any lab can run."""
+    return any(check.ok for check in checks if check.name.startswith("lab "))
+
+
+def verdicts(run: Any, *, as_json: bool, console: Console) -> None:
+    """Print a run's verdict table, or one JSON object with a row for each."""
+    from testbed.report.table import verdict_table  # noqa: PLC0415
+
+    if as_json:
+        rows = msgspec.json.encode({"run": str(run.path), "summary": run.summary_rows()})
+        click.echo(rows.decode())
+        return
+    console.print(verdict_table(run))
+    console.print(f"\nrun folder  {run.path}\nreport      testbed report {run.path.name}")

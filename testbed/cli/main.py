@@ -1,0 +1,266 @@
+"""The verbs of `testbed`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from testbed import __version__
+from testbed.cli import listing
+from testbed.cli.console import Verbs, err, out, progress, settings
+from testbed.errors import InputError
+from testbed.scenario import discovery
+
+LABS = ("virtual", "wall", "native")
+
+lab_option = click.option(
+    "--lab",
+    metavar="|".join(LABS),
+    help="Where to run: virtual (exact time), wall (User-Mode Linux, real time) or native "
+    "(this kernel, root). Default: the first that is available.",
+)
+set_option = click.option(
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter of build(); repeat it for others, or with other values for a sweep.",
+)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    help="Seed of everything random.",
+)
+pcap_option = click.option(
+    "--pcap",
+    "captures",
+    multiple=True,
+    metavar="NODE:PORT",
+    help="Capture a port, named by its interface or its neighbour. Repeatable.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="testbed")
+def main() -> None:
+    """Network slicing and edge-access testbed: real packets over emulated metro and
+    5G access networks, with a verdict on every application's deadline.
+
+    \b
+    testbed list                     what there is to run
+    testbed check metro_slices       parse and plan it, without a lab
+    testbed run metro_slices         run it and print the verdicts
+    testbed report                   the last run as an HTML page
+    testbed shell city               a Mininet prompt on a topology
+    """
+
+
+@main.command()
+@click.argument("name")
+@set_option
+@lab_option
+@seed_option
+@pcap_option
+@click.option("--timeout", type=click.FloatRange(min=1), help="Wall seconds until given up.")
+@json_option
+def run(
+    name: str,
+    pairs: tuple[str, ...],
+    lab: str | None,
+    seed: int,
+    captures: tuple[str, ...],
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Run an experiment and print a verdict for each application.
+
+    \b
+    testbed run metro_slices
+    testbed run metro_slices --set flood=1.5 --set policy=shortest_path
+    testbed run metro_slices --set span="10 km" --set span="40 km"     (a sweep)
+    testbed run metro_slices --pcap park:eth0 --json
+    """
+    from testbed.prepare import prepare  # noqa: PLC0415  (--help stays fast)
+    from testbed.results.folder import RunFolder  # noqa: PLC0415
+    from testbed.run import command_line, execute  # noqa: PLC0415
+
+    points = _points(settings(pairs))
+    plans = [prepare(name, point, seed=seed, captures=captures) for point in points]
+    chosen, notes = _lab(lab)
+    for prepared in plans:
+        with progress(quiet=as_json) as show:
+            folder = execute(
+                prepared,
+                chosen,
+                root=discovery.home() / "results",
+                notes=notes,
+                command=command_line(),
+                show=show,
+                timeout_s=timeout,
+            )
+        listing.verdicts(RunFolder(folder), as_json=as_json, console=out)
+
+
+@main.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List experiments, topologies, policies and application classes."""
+    rows = listing.everything()
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        listing.show_everything(rows, out)
+
+
+@main.command()
+@click.argument("name")
+@set_option
+@seed_option
+@pcap_option
+def check(name: str, pairs: tuple[str, ...], seed: int, captures: tuple[str, ...]) -> None:
+    """Parse and plan an experiment and walk its tables; needs no lab and no root.
+
+    NAME may be "all".
+    """
+    from testbed.prepare import prepare  # noqa: PLC0415
+
+    names = list(discovery.files("experiment")) if name == "all" else [name]
+    for each in names:
+        for point in _points(settings(pairs)):
+            plan = prepare(each, point, seed=seed, captures=captures).plan
+            out.print(
+                f"[green]ok[/] {each}: {len(plan.hosts)} hosts, {len(plan.switches)} switches, "
+                f"{len(plan.sessions)} sessions, {len(plan.loads)} loads, "
+                f"{len(plan.rules)} rules; every packet reaches its host on its planned path"
+            )
+
+
+@main.command()
+@click.argument("name")
+@set_option
+@seed_option
+@click.option("--rules", "show_rules", is_flag=True, help="Also print every OpenFlow rule.")
+@json_option
+def plan(name: str, pairs: tuple[str, ...], seed: int, show_rules: bool, as_json: bool) -> None:
+    """Print what a run would install: paths, queues, delay budget, rules."""
+    from testbed.prepare import prepare  # noqa: PLC0415
+
+    for point in _points(settings(pairs)):
+        planned = prepare(name, point, seed=seed).plan
+        if as_json:
+            click.echo(msgspec.json.format(msgspec.json.encode(planned), indent=1))
+        else:
+            listing.show_plan(planned, out, rules=show_rules)
+
+
+@main.command()
+@click.argument("run", default="last")
+@json_option
+def report(run: str, as_json: bool) -> None:
+    """Write a run's HTML report (RUN: a folder, its id, or "last")."""
+    from testbed.report.html import write_report  # noqa: PLC0415
+    from testbed.results.folder import find_run  # noqa: PLC0415
+
+    path = write_report(find_run(run, discovery.home() / "results"))
+    click.echo(json.dumps({"report": str(path)}) if as_json else f"{path}")
+
+
+@main.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say which labs are available, what is missing, and the remedy."""
+    from testbed.lab.doctor import diagnose  # noqa: PLC0415
+
+    checks = diagnose()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(checks), indent=1))
+    else:
+        listing.show_checks(checks, out)
+    if not listing.usable(checks):
+        sys.exit(4)
+
+
+@main.command()
+@click.argument("topology")
+@set_option
+@click.option("--policy", default="shortest_path", show_default=True, help="How paths are chosen.")
+@lab_option
+def shell(topology: str, pairs: tuple[str, ...], policy: str, lab: str | None) -> None:
+    """Open a Mininet prompt on a topology, all hosts connected.
+
+    \b
+    testbed shell metro_ring
+    mininet> pingall
+    mininet> h1 ping -c 3 h4
+    """
+    from testbed.prepare import bare  # noqa: PLC0415
+    from testbed.run import converse  # noqa: PLC0415
+
+    given = {key: values[-1] for key, values in settings(pairs).items()}
+    prepared = bare(topology, given, policy)
+    chosen, _ = _lab(lab or ("wall" if lab is None and _has("wall") else None))
+    sys.exit(converse(chosen, "shell", {}, prepared))
+
+
+@main.command(
+    "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@lab_option
+@click.option("--ovs/--no-ovs", default=True, show_default=True, help="Start Open vSwitch first.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_(lab: str | None, ovs: bool, command: tuple[str, ...]) -> None:
+    """Run a command inside the lab; its exit code is returned.
+
+    \b
+    testbed exec -- mn --custom topologies/metro_ring.py --topo metro_ring --test none
+    testbed exec --no-ovs -- ip link
+    """
+    from testbed.run import converse  # noqa: PLC0415
+
+    chosen, _ = _lab(lab)
+    sys.exit(converse(chosen, "exec", {"argv": list(command), "ovs": ovs}, None))
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["experiment", "topology", "policy", "class"]))
+@click.argument("name")
+def new(kind: str, name: str) -> None:
+    """Write a commented template that passes `check`: experiment, topology, policy, class."""
+    from testbed.cli.new import write_template  # noqa: PLC0415
+
+    path = write_template(kind, name)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    out.print(f"wrote {shown}")
+
+
+def _points(given: dict[str, list[str]]) -> list[dict[str, str]]:
+    """The product of all values given for each parameter: one run each."""
+    return [dict(zip(given, values, strict=True)) for values in itertools.product(*given.values())]
+
+
+def _lab(name: str | None) -> tuple[Any, tuple[str, ...]]:
+    """The lab to use, and what the user should know about the choice; said on stderr."""
+    from testbed.lab import choose  # noqa: PLC0415
+
+    lab, notes = choose(name)
+    for note in notes:
+        err.print(f"[yellow]note[/] {note}")
+    return lab, tuple(notes)
+
+
+def _has(name: str) -> bool:
+    from testbed.lab import LABS as KNOWN  # noqa: PLC0415
+
+    return name in KNOWN and not KNOWN[name].missing()
+
+
+__all__ = ["InputError", "main"]

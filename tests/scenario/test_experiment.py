@@ -1,0 +1,111 @@
+"""build() collects a frozen scenario, and says what is wrong with it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from testbed.errors import InputError
+from testbed.scenario.experiment import Experiment, cut_fibre, mend_fibre, scenario_of
+from testbed.scenario.model import Scenario
+
+
+class Sample(Experiment):
+    """Does it hold?"""
+
+    def build(
+        self, span: str = "18 km", flood: float = 1.2, sites: int = 4, tcp: bool = False
+    ) -> None:
+        self.topology("metro_ring", span=span, sites=sites)
+        s = self.slice("urgent", sst=2, guaranteed="5 Mbit/s", priority=20)
+        self.probe("telesurgery_haptic", "h1", "h2", slice=s, duration="10 s")
+        self.probe("telesurgery_haptic", "h1", "h3", slice=s, duration="10 s")
+        self.flow(
+            "load",
+            "h2",
+            "h3",
+            slice=s,
+            rate=f"{flood * 10} Mbit/s",
+            duration="1 s",
+            kind="tcp" if tcp else "udp",
+        )
+        self.at("7 s", mend_fibre("s1", "s2"))
+        self.at("5 s", cut_fibre("s1", "s2"))
+
+
+def test_a_scenario_survives_json() -> None:
+    scenario = scenario_of("sample", Sample, {}, seed=7)
+    assert msgspec.json.decode(msgspec.json.encode(scenario), type=Scenario) == scenario
+    assert scenario.question == "Does it hold?"
+    assert [p.id for p in scenario.probes] == ["telesurgery_haptic", "telesurgery_haptic-2"]
+    assert [e.at_ns for e in scenario.events] == [5_000_000_000, 7_000_000_000]
+
+
+def test_parameters_come_typed_from_text() -> None:
+    scenario = scenario_of("sample", Sample, {"flood": "2", "tcp": "yes", "sites": "6"}, seed=1)
+    assert scenario.params == {"span": "18 km", "flood": 2.0, "sites": 6, "tcp": True}
+    assert scenario.flows[0].rate_bps == 20_000_000
+    assert scenario.flows[0].kind == "tcp"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"spam": "18 km"}, "did you mean 'span'"),
+        ({"flood": "much"}, "is not a number"),
+        ({"flood": "nan"}, "is not a number"),
+        ({"sites": "4.5"}, "is not a whole number"),
+        ({"tcp": "maybe"}, "is not yes or no"),
+        ({"flood": "-1"}, "negative"),
+    ],
+)
+def test_a_wrong_parameter_is_named(given: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError) as error:
+        scenario_of("sample", Sample, given, seed=1)
+    assert says in str(error.value)
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("slice", {"sst": 0}),
+    ("slice", {"sst": 2, "sd": "12345G"}),
+    ("slice", {"sst": 2, "priority": 0}),
+    ("slice", {"sst": 2, "guaranteed": "5"}),
+    ("flow", {"rate": "0 bit/s", "duration": "1 s"}),
+    ("flow", {"rate": "1 Mbit/s", "duration": "0 s"}),
+    ("flow", {"rate": "1 Mbit/s", "duration": "1 s", "dscp": 64}),
+    ("flow", {"rate": "1 Mbit/s", "duration": "1 s", "packet": "9000 B"}),
+    ("flow", {"rate": "1 Mbit/s", "duration": "1 s", "kind": "sctp"}),
+    ("probe", {"duration": "10"}),
+    ("probe", {"duration": "10 s", "deadline": "5"}),
+    ("probe", {"duration": "10 s", "id": "a/b"}),
+]
+
+
+@pytest.mark.parametrize(("verb", "given"), WRONG)
+def test_wrong_calls_are_input_errors(verb: str, given: dict[str, Any]) -> None:
+    experiment = Experiment()
+    call: dict[str, Callable[[], object]] = {
+        "slice": lambda: experiment.slice("s", **given),
+        "flow": lambda: experiment.flow("f", "h1", "h2", slice="s", **given),
+        "probe": lambda: experiment.probe("app", "h1", "h2", slice="s", **given),
+    }
+    with pytest.raises(InputError) as error:
+        call[verb]()
+    assert error.value.expected
+
+
+def test_ids_are_given_once() -> None:
+    experiment = Experiment()
+    experiment.slice("s", sst=1)
+    with pytest.raises(InputError, match="two slices"):
+        experiment.slice("s", sst=1)
+
+
+def test_an_experiment_needs_a_topology_and_a_slice() -> None:
+    class Empty(Experiment):
+        def build(self) -> None:
+            pass
+
+    with pytest.raises(InputError, match="no topology"):
+        scenario_of("empty", Empty, {}, seed=1)
