@@ -54,7 +54,7 @@ _DELAY_OF_KIND = {"OW": "one-way", "OW-prop": "one-way", "RTT": "rtt"}
 """Kinds that are network delays themselves, and the only delay they can judge."""
 
 
-class AppClass(Frozen):
+class AppClass(Frozen, frozen=True, kw_only=True):
     """One application class. Times in ns, sizes in application bytes."""
 
     name: str
