@@ -1,8 +1,8 @@
 """Sites, fibre and devices: from a Mininet Topo to a network with one-way delays.
 
-    model.py     the network's data
-    elements.py  fibre and device constants, and where each comes from
-    topo.py      MetroTopo, the base of topologies/: fibre(), lan(), radio()
-    describe.py  describe(topo) -> Network, for any mininet.topo.Topo
-    zoo.py       real graphs by name (topohub)
+model.py     the network's data
+elements.py  fibre and device constants, and where each comes from
+topo.py      MetroTopo, the base of topologies/: fibre(), lan(), radio()
+describe.py  describe(topo) -> Network, for any mininet.topo.Topo
+zoo.py       real graphs by name (topohub)
 """
