@@ -1,5 +1,15 @@
-"""Scenario -> Plan: addresses, ports, queues, delays, rules, sessions, budgets. Pure.
+"""Scenario and network to Plan. Pure; everything a lab carries out is decided here.
 
-    model.py    the plan's data, JSON in and out
-    compile.py  compile(scenario, ...) -> Plan
+model.py     the Plan, and what it is made of
+compile.py   compile_plan: the steps below in order
+validate.py  refuses scenarios and networks that cannot be, before anything else
+wiring.py    addresses, interface names, ifindexes, port numbers, delays, buffers
+routing.py   asks the policy for paths, numbers them, gives slices their queues
+traffic.py   probes to STAMP sessions, flows to loads
+budget.py    where the delay of a message goes
+queues.py    rates and priorities of the queues of each port
+rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts
+matches.py   which packets belong to a session or load (needs no networkx)
+check.py     walks packets through the rules in memory
+show.py      the plan as tables for people
 """

@@ -185,6 +185,8 @@ class Session(Frozen, frozen=True, kw_only=True):
     """What forward and reverse are to the application: {"forward": "UL", ...}."""
     reliability: float | None
     """Share of packets within the deadline that the class asks for."""
+    survival_ns: int | None = None
+    """How long the application lives without a good message (TS 22.104 annex C.3)."""
     forward: Path
     reverse: Path
     forward_budget: Budget
@@ -240,5 +242,3 @@ class Plan(Frozen, frozen=True, kw_only=True):
             if port.node == node and port.peer_node == peer:
                 return port
         raise KeyError(f"{node} has no port towards {peer}")
-
-

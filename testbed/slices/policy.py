@@ -31,7 +31,7 @@ BEST_EFFORT = "best-effort"
 """The slice every scenario has: no promise, queue 0, whatever the policy."""
 
 
-class Demand(Frozen):
+class Demand(Frozen, frozen=True, kw_only=True):
     """One direction of a session or load that needs a path."""
 
     id: str

@@ -1,0 +1,57 @@
+"""compile_plan: scenario and network to Plan. Pure, and the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from testbed.plan.model import Plan
+from testbed.plan.queues import with_queues
+from testbed.plan.routing import Router
+from testbed.plan.rules import all_rules
+from testbed.plan.traffic import AppClass, loads, sessions
+from testbed.plan.validate import validate_network, validate_scenario
+from testbed.plan.wiring import Wiring, wire
+from testbed.scenario.model import Flow, Probe, Scenario
+from testbed.slices.policy import Policy
+from testbed.topology.model import Network
+
+
+def compile_plan(
+    scenario: Scenario, network: Network, policy: Policy, apps: Mapping[str, AppClass]
+) -> Plan:
+    """Everything a lab needs to answer the scenario's question on this network.
+
+    `apps` are the application classes by name. Raises InputError for names and values
+    that are wrong, PlanError for promises the network cannot keep.
+    """
+    validate_network(network)
+    slices = validate_scenario(scenario, network, apps)
+    graph = network.graph()
+    wiring = wire(network)
+    router = Router(graph, policy, slices)
+    stamp = sessions(scenario, wiring, router, apps)
+    background = loads(scenario, wiring, router)
+    ports = with_queues(wiring.ports, wiring.switches, router.paths, slices, router.queue_names)
+    queued = Wiring(wiring.hosts, wiring.switches, ports)
+    traffic: tuple[Probe | Flow, ...] = (*scenario.probes, *scenario.flows)
+    return Plan(
+        experiment=scenario.experiment,
+        seed=scenario.seed,
+        policy=policy.name,
+        hosts=wiring.hosts,
+        switches=wiring.switches,
+        ports=ports,
+        rules=all_rules(graph, queued, stamp, background),
+        sessions=stamp,
+        loads=background,
+        events=scenario.events,
+        captures=scenario.captures,
+        duration_ns=max((item.start_ns + item.duration_ns for item in traffic), default=0),
+        positions=_positions(network),
+    )
+
+
+def _positions(network: Network) -> dict[str, tuple[float, float]]:
+    """Empty when no node says where it is."""
+    positions = {node.name: (node.x, node.y) for node in network.nodes}
+    return positions if any(x or y for x, y in positions.values()) else {}

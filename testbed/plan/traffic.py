@@ -1,0 +1,207 @@
+"""Probes to STAMP sessions, flows to loads.
+
+    direction  sender    judged
+    UL         terminal  forward
+    DL         server    forward
+    UL+DL      terminal  forward and reverse
+    U2U        terminal  forward and reverse (the "server" is the other terminal)
+    DC         terminal  forward (both are data centres)
+
+A class judged by round trip is judged by rtt whatever its direction. A reflector
+returns one packet for each STAMP packet, so a class that sends messages of several
+packets both ways becomes two sessions, <probe>.ul and <probe>.dl (or .out and .back),
+each judged forward.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple, Protocol
+
+from testbed.errors import PlanError
+from testbed.plan.budget import path_budget
+from testbed.plan.model import Load, Session
+from testbed.plan.routing import Router
+from testbed.plan.wiring import Wiring
+from testbed.scenario.model import Flow, Probe, Scenario
+
+MAX_PAYLOAD_BYTES = 1448
+"""UDP payload of a full packet: 1476 bytes of IP, so a label or more fits in 1500."""
+STAMP_BYTES = 44
+"""Smallest STAMP packet (RFC 8762 clause 4.2.1)."""
+FIRST_SENDER_PORT = 50_000
+FIRST_LOAD_PORT = 5201
+LAST_PORT = 65_535
+
+JudgedDelay = Literal["forward", "reverse", "rtt"]
+
+
+class AppClass(Protocol):
+    """What the planner reads of an application class (testbed.traffic.classes)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def direction(self) -> Literal["UL", "DL", "UL+DL", "U2U", "DC"]: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def interval_ns(self) -> int: ...
+    @property
+    def arrivals(self) -> Literal["periodic", "poisson"]: ...
+    @property
+    def deadline_ns(self) -> int | None: ...
+    @property
+    def judged(self) -> Literal["one-way", "rtt"]: ...
+    @property
+    def reliability(self) -> float | None: ...
+    @property
+    def survival_ns(self) -> int | None: ...
+    @property
+    def dscp(self) -> int: ...
+    @property
+    def source(self) -> str: ...
+
+
+class _Role(NamedTuple):
+    """Which way one session of a probe looks."""
+
+    suffix: str
+    from_terminal: bool
+    forward: str
+    reverse: str
+    judged: tuple[JudgedDelay, ...]
+
+
+def sessions(
+    scenario: Scenario, wiring: Wiring, router: Router, apps: Mapping[str, AppClass]
+) -> tuple[Session, ...]:
+    """Raises PlanError if there are more sessions than ports."""
+    ip = {host.name: host.ip for host in wiring.hosts}
+    wanted = [
+        (probe, apps[probe.app], role)
+        for probe in scenario.probes
+        for role in _roles(apps[probe.app], probe.size_bytes)
+    ]
+    _enough_ports("sessions", len(wanted), FIRST_SENDER_PORT)
+    return tuple(
+        _session(scenario, probe, app, role, FIRST_SENDER_PORT + number, ip, wiring, router)
+        for number, (probe, app, role) in enumerate(wanted)
+    )
+
+
+def _roles(app: AppClass, size_bytes: int | None) -> Iterator[_Role]:
+    out, back = {"U2U": ("U2U out", "U2U back"), "DC": ("DC out", "DC back")}.get(
+        app.direction, ("UL", "DL")
+    )
+    if app.direction == "DL":
+        yield _Role("", False, back, out, ("rtt",) if app.judged == "rtt" else ("forward",))
+    elif app.judged == "rtt":
+        yield _Role("", True, out, back, ("rtt",))
+    elif app.direction in ("UL", "DC"):
+        yield _Role("", True, out, back, ("forward",))
+    elif (size_bytes or app.size_bytes) <= MAX_PAYLOAD_BYTES:
+        yield _Role("", True, out, back, ("forward", "reverse"))
+    else:
+        yield _Role("." + out.split()[-1].lower(), True, out, back, ("forward",))
+        yield _Role("." + back.split()[-1].lower(), False, back, out, ("forward",))
+
+
+def _session(
+    scenario: Scenario,
+    probe: Probe,
+    app: AppClass,
+    role: _Role,
+    port: int,
+    ip: Mapping[str, str],
+    wiring: Wiring,
+    router: Router,
+) -> Session:
+    id_ = probe.id + role.suffix
+    ends = (probe.terminal, probe.server)
+    sender, reflector = ends if role.from_terminal else ends[::-1]
+    payloads = packets(probe.size_bytes or app.size_bytes)
+    interval_ns = probe.interval_ns or app.interval_ns
+    forward = router.path(f"{id_}.forward", probe.slice, sender, reflector)
+    reverse = router.path(f"{id_}.reverse", probe.slice, reflector, sender)
+    return Session(
+        id=id_,
+        app=app.name,
+        slice=probe.slice,
+        sender=sender,
+        reflector=reflector,
+        sender_ip=ip[sender],
+        reflector_ip=ip[reflector],
+        sender_port=port,
+        dscp=app.dscp,
+        size_bytes=payloads[-1],
+        fragments=len(payloads),
+        fragment_bytes=MAX_PAYLOAD_BYTES if len(payloads) > 1 else 0,
+        start_ns=probe.start_ns,
+        interval_ns=interval_ns,
+        count=-(-probe.duration_ns // interval_ns),
+        arrivals=app.arrivals,
+        seed=derived_seed(scenario.seed, id_),
+        warmup_ns=scenario.warmup_ns,
+        deadline_ns=probe.deadline_ns or app.deadline_ns,
+        deadline_kind=app.judged,
+        judged=role.judged,
+        directions={"forward": role.forward, "reverse": role.reverse},
+        reliability=app.reliability,
+        survival_ns=app.survival_ns,
+        forward=forward,
+        reverse=reverse,
+        forward_budget=path_budget(wiring, forward, payloads),
+        reverse_budget=path_budget(wiring, reverse, payloads[-1:]),
+        source=app.source,
+    )
+
+
+def packets(message_bytes: int) -> tuple[int, ...]:
+    """UDP payloads of the packets of one message; the last is the STAMP packet."""
+    full = (message_bytes - 1) // MAX_PAYLOAD_BYTES
+    rest = message_bytes - full * MAX_PAYLOAD_BYTES
+    return (MAX_PAYLOAD_BYTES,) * full + (max(STAMP_BYTES, rest),)
+
+
+def derived_seed(seed: int, id_: str) -> int:
+    """A seed of its own for each session, the same on every machine (48 bits)."""
+    digest = hashlib.blake2b(f"{seed}:{id_}".encode(), digest_size=6).digest()
+    return int.from_bytes(digest, "big")
+
+
+def loads(scenario: Scenario, wiring: Wiring, router: Router) -> tuple[Load, ...]:
+    """Raises PlanError if there are more flows than ports."""
+    ip = {host.name: host.ip for host in wiring.hosts}
+    _enough_ports("flows", len(scenario.flows), FIRST_LOAD_PORT)
+    return tuple(
+        _load(flow, FIRST_LOAD_PORT + number, ip, router)
+        for number, flow in enumerate(scenario.flows)
+    )
+
+
+def _load(flow: Flow, port: int, ip: Mapping[str, str], router: Router) -> Load:
+    return Load(
+        id=flow.id,
+        slice=flow.slice,
+        kind=flow.kind,
+        src=flow.src,
+        dst=flow.dst,
+        src_ip=ip[flow.src],
+        dst_ip=ip[flow.dst],
+        port=port,
+        rate_bps=flow.rate_bps,
+        packet_bytes=flow.packet_bytes,
+        dscp=flow.dscp,
+        start_ns=flow.start_ns,
+        duration_ns=flow.duration_ns,
+        forward=router.path(f"{flow.id}.forward", flow.slice, flow.src, flow.dst),
+        reverse=router.path(f"{flow.id}.reverse", flow.slice, flow.dst, flow.src),
+    )
+
+
+def _enough_ports(what: str, wanted: int, first: int) -> None:
+    room = LAST_PORT - first + 1
+    if wanted > room:
+        raise PlanError(f"{wanted} {what}", where="scenario", expected=f"at most {room}")

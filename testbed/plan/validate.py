@@ -1,0 +1,204 @@
+"""Refuses what cannot be planned: each error says what, where and what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import networkx as nx
+
+from testbed.errors import InputError, PlanError, unknown
+from testbed.plan.traffic import MAX_PAYLOAD_BYTES, AppClass
+from testbed.scenario.model import Flow, Probe, Scenario, Slice
+from testbed.slices.policy import BEST_EFFORT
+from testbed.topology.model import Direction, Network, Node
+
+MIN_RATE_BPS = 8_000
+"""Slowest port: netem and HTB count in whole bytes per second."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SD = re.compile(r"[0-9A-Fa-f]{6}")
+
+
+def validate_network(network: Network) -> None:
+    """Raises InputError or PlanError unless the network can be wired."""
+    where = f"topology {network.name!r}"
+    nodes = {node.name: node for node in network.nodes}
+    _unique("node", [node.name for node in network.nodes], where)
+    for node in network.nodes:
+        _name("node", node.name, where)
+        _require(node.forwarding_ns >= 0, "forwarding delay is negative", f"node {node.name}")
+    pairs = [tuple(sorted((link.a, link.b))) for link in network.links]
+    _unique("link", [f"{a}-{b}" for a, b in pairs], where)
+    for link in network.links:
+        for end in (link.a, link.b):
+            if end not in nodes:
+                raise unknown("node", end, nodes, where=f"link {link.a}-{link.b}")
+        _require(link.a != link.b, f"node {link.a} is linked to itself", where)
+        _direction(link.ab, f"link {link.a} -> {link.b}")
+        _direction(link.ba, f"link {link.b} -> {link.a}")
+    neighbours = nx.Graph(pairs)
+    neighbours.add_nodes_from(nodes)
+    for node in network.nodes:
+        if node.role == "host":
+            _attached(node, sorted(neighbours[node.name]), nodes)
+    _connected(neighbours, where)
+
+
+def _direction(d: Direction, where: str) -> None:
+    _require(d.propagation_ns >= 0 and d.extra_ns >= 0, "delay is negative", where, "0 ns or more")
+    _require(0 <= d.loss <= 1, f"loss is {d.loss}", where, "a probability from 0 to 1")
+    _require(d.buffer_packets >= 1, f"buffer is {d.buffer_packets} packets", where, "1 or more")
+    _require(
+        d.rate_bps is None or d.rate_bps >= MIN_RATE_BPS,
+        f"rate is {d.rate_bps} bit/s",
+        where,
+        f"{MIN_RATE_BPS} bit/s or more, or none for a port that is not shaped",
+    )
+
+
+def _attached(host: Node, peers: Sequence[str], nodes: Mapping[str, Node]) -> None:
+    switches = [peer for peer in peers if nodes[peer].role == "switch"]
+    if len(peers) != 1 or len(switches) != 1:
+        raise PlanError(
+            f"host {host.name} is linked to {', '.join(peers) or 'nothing'}",
+            where="topology",
+            expected="each host on exactly one switch",
+            remedy="put a switch between them, or remove links of the host",
+        )
+
+
+def _connected(graph: nx.Graph, where: str) -> None:
+    parts = sorted(nx.connected_components(graph), key=lambda part: (-len(part), min(part)))
+    if len(parts) > 1:
+        raise PlanError(
+            f"the network is in {len(parts)} parts",
+            where=where,
+            expected="a connected graph",
+            remedy=f"link {min(parts[1])} or its neighbours to the rest, such as {min(parts[0])}",
+        )
+
+
+def validate_scenario(
+    scenario: Scenario, network: Network, apps: Mapping[str, AppClass]
+) -> dict[str, Slice]:
+    """The slices by id, best effort included. Raises InputError for anything wrong."""
+    _unique("slice", [slice_.id for slice_ in scenario.slices], "scenario")
+    for slice_ in scenario.slices:
+        _slice(slice_)
+    ids = [probe.id for probe in scenario.probes] + [flow.id for flow in scenario.flows]
+    _unique("probe or flow", ids, "scenario")
+    hosts = {node.name for node in network.nodes if node.role == "host"}
+    slices = {BEST_EFFORT: Slice(id=BEST_EFFORT, sst=1, priority=127)}
+    slices |= {slice_.id: slice_ for slice_ in scenario.slices}
+    for probe in scenario.probes:
+        where = f"probe {probe.id}"
+        if probe.app not in apps:
+            raise unknown("application class", probe.app, apps, where=where)
+        _probe(probe, scenario.warmup_ns)
+        _ends(where, probe.terminal, probe.server, hosts, probe.slice, slices)
+    for flow in scenario.flows:
+        _flow(flow)
+        _ends(f"flow {flow.id}", flow.src, flow.dst, hosts, flow.slice, slices)
+    _links(scenario, network)
+    return slices
+
+
+def _slice(slice_: Slice) -> None:
+    where = f"slice {slice_.id}"
+    _name("slice", slice_.id, where)
+    _require(
+        1 <= slice_.sst <= 255, f"sst is {slice_.sst}", where, "1 to 255 (TS 23.003 clause 28.4.2)"
+    )
+    _require(bool(_SD.fullmatch(slice_.sd)), f"sd is {slice_.sd!r}", where, "6 hex digits")
+    _require(1 <= slice_.priority <= 127, f"priority is {slice_.priority}", where, "1 to 127")
+    _require(slice_.guaranteed_bps >= 0, "guaranteed rate is negative", where)
+    _require(
+        slice_.maximum_bps is None or slice_.maximum_bps >= max(1, slice_.guaranteed_bps),
+        f"maximum rate {slice_.maximum_bps} bit/s is below the guaranteed rate",
+        where,
+        f"{slice_.guaranteed_bps} bit/s or more",
+    )
+
+
+def _probe(probe: Probe, warmup_ns: int) -> None:
+    where = f"probe {probe.id}"
+    _name("probe", probe.id, where)
+    _span(probe, where)
+    for name in ("interval_ns", "size_bytes", "deadline_ns"):
+        value = getattr(probe, name)
+        _require(value is None or value > 0, f"{name} is {value}", where, "more than 0")
+    _require(
+        probe.start_ns + probe.duration_ns > warmup_ns,
+        "all packets are within the warm-up, so none would be judged",
+        where,
+        f"an end after {warmup_ns} ns of traffic",
+    )
+
+
+def _flow(flow: Flow) -> None:
+    where = f"flow {flow.id}"
+    _name("flow", flow.id, where)
+    _span(flow, where)
+    _require(flow.rate_bps > 0, f"rate is {flow.rate_bps} bit/s", where, "more than 0")
+    _require(0 <= flow.dscp <= 63, f"dscp is {flow.dscp}", where, "0 to 63 (RFC 2474)")
+    _require(
+        1 <= flow.packet_bytes <= MAX_PAYLOAD_BYTES,
+        f"packets carry {flow.packet_bytes} bytes",
+        where,
+        f"1 to {MAX_PAYLOAD_BYTES} bytes of UDP payload",
+    )
+
+
+def _span(item: Probe | Flow, where: str) -> None:
+    _require(item.start_ns >= 0, f"starts at {item.start_ns} ns", where, "0 ns or later")
+    _require(item.duration_ns > 0, f"lasts {item.duration_ns} ns", where, "more than 0 ns")
+
+
+def _ends(
+    where: str, a: str, b: str, hosts: Iterable[str], slice_: str, slices: Iterable[str]
+) -> None:
+    for end in (a, b):
+        if end not in hosts:
+            raise unknown("host", end, hosts, where=where)
+    _require(a != b, f"both ends are {a}", where, "two different hosts")
+    if slice_ not in slices:
+        raise unknown("slice", slice_, slices, where=where)
+
+
+def _links(scenario: Scenario, network: Network) -> None:
+    """Events and captures name links that are there."""
+    peers: dict[str, set[str]] = {node.name: set() for node in network.nodes}
+    for link in network.links:
+        peers[link.a].add(link.b)
+        peers[link.b].add(link.a)
+    named = [(f"{e.action} {e.a}-{e.b}", e.a, e.b) for e in scenario.events]
+    named += [(f"capture {c.node}:{c.peer}", c.node, c.peer) for c in scenario.captures]
+    for where, a, b in named:
+        if a not in peers:
+            raise unknown("node", a, peers, where=where)
+        if b not in peers[a]:
+            raise unknown(f"neighbour of {a}", b, peers[a], where=where)
+    for event in scenario.events:
+        _require(event.at_ns >= 0, "event before traffic starts", f"{event.action} {event.a}")
+
+
+def _name(kind: str, name: str, where: str) -> None:
+    _require(
+        bool(_NAME.fullmatch(name)),
+        f"{kind} name {name!r}",
+        where,
+        "letters, digits, '_', '.' and '-', the first a letter or digit",
+    )
+
+
+def _unique(kind: str, names: Sequence[str], where: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        _require(name not in seen, f"{kind} {name!r} is there twice", where, "each name once")
+        seen.add(name)
+
+
+def _require(fine: bool, what: str, where: str, expected: str = "") -> None:
+    if not fine:
+        raise InputError(what, where=where, expected=expected)
