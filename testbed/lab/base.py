@@ -15,6 +15,10 @@ GUEST_PROJECT = "/project"
 GUEST_JOB = "/results"
 CONSOLE = "console.log"
 """File in the job folder with what kernel and guest program print."""
+COMMAND = "command"
+"""File in the job folder with the guest program's command line, for a shell."""
+EXIT = "exit"
+"""File in the job folder with the guest program's exit code, written when it ended."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class Lab(Protocol):
         """Run `argv` as root in the lab, with `job` at /results; return at once.
 
         The process ends with the exit code of `argv`, or 255 when the lab ended
-        before it. Killing the process, or the thread that called start() ending,
-        ends the whole lab. Interactive: standard input and output are the
-        caller's terminal; otherwise all output goes to `job`/console.log.
+        before it. kill() on the process ends the whole lab, and so does the end of
+        the thread that called start(), however it ends. Interactive: standard
+        input and output are the caller's terminal, Ctrl-C included; otherwise all
+        output goes to `job`/console.log.
         Raises LabError when the lab cannot start.
         """
         ...

@@ -68,3 +68,41 @@ def subordinate_ids(file: str = "/etc/subuid") -> int:
         return 0
     ranges = [line.split(":") for line in lines if line.count(":") == 2]
     return sum(int(count) for name, _, count in ranges if name in names and count.isdigit())
+
+
+def _kernel_has(module: str) -> bool:
+    if (Path("/sys/module") / module).is_dir():
+        return True
+    builtin = Path("/lib/modules") / os.uname().release / "modules.builtin"
+    return builtin.is_file() and f"/{module}.ko" in builtin.read_text().replace("-", "_")
+
+
+def _loadable(module: str) -> bool:
+    modprobe = program("modprobe")
+    if modprobe is None:
+        return False
+    command = [modprobe, "--dry-run", "--quiet", module]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def missing_modules(modules: Mapping[str, str]) -> list[Missing]:
+    """The kernel modules (name -> what needs it) that are not there and cannot be loaded."""
+    lacks = []
+    for module, why in modules.items():
+        if _kernel_has(module):
+            continue
+        if not _loadable(module):
+            remedy = "take a kernel that has it, such as Debian's linux-image-amd64"
+        elif os.geteuid() != 0:
+            remedy = f"sudo modprobe -a {' '.join(modules)}"
+        else:
+            continue
+        lacks.append(Missing(f"the kernel module {module}", why, remedy))
+    return lacks
+
+
+def load_modules(modules: Mapping[str, str]) -> None:
+    """Load those that are not; an ordinary user can load none, and missing_modules() tells."""
+    absent = [module for module in modules if not _kernel_has(module)]
+    if absent and os.geteuid() == 0 and (modprobe := program("modprobe")):
+        subprocess.run([modprobe, "-aq", *absent], capture_output=True, check=False)

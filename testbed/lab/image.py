@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import LabError
+from testbed.lab.base import Missing
 from testbed.lab.sandbox import bubblewrap
 
 SUITE = "bookworm"
@@ -107,6 +108,21 @@ def find() -> Image | None:
     return Image(root, key(), f"{key()}-{digest[:12]}")
 
 
+def existing() -> Image:
+    """The image of the present recipe. Raises LabError when it is not built."""
+    image = find()
+    if image is None:
+        raise LabError("the lab image is not built", remedy="run scripts/setup")
+    return image
+
+
+def missing() -> list[Missing]:
+    """The image, when it is not built."""
+    if find() is not None:
+        return []
+    return [Missing("the lab image", "the guest's root folder", "run scripts/setup to build it")]
+
+
 def build(say: Say = lambda text: None) -> Image:
     """The image, built if it does not exist (half a minute and 500 MB).
 
@@ -143,9 +159,7 @@ def build(say: Say = lambda text: None) -> Image:
             ) from error
         finally:
             _remove(part)
-    image = find()
-    assert image is not None
-    return image
+    return existing()
 
 
 @contextlib.contextmanager

@@ -1,1 +1,89 @@
-"""placeholder"""
+"""The native lab: this machine's own kernel, in private namespaces, on the lab image.
+
+    caller --fork--> unshare --fork--> [ new user, net, mount, pid, ipc, uts namespaces:
+                                         native-init, then the guest program ]
+
+The guest program, Open vSwitch and Python are the image's, so that only the kernel
+differs from the other labs, and no daemon of the host is asked. Its root is an
+overlay of the image whose upper half is memory: it writes nothing outside the job
+folder, and all vanishes with its last process. Real root is needed for one thing
+only, to load kernel modules; where they are loaded an ordinary user can run it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from testbed.lab import host, image
+from testbed.lab.base import PROJECT, Missing
+from testbed.lab.process import spawn
+
+MODULES = {
+    "overlay": "the guest's writable root",
+    "veth": "links between nodes",
+    "openvswitch": "the switches",
+    "sch_netem": "propagation delay",
+    "sch_htb": "rates and queues per slice",
+}
+"""Kernel modules and what needs them."""
+
+
+class NativeLab:
+    """This machine's kernel. `modules`: what it must have loaded, or be able to load."""
+
+    name = "native"
+
+    def __init__(self, modules: dict[str, str] | None = None) -> None:
+        self.modules = MODULES if modules is None else modules
+
+    def missing(self) -> list[Missing]:
+        lacks = host.missing_programs(
+            {"unshare": "util-linux", "setpriv": "util-linux"}, "makes private namespaces"
+        )
+        lacks += host.missing_user_namespaces()
+        lacks += host.missing_modules(self.modules)
+        return lacks + image.missing()
+
+    def describe(self) -> dict[str, str]:
+        return {
+            "lab": self.name,
+            "kernel": platform.release(),
+            "image": image.existing().id,
+            "machine": platform.version(),
+        }
+
+    def start(
+        self, job: Path, argv: Sequence[str], *, interactive: bool = False
+    ) -> subprocess.Popen[bytes]:
+        job = job.resolve()
+        host.load_modules(self.modules)
+        return spawn(
+            self,
+            job,
+            argv,
+            lambda handshake: self._command(job, handshake, interactive),
+            interactive=interactive,
+        )
+
+    @staticmethod
+    def _command(job: Path, handshake: int, interactive: bool) -> list[str]:
+        spaces = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
+        if os.geteuid() != 0:
+            spaces += ["--user", "--map-root-user"]
+        root = str(image.existing().root)
+        init = str(Path(__file__).with_name("native-init"))
+        variables = {
+            "LAB_HANDSHAKE": str(handshake),
+            "LAB_TERMINAL": "yes" if interactive else "",
+            "TERM": os.environ.get("TERM", "dumb") if interactive else "dumb",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        }
+        return [
+            *("setpriv", "--pdeathsig", "KILL", "env", "-i"),
+            *(f"{name}={value}" for name, value in variables.items()),
+            *("unshare", *spaces, "bash", init, root, str(PROJECT), str(job)),
+        ]

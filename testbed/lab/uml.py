@@ -9,31 +9,27 @@ private tmpfs. It sees nothing else of the host, and ends with its caller.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shlex
-import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.errors import LabError
 from testbed.lab import host, image
-from testbed.lab.base import CONSOLE, GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
+from testbed.lab.base import EXIT, GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
+from testbed.lab.process import HANDSHAKE, spawn
 from testbed.lab.sandbox import bubblewrap
 
 _GUEST_INIT = f"{GUEST_PROJECT}/testbed/lab/guest-init"
 
-# The handshake closes the moment in which the caller may die before bwrap has asked the
-# kernel to die with it. The terminal is set right again because UML leaves it raw when killed.
-_SUPERVISE = r"""
-echo ready >&$LAB_HANDSHAKE && read -r go <&$LAB_HANDSHAKE || exit 255
-exec {LAB_HANDSHAKE}>&-
+# UML leaves the terminal raw when something kills it
+_SUPERVISE = rf"""
+{HANDSHAKE}
+exec {{LAB_HANDSHAKE}}>&-
 [ "$LAB_TERMINAL" ] && terminal=$(stty -g)
 "$@"
 [ "$LAB_TERMINAL" ] && stty "$terminal"
-exit "$(cat /results/exit 2>/dev/null || echo 255)"
+exit "$(cat {GUEST_JOB}/{EXIT} 2>/dev/null || echo 255)"
 """
 
 
@@ -68,14 +64,11 @@ class UmlLab:
     def missing(self) -> list[Missing]:
         lacks = host.missing_programs({"bwrap": "bubblewrap"}, "confines the lab's kernel")
         lacks += host.missing_user_namespaces()
-        if image.find() is None:
-            lacks.append(
-                Missing("the lab image", "the lab boots it", "run scripts/setup to build it")
-            )
+        lacks += image.missing()
         return lacks
 
     def describe(self) -> dict[str, str]:
-        built = self._image()
+        built = image.existing()
         kernel = self.kernel(built)
         return {
             "lab": self.name,
@@ -88,34 +81,17 @@ class UmlLab:
     def start(
         self, job: Path, argv: Sequence[str], *, interactive: bool = False
     ) -> subprocess.Popen[bytes]:
-        lacks = self.missing()
-        if lacks:
-            raise LabError(
-                f"the {self.name} lab needs {lacks[0].what}: {lacks[0].why}",
-                where=f"lab {self.name}",
-                remedy=lacks[0].remedy,
-            )
         job = job.resolve()
-        (job / "exit").unlink(missing_ok=True)
-        (job / "command").write_text(f"exec {shlex.join(argv)}\n")
-        ours, theirs = socket.socketpair()
-        with ours, (job / CONSOLE).open("ab") as console:
-            with theirs:
-                process = subprocess.Popen(
-                    self._command(job, theirs.fileno(), interactive),
-                    stdin=None if interactive else subprocess.DEVNULL,
-                    stdout=None if interactive else console,
-                    stderr=console,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=not interactive,  # Ctrl-C is the caller's to act on
-                )
-            with contextlib.suppress(OSError):  # it ended already: the caller sees that
-                if ours.recv(16):
-                    ours.sendall(b"go\n")
-        return process
+        return spawn(
+            self,
+            job,
+            argv,
+            lambda handshake: self._command(job, handshake, interactive),
+            interactive=interactive,
+        )
 
     def _command(self, job: Path, handshake: int, interactive: bool) -> list[str]:
-        built = self._image()
+        built = image.existing()
         kernel = self.kernel(built)
         read = {PROJECT: GUEST_PROJECT}
         program = "/usr/bin/linux.uml"
@@ -138,9 +114,3 @@ class UmlLab:
             "con1=fd:0,fd:1" if interactive else "con1=null,fd:1",
             *kernel.arguments,
         ]
-
-    def _image(self) -> image.Image:
-        built = image.find()
-        if built is None:
-            raise LabError("the lab image is not built", remedy="run scripts/setup")
-        return built

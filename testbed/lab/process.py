@@ -1,0 +1,58 @@
+"""Starting a lab's process so that it cannot outlive its caller, whatever ends the caller."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from testbed.errors import LabError
+from testbed.lab.base import COMMAND, CONSOLE, EXIT, Lab
+
+HANDSHAKE = r'echo ready >&"$LAB_HANDSHAKE" && read -r go <&"$LAB_HANDSHAKE" || exit 255'
+"""First line of what a lab runs (bash), once it is sure to be killed with its caller.
+
+Asking the kernel to die with one's parent leaves a moment in which the parent may be
+dead already. So the lab tells that it has asked, and goes on only when it is answered.
+"""
+
+
+def spawn(
+    lab: Lab,
+    job: Path,
+    argv: Sequence[str],
+    command: Callable[[int], list[str]],
+    *,
+    interactive: bool,
+) -> subprocess.Popen[bytes]:
+    """Start `command(descriptor of the handshake)`, which runs `argv` from job/command.
+
+    Raises LabError when the lab lacks something.
+    """
+    lacks = lab.missing()
+    if lacks:
+        raise LabError(
+            f"the {lab.name} lab lacks {lacks[0].what}: {lacks[0].why}",
+            where=f"lab {lab.name}",
+            remedy=lacks[0].remedy,
+        )
+    (job / EXIT).unlink(missing_ok=True)
+    (job / COMMAND).write_text(f"exec {shlex.join(argv)}\n")
+    ours, theirs = socket.socketpair()
+    with ours, (job / CONSOLE).open("ab") as console:
+        with theirs:
+            process = subprocess.Popen(
+                command(theirs.fileno()),
+                stdin=None if interactive else subprocess.DEVNULL,
+                stdout=None if interactive else console,
+                stderr=console,
+                pass_fds=[theirs.fileno()],
+                start_new_session=not interactive,  # Ctrl-C is the caller's to act on
+            )
+        with contextlib.suppress(OSError):  # it ended already: its exit code tells
+            if ours.recv(16):
+                ours.sendall(b"go\n")
+    return process
