@@ -268,7 +268,7 @@ def _tlv_spans(packet: bytes | bytearray) -> Iterable[tuple[int, int, bool]]:
 
 def _mark_tlvs(packet: bytearray) -> None:
     """Set a reflector's flags: U not understood, M malformed (RFC 8972 clause 4)."""
-    for start, end, sound in _tlv_spans(packet):
+    for start, _end, sound in _tlv_spans(packet):
         if not sound:  # the rest goes back as it came
             packet[start] = MALFORMED
         else:
