@@ -1,0 +1,26 @@
+"""Positions for drawing synthetic topologies, in km on a plane (x east, y north)."""
+
+from __future__ import annotations
+
+import math
+from typing import TypedDict
+
+
+class Place(TypedDict):
+    """Keyword arguments of MetroTopo.switch() and host()."""
+
+    x: float
+    y: float
+
+
+def around(radius_km: float, turn: float) -> Place:
+    """A point on a circle, `turn` clockwise from the west as a share of the whole.
+
+    >>> around(10, 0.25)
+    {'x': 0.0, 'y': 10.0}
+    """
+    angle = math.tau * turn
+    return {
+        "x": round(-radius_km * math.cos(angle), 3) + 0.0,
+        "y": round(radius_km * math.sin(angle), 3) + 0.0,
+    }
