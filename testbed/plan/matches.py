@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from testbed.plan.model import Load, Match, Path, Plan, Session
 
 IPV4, MPLS = 0x0800, 0x8847
@@ -11,6 +13,8 @@ IPV4, MPLS = 0x0800, 0x8847
 TCP, UDP = 6, 17
 DISCARD_PORT = 9
 """Where the packets of a message go that are not its STAMP packet (RFC 863)."""
+EPHEMERAL_PORT = 40_000
+"""Stands, in examples, for the port of a load that the kernel picks."""
 
 _PROTOCOLS = {"udp": (UDP, TCP), "tcp": (TCP,), "flood": (UDP,)}
 """iperf3 controls a UDP test over TCP on the same port."""
@@ -57,6 +61,12 @@ def oxm(match: Match) -> dict[str, int | str]:
     if match.dst_port is not None:
         fields[f"{protocol}_dst"] = match.dst_port
     return fields
+
+
+def example(match: Match) -> dict[str, int | str]:
+    """A packet that the match is for, by its OpenFlow field names."""
+    ports = {name: getattr(match, name) or EPHEMERAL_PORT for name in ("src_port", "dst_port")}
+    return oxm(msgspec.structs.replace(match, **ports))
 
 
 def _match(src: str, dst: str, protocol: int, src_port: int | None, dst_port: int | None) -> Match:

@@ -1,0 +1,173 @@
+"""The plan as tables for people: title, headers, and rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from testbed.plan.model import Budget, Load, Path, Plan, Port, Session
+from testbed.units import show_bps, show_ns
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(plan: Plan) -> tuple[Table, ...]:
+    """All tables, in the order to read them."""
+    return (paths(plan), budgets(plan), loads(plan), ports(plan), rules(plan))
+
+
+def paths(plan: Plan) -> Table:
+    """Each pinned path: by which nodes, with which label and queue."""
+    both: list[Session | Load] = [*plan.sessions, *plan.loads]
+    return Table(
+        "Paths",
+        ("path", "slice", "nodes", "label", "queue"),
+        tuple(
+            (path.id, path.slice, " > ".join(path.nodes), _or_none(path.label), str(path.queue))
+            for item in both
+            for path in (item.forward, item.reverse)
+        ),
+    )
+
+
+def budgets(plan: Plan) -> Table:
+    """What each session's delay is without queueing, beside its deadline."""
+    return Table(
+        "Delay budget (one-way; forward carries the whole message, reverse one packet)",
+        (
+            "session",
+            "direction",
+            "bytes",
+            "propagation",
+            "device",
+            "serialisation",
+            "total",
+            "deadline",
+        ),
+        tuple(row for session in plan.sessions for row in _session_budgets(session)),
+    )
+
+
+def _session_budgets(session: Session) -> Iterator[tuple[str, ...]]:
+    message = session.size_bytes + (session.fragments - 1) * session.fragment_bytes
+    parts = {
+        "forward": (message, session.forward_budget),
+        "reverse": (session.size_bytes, session.reverse_budget),
+    }
+    deadline = _deadline(session)
+    for name, (size, budget) in parts.items():
+        held = deadline if name in session.judged else "-"
+        yield (session.id, session.directions.get(name, name), str(size), *_parts(budget), held)
+    if "rtt" in session.judged:
+        total_ns = session.forward_budget.total_ns + session.reverse_budget.total_ns
+        yield (session.id, "rtt", "", "", "", "", show_ns(total_ns), deadline)
+
+
+def _parts(budget: Budget) -> tuple[str, ...]:
+    return (
+        show_ns(budget.propagation_ns),
+        show_ns(budget.device_ns),
+        show_ns(budget.serialisation_ns),
+        show_ns(budget.total_ns),
+    )
+
+
+def _deadline(session: Session) -> str:
+    if session.deadline_ns is None:
+        return "none"
+    return f"{show_ns(session.deadline_ns)} {session.deadline_kind}"
+
+
+def loads(plan: Plan) -> Table:
+    """Background flows."""
+    return Table(
+        "Loads",
+        ("load", "kind", "slice", "from", "to", "rate", "starts", "lasts"),
+        tuple(
+            (
+                load.id,
+                load.kind,
+                load.slice,
+                load.src,
+                load.dst,
+                show_bps(load.rate_bps),
+                show_ns(load.start_ns),
+                show_ns(load.duration_ns),
+            )
+            for load in plan.loads
+        ),
+    )
+
+
+def ports(plan: Plan) -> Table:
+    """Each port with its delay and rate, and a row for each of its queues."""
+    return Table(
+        "Ports and queues",
+        ("port", "towards", "queue", "delay", "rate", "at most", "priority", "packets"),
+        tuple(row for port in plan.ports for row in _port(port)),
+    )
+
+
+def _port(port: Port) -> Iterator[tuple[str, ...]]:
+    rate = "not shaped" if port.rate_bps is None else show_bps(port.rate_bps)
+    limit = str(port.limit_packets)
+    kind = "" if port.queues else "fifo"
+    yield (port.name, port.peer_node, kind, show_ns(port.delay_ns), rate, "", "", limit)
+    for queue in port.queues:
+        yield (
+            "",
+            "",
+            f"{queue.id} {queue.name}",
+            "",
+            show_bps(queue.rate_bps),
+            show_bps(queue.ceil_bps),
+            str(queue.priority),
+            str(queue.limit_packets),
+        )
+
+
+def rules(plan: Plan, switch: str | None = None) -> Table:
+    """OpenFlow entries, of one switch or of all."""
+    names = _path_names(plan)
+    return Table(
+        "Rules" if switch is None else f"Rules of {switch}",
+        ("switch", "priority", "match", "actions", "path"),
+        tuple(
+            (
+                rule.switch,
+                str(rule.priority),
+                ",".join(f"{name}={_value(name, value)}" for name, value in rule.match.items()),
+                ",".join(
+                    f"{name}:{_value(name, value)}"
+                    for action in rule.actions
+                    for name, value in action.items()
+                )
+                or "drop",
+                names.get(rule.cookie, "best effort"),
+            )
+            for rule in plan.rules
+            if switch in (None, rule.switch)
+        ),
+    )
+
+
+def _path_names(plan: Plan) -> dict[int, str]:
+    both: list[Session | Load] = [*plan.sessions, *plan.loads]
+    every: list[Path] = [path for item in both for path in (item.forward, item.reverse)]
+    return {path.cookie: path.id for path in every}
+
+
+def _value(name: str, value: int | str) -> str:
+    """EtherTypes are read in hexadecimal."""
+    if name in ("eth_type", "push_mpls", "pop_mpls"):
+        return f"0x{value:04x}"
+    return str(value)
+
+
+def _or_none(value: int | None) -> str:
+    return "-" if value is None else str(value)
