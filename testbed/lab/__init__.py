@@ -7,6 +7,8 @@
     native.py     this machine's kernel, private namespaces        (root)
     image.py      the lab image: a Debian root folder, built once and cached
     sandbox.py    bubblewrap argument lists
+    process.py    starting a lab so that it cannot outlive its caller
+    host.py       what this machine offers: programs, namespaces, modules
     guest-init    process 1 of a UML guest
     native-init   its counterpart in native
     doctor.py     what this machine has and lacks, with remedies
@@ -17,6 +19,6 @@ root in an empty network namespace, and nothing else of the host.
 """
 
 from testbed.lab.base import Lab, Missing
-from testbed.lab.choice import Choice, choose
+from testbed.lab.choice import LABS, Choice, choose
 
-__all__ = ["Choice", "Lab", "Missing", "choose"]
+__all__ = ["LABS", "Choice", "Lab", "Missing", "choose"]

@@ -50,9 +50,9 @@ class Lab(Protocol):
 
         The process ends with the exit code of `argv`, or 255 when the lab ended
         before it. kill() on the process ends the whole lab, and so does the end of
-        the thread that called start(), however it ends. Interactive: standard
-        input and output are the caller's terminal, Ctrl-C included; otherwise all
-        output goes to `job`/console.log.
+        the thread that called start(), however it ends. Interactive: input and output
+        are the caller's, and when they are a terminal Ctrl-C is the guest's;
+        otherwise all output goes to `job`/console.log and there is no input.
         Raises LabError when the lab cannot start.
         """
         ...

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from testbed.errors import LabError, unknown
 from testbed.lab.base import Lab
 from testbed.lab.native import NativeLab
 from testbed.lab.wall import WallLab
 
-LABS: Mapping[str, Callable[[], Lab]] = {"wall": WallLab, "native": NativeLab}
+LABS: Mapping[str, Lab] = {lab.name: lab for lab in (WallLab(), NativeLab())}
 """Every lab, the preferred first."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """A lab, and why each preferred one could not be had: to be announced and stored."""
 
     lab: Lab
     fallbacks: tuple[str, ...] = ()
 
 
-def choose(name: str | None = None, labs: Mapping[str, Callable[[], Lab]] = LABS) -> Choice:
+def choose(name: str | None = None, labs: Mapping[str, Lab] = LABS) -> Choice:
     """The lab called `name`; without a name, the first that lacks nothing.
 
     A lab asked for by name is never replaced by another. Raises LabError with
@@ -33,15 +32,14 @@ def choose(name: str | None = None, labs: Mapping[str, Callable[[], Lab]] = LABS
     refused: list[str] = []
     remedies: list[str] = []
     for candidate in [name] if name else labs:
-        lab = labs[candidate]()
-        lacks = lab.missing()
+        lacks = labs[candidate].missing()
         if not lacks:
-            return Choice(lab, tuple(refused))
+            return Choice(labs[candidate], tuple(refused))
         refused += [f"lab {candidate} lacks {missing.what}: {missing.why}" for missing in lacks]
         remedies += [missing.remedy for missing in lacks]
     raise LabError(
-        "; ".join(refused),
-        where=f"lab {name}" if name else "labs " + ", ".join(labs),
-        expected="a lab that lacks nothing",
-        remedy="; ".join(dict.fromkeys(remedies)) + " (`testbed doctor` tells all)",
+        "no lab can start" if name is None else f"the {name} lab cannot start",
+        where="; ".join(refused),
+        expected="a lab that lacks nothing (`testbed doctor` tells all)",
+        remedy="; ".join(dict.fromkeys(remedies)),
     )

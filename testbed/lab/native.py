@@ -65,12 +65,12 @@ class NativeLab:
             self,
             job,
             argv,
-            lambda handshake: self._command(job, handshake, interactive),
+            lambda handshake, terminal: self._command(job, handshake, terminal),
             interactive=interactive,
         )
 
     @staticmethod
-    def _command(job: Path, handshake: int, interactive: bool) -> list[str]:
+    def _command(job: Path, handshake: int, terminal: bool) -> list[str]:
         spaces = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
         if os.geteuid() != 0:
             spaces += ["--user", "--map-root-user"]
@@ -78,8 +78,8 @@ class NativeLab:
         init = str(Path(__file__).with_name("native-init"))
         variables = {
             "LAB_HANDSHAKE": str(handshake),
-            "LAB_TERMINAL": "yes" if interactive else "",
-            "TERM": os.environ.get("TERM", "dumb") if interactive else "dumb",
+            "LAB_TERMINAL": "yes" if terminal else "",
+            "TERM": os.environ.get("TERM", "dumb") if terminal else "dumb",
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         }
         return [

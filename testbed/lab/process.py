@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import socket
 import subprocess
@@ -24,12 +25,14 @@ def spawn(
     lab: Lab,
     job: Path,
     argv: Sequence[str],
-    command: Callable[[int], list[str]],
+    command: Callable[[int, bool], list[str]],
     *,
     interactive: bool,
 ) -> subprocess.Popen[bytes]:
-    """Start `command(descriptor of the handshake)`, which runs `argv` from job/command.
+    """Start what runs `argv` from job/command.
 
+    `command` is given the descriptor of the handshake and whether input and output
+    are a terminal; an interactive guest has input only from a terminal.
     Raises LabError when the lab lacks something.
     """
     lacks = lab.missing()
@@ -39,14 +42,15 @@ def spawn(
             where=f"lab {lab.name}",
             remedy=lacks[0].remedy,
         )
+    terminal = interactive and os.isatty(0) and os.isatty(1)
     (job / EXIT).unlink(missing_ok=True)
     (job / COMMAND).write_text(f"exec {shlex.join(argv)}\n")
     ours, theirs = socket.socketpair()
     with ours, (job / CONSOLE).open("ab") as console:
         with theirs:
             process = subprocess.Popen(
-                command(theirs.fileno()),
-                stdin=None if interactive else subprocess.DEVNULL,
+                command(theirs.fileno(), terminal),
+                stdin=None if terminal else subprocess.DEVNULL,
                 stdout=None if interactive else console,
                 stderr=console,
                 pass_fds=[theirs.fileno()],

@@ -86,11 +86,11 @@ class UmlLab:
             self,
             job,
             argv,
-            lambda handshake: self._command(job, handshake, interactive),
+            lambda handshake, terminal: self._command(job, handshake, terminal),
             interactive=interactive,
         )
 
-    def _command(self, job: Path, handshake: int, interactive: bool) -> list[str]:
+    def _command(self, job: Path, handshake: int, terminal: bool) -> list[str]:
         built = image.existing()
         kernel = self.kernel(built)
         read = {PROJECT: GUEST_PROJECT}
@@ -100,17 +100,17 @@ class UmlLab:
             read[kernel.path] = program
         if kernel.modules is not None:
             read[kernel.modules] = "/usr/lib/uml/modules"
-        env = {"LAB_HANDSHAKE": str(handshake), "LAB_TERMINAL": "yes" if interactive else ""}
+        env = {"LAB_HANDSHAKE": str(handshake), "LAB_TERMINAL": "yes" if terminal else ""}
         env["TMPDIR"] = "/dev/shm"  # noqa: S108 - private to the sandbox; holds the guest's memory
-        terminal = os.environ.get("TERM", "dumb") if interactive else "dumb"
+        kind = os.environ.get("TERM", "dumb") if terminal else "dumb"
         return [
             *bubblewrap(built.root, read=read, write={job: GUEST_JOB}, env=env),
             *("bash", "-c", _SUPERVISE, "lab", program),
             f"mem={self.memory_bytes >> 20}M",
             *("uml_dir=/tmp", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "hostfs=/"),
-            *("ro", f"init={_GUEST_INIT}", f"TERM={terminal}", "ipv6.disable_ipv6=1"),
+            *("ro", f"init={_GUEST_INIT}", f"TERM={kind}", "ipv6.disable_ipv6=1"),
             # tty0: the kernel's words; tty1: the guest program's
             *("quiet", "con=null", "con0=null,fd:2"),
-            "con1=fd:0,fd:1" if interactive else "con1=null,fd:1",
+            "con1=fd:0,fd:1" if terminal else "con1=null,fd:1",
             *kernel.arguments,
         ]
