@@ -1,0 +1,245 @@
+"""The summary: one row per session and judged direction, from plan and samples.
+
+Packets due before the session's warm-up ends are kept out of every number and
+counted in `warmup`; the first packet's delay, which holds whatever the network
+sets up on demand, is in `first_ns`.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from testbed.analysis.deadline import Word, judge
+from testbed.analysis.percentiles import Delays, Estimate, nearest_rank, percentile
+from testbed.analysis.variation import Integers, availability, ipdv, pdv, reordered
+from testbed.plan.model import Budget, Plan, Session
+from testbed.results.folder import SUMMARY, RunFolder
+from testbed.scenario.model import Frozen
+
+Direction = Literal["forward", "reverse", "rtt"]
+
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
+"""Field of a row -> percentile."""
+
+_DELAY = {"forward": "forward_ns", "reverse": "reverse_ns", "rtt": "rtt_ns"}
+
+
+class SummaryRow(Frozen, frozen=True, kw_only=True):
+    """One session in one direction. Delays in ns: None was refused, +inf means lost."""
+
+    session: str
+    app: str
+    slice: str
+    direction: str
+    """UL, DL or what the plan calls it; rtt for a round trip."""
+    judged: Direction
+    path: str
+    """Node names joined by >; of a round trip, the forward path."""
+    packets: int
+    """Judged: sent after the warm-up."""
+    warmup: int
+    lost: int
+    budget_ns: int
+    budget_propagation_ns: int
+    budget_device_ns: int
+    budget_serialisation_ns: int
+    budget_radio_ns: int
+    budget_compute_ns: int
+    first_ns: float | None
+    min_ns: float | None
+    p50: Estimate | None
+    p99: Estimate | None
+    p999: Estimate | None
+    max_ns: float | None
+    """Of the packets that arrived."""
+    residual_p50_ns: float | None
+    """p50 - budget: queueing, and the instrument's own error."""
+    residual_min_ns: float | None
+    deadline_ns: int | None
+    reliability: float | None
+    misses: int
+    miss_ratio: float
+    miss_low: float
+    miss_high: float
+    """Clopper-Pearson bounds, each with 97.5 % confidence."""
+    verdict: Word
+    packets_needed: int | None
+    """To show the reliability with no further miss; None: no number can."""
+    ipdv_p99_ns: float | None
+    """99th percentile of |IPDV| (RFC 3393)."""
+    pdv_p99_ns: float | None
+    """99th percentile of PDV (RFC 5481)."""
+    reordered: int
+    """Packets out of order (RFC 4737)."""
+    availability: float | None
+    """Share of time with no gap over the survival time; None if the class has none."""
+    schedule_error_p99_ns: float | None
+    """How late the sender was, 99 % of the time: the instrument's own error."""
+    source: str
+
+
+class Series(NamedTuple):
+    """The judged packets of one session in one direction, in order of sending."""
+
+    seq: Integers
+    intended_ns: Integers
+    delay_ns: Delays
+    """+inf where lost."""
+    arrival_ns: Delays
+    """On the clock of the run, +inf where lost."""
+
+
+def summarise(plan: Plan, samples: pd.DataFrame) -> list[SummaryRow]:
+    """One row per session and judged direction, in the plan's order."""
+    groups = dict(tuple(samples.groupby("session", observed=True)))
+    empty = samples.iloc[:0]
+    return [
+        _row(session, direction, groups.get(session.id, empty))
+        for session in plan.sessions
+        for direction in judged(session)
+    ]
+
+
+def judged(session: Session) -> tuple[Direction, ...]:
+    """The directions a session has rows for."""
+    return session.judged or ("rtt",)
+
+
+def series(session: Session, direction: Direction, packets: pd.DataFrame) -> Series:
+    """A session's delays in a direction; `packets` are its samples, warm-up or not."""
+    packets = packets.sort_values("seq")
+    intended = packets["intended_ns"].to_numpy(dtype=np.int64)
+    delay = packets[_DELAY[direction]].to_numpy(dtype=float, na_value=math.inf)
+    arrival = intended + delay
+    if direction == "reverse":
+        arrival = intended + packets["rtt_ns"].to_numpy(dtype=float, na_value=math.inf)
+    return Series(packets["seq"].to_numpy(dtype=np.int64), intended, delay, arrival)
+
+
+def measured(session: Session, packets: pd.DataFrame) -> pd.DataFrame:
+    """Those of a session's samples that are judged: due after its warm-up."""
+    return packets[packets["intended_ns"] >= session.warmup_ns]
+
+
+def budget(session: Session, direction: Direction) -> Budget:
+    """The delay budget of a direction; of a round trip, the sum of both."""
+    if direction == "forward":
+        return session.forward_budget
+    if direction == "reverse":
+        return session.reverse_budget
+    there, back = session.forward_budget, session.reverse_budget
+    return Budget(
+        **{name: getattr(there, name) + getattr(back, name) for name in Budget.__struct_fields__}
+    )
+
+
+def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> SummaryRow:
+    kept = measured(session, packets)
+    now = series(session, direction, kept)
+    delay = now.delay_ns
+    arrived = np.sort(delay[np.isfinite(delay)])
+    parts = budget(session, direction)
+    p50, p99, p999 = (percentile(delay, p) for p in PERCENTILES.values())
+    least = float(arrived[0]) if len(arrived) else None
+    verdict = judge(delay, session.deadline_ns, session.reliability)
+    path = session.reverse if direction == "reverse" else session.forward
+    return SummaryRow(
+        session=session.id,
+        app=session.app,
+        slice=session.slice,
+        direction=session.directions.get(direction, direction),
+        judged=direction,
+        path=">".join(path.nodes),
+        packets=len(delay),
+        warmup=len(packets) - len(kept),
+        lost=len(delay) - len(arrived),
+        budget_ns=parts.total_ns,
+        budget_propagation_ns=parts.propagation_ns,
+        budget_device_ns=parts.device_ns,
+        budget_serialisation_ns=parts.serialisation_ns,
+        budget_radio_ns=parts.radio_ns,
+        budget_compute_ns=parts.compute_ns,
+        first_ns=_first(session, direction, packets),
+        min_ns=least,
+        p50=p50,
+        p99=p99,
+        p999=p999,
+        max_ns=float(arrived[-1]) if len(arrived) else None,
+        residual_p50_ns=p50.value - parts.total_ns if p50 else None,
+        residual_min_ns=least - parts.total_ns if least is not None else None,
+        deadline_ns=session.deadline_ns,
+        reliability=session.reliability,
+        misses=verdict.misses,
+        miss_ratio=verdict.ratio,
+        miss_low=verdict.low,
+        miss_high=verdict.high,
+        verdict=verdict.word,
+        packets_needed=verdict.needed,
+        ipdv_p99_ns=_value(percentile(np.abs(ipdv(now.seq, delay)), 99)),
+        pdv_p99_ns=_value(percentile(pdv(delay), 99)),
+        reordered=reordered(now.seq, now.arrival_ns),
+        availability=_availability(session, now),
+        schedule_error_p99_ns=_schedule_error(kept),
+        source=session.source,
+    )
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    return estimate.value if estimate else None
+
+
+def _first(session: Session, direction: Direction, packets: pd.DataFrame) -> float | None:
+    delays = series(session, direction, packets).delay_ns
+    return float(delays[0]) if len(delays) else None
+
+
+def _availability(session: Session, now: Series) -> float | None:
+    if session.survival_ns is None or not len(now.seq):
+        return None
+    limit = math.inf if session.deadline_ns is None else session.deadline_ns
+    good: NDArray[np.bool_] = np.isfinite(now.delay_ns) & (now.delay_ns <= limit)
+    return availability(now.intended_ns, good, session.interval_ns, session.survival_ns)
+
+
+def _schedule_error(packets: pd.DataFrame) -> float | None:
+    errors = packets["schedule_error_ns"].dropna().to_numpy(dtype=float)
+    # an instrument's error is reported whatever the sample: no claim rests on it
+    return nearest_rank(np.sort(np.abs(errors)), 99) if len(errors) else None
+
+
+def record(row: SummaryRow) -> dict[str, Any]:
+    """A row with plain values only: each percentile as `_ns`, `_low_ns` and `_high_ns`."""
+    flat: dict[str, Any] = {}
+    for name, value in msgspec.structs.asdict(row).items():
+        if name in PERCENTILES:
+            flat[f"{name}_ns"] = value.value if value else None
+            flat[f"{name}_low_ns"] = value.low if value else None
+            flat[f"{name}_high_ns"] = value.high if value else None
+        else:
+            flat[name] = value
+    return flat
+
+
+def json_record(row: SummaryRow) -> dict[str, Any]:
+    """As `record`, for JSON, which has no infinity: a delay of lost packets is "inf"."""
+    return {
+        name: "inf" if isinstance(value, float) and math.isinf(value) else value
+        for name, value in record(row).items()
+    }
+
+
+def write_summary(run: Path) -> Path:
+    """Write 8-summary.csv into a run folder; an empty cell is a refused percentile."""
+    folder = RunFolder(run)
+    target = run / SUMMARY
+    rows = [record(row) for row in summarise(folder.plan, folder.samples)]
+    columns = list(rows[0]) if rows else list(SummaryRow.__struct_fields__)
+    pd.DataFrame(rows, columns=columns).to_csv(target, index=False)
+    return target

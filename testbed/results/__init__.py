@@ -1,0 +1,10 @@
+"""Run folders: how a run is kept, and how it is read back.
+
+    staging.py     a hidden folder that vanishes unless it is committed
+    samples.py     raw records of all sessions -> one tidy table, Parquet in and out
+    provenance.py  who measured what, with which versions, where and how
+    folder.py      collect() writes a run folder, RunFolder reads one, find_run() finds one
+
+A run folder is `results/<experiment>/<UTC>-<id>/`; its files carry the number of
+the stage that left them, so that a listing tells the story.
+"""

@@ -1,0 +1,249 @@
+"""The run folder, `results/<experiment>/<UTC>-<id>/`: collect() writes it, RunFolder reads it.
+
+    0-provenance.json   who, when, where, with what; asked-for and actual; status
+    1-scenario.json     the question
+    2-plan.json         what was decided
+    3-readback.json     what kernel and switches really had
+    4-control.json      rules installed, paths proved, counters
+    5-samples.parquet   every packet of every session
+    6-loads.json        what the background flows carried
+    7-captures/         packet captures
+    8-summary.csv       one row per session and judged direction
+    9-report.html       the report, with figures/
+    logs/               console, guest program, progress
+
+The folder appears in one rename, complete and on disk, or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import pandas as pd
+
+from testbed.errors import ResultError, unknown
+from testbed.plan import model as plan_model
+from testbed.plan.model import Plan
+from testbed.results import provenance as provenance_model
+from testbed.results.provenance import Provenance
+from testbed.results.samples import load_samples, write_samples
+from testbed.results.staging import PREFIX, staging, unwritable
+from testbed.scenario import model as scenario_model
+from testbed.scenario.model import Scenario
+
+PROVENANCE = "0-provenance.json"
+SCENARIO = "1-scenario.json"
+PLAN = "2-plan.json"
+READBACK = "3-readback.json"
+CONTROL = "4-control.json"
+SAMPLES = "5-samples.parquet"
+LOADS = "6-loads.json"
+CAPTURES = "7-captures"
+SUMMARY = "8-summary.csv"
+REPORT = "9-report.html"
+FIGURES = "figures"
+LOGS = "logs"
+
+_MOVED = {
+    "scenario.json": SCENARIO,
+    "plan.json": PLAN,
+    "readback.json": READBACK,
+    "control.json": CONTROL,
+    "loads.json": LOADS,
+    "captures": CAPTURES,
+}
+_DROPPED = {"samples", "job.json"}
+
+Data = TypeVar("Data")
+
+
+def collect(
+    job: Path,
+    root: Path,
+    provenance: Provenance,
+    *,
+    status: Literal["ok", "failed"],
+    error: str | None = None,
+    finish: Sequence[Callable[[Path], object]] = (),
+) -> Path:
+    """Turn a job folder into a run folder; returns its path.
+
+    The job folder is used up. `finish` are stages that add their files (summary,
+    report) before the folder appears. A failed run keeps what there is.
+    Raises ResultError: full disk, folder not writable, samples unreadable.
+    """
+    try:
+        with staging(root) as stage:
+            run_id = secrets.token_hex(3)
+            plan = read_json(job / "plan.json", Plan)
+            packets = write_samples(
+                plan, job / "samples", stage / SAMPLES, partial=status == "failed"
+            )
+            _move(job, stage)
+            whole = msgspec.structs.replace(
+                provenance,
+                id=run_id,
+                status=status,
+                error=error,
+                asked={"packets": sum(s.count for s in plan.sessions)},
+                actual={"packets": packets},
+            )
+            text = msgspec.json.format(msgspec.json.encode(whole), indent=2)
+            (stage / PROVENANCE).write_bytes(text)
+            for step in finish:
+                step(stage)
+            began = datetime.fromisoformat(provenance.started_utc)
+            final = root.resolve() / provenance.experiment / f"{began:%Y%m%dT%H%M%SZ}-{run_id}"
+            _commit(stage, final)
+            return final
+    except OSError as problem:
+        raise unwritable(root, problem) from problem
+
+
+def _move(job: Path, stage: Path) -> None:
+    (stage / LOGS).mkdir()
+    for path in sorted(job.iterdir()):
+        if path.name in _DROPPED or path.name.startswith("."):
+            continue
+        shutil.move(path, stage / _MOVED.get(path.name, f"{LOGS}/{path.name}"))
+
+
+def _commit(stage: Path, final: Path) -> None:
+    for path in [*stage.rglob("*"), stage]:
+        if path.is_file() or path.is_dir():
+            _sync(path)
+    final.parent.mkdir(exist_ok=True)
+    stage.rename(final)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read_json(path: Path, kind: type[Data], schema: int | None = None) -> Data:
+    """A typed JSON file of a run. Raises ResultError: missing, damaged, other schema."""
+    again = "run the experiment again"
+    try:
+        raw = path.read_bytes()
+        if schema is not None:
+            found = msgspec.json.decode(raw).get("schema")
+            if found != schema:
+                raise ResultError(
+                    f"{path.name} has schema {found}",
+                    where=str(path),
+                    expected=f"schema {schema}",
+                    remedy=f"{again}, or read it with the version that wrote it ({PROVENANCE})",
+                )
+        return msgspec.json.decode(raw, type=kind)
+    except FileNotFoundError as problem:
+        raise ResultError(f"{path.name} is missing", where=str(path), remedy=again) from problem
+    except (OSError, msgspec.MsgspecError, AttributeError) as problem:
+        raise ResultError(
+            f"{path.name} is damaged: {problem}",
+            where=str(path),
+            expected=f"a {kind.__name__} in JSON",
+            remedy=again,
+        ) from problem
+
+
+class RunFolder:
+    """A run folder, read when asked and typed. Every part raises ResultError if it is
+    missing, damaged or of another schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not (path / PROVENANCE).is_file():
+            raise ResultError(
+                "not a run folder",
+                where=str(path),
+                expected=f"a folder with {PROVENANCE}",
+                remedy="name a run by its id, its path, or `last`",
+            )
+        self.path = path
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Who measured, when, where and with what."""
+        return read_json(self.path / PROVENANCE, Provenance, provenance_model.SCHEMA)
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The question."""
+        return read_json(self.path / SCENARIO, Scenario, scenario_model.SCHEMA)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was decided."""
+        return read_json(self.path / PLAN, Plan, plan_model.SCHEMA)
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """Every packet of every session; columns as in `testbed.results.samples`."""
+        return load_samples(self.path / SAMPLES)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """8-summary.csv; an empty cell is a percentile that was refused."""
+        path = self.path / SUMMARY
+        try:
+            return pd.read_csv(path)
+        except FileNotFoundError as problem:
+            raise ResultError(
+                f"{SUMMARY} is missing", where=str(path), remedy="run the experiment again"
+            ) from problem
+        except (OSError, ValueError) as problem:
+            raise ResultError(
+                f"{SUMMARY} is damaged: {problem}",
+                where=str(path),
+                expected="comma-separated values",
+                remedy="run the experiment again",
+            ) from problem
+
+    def record(self, name: str) -> Any:
+        """A stage's own record, such as 3-readback.json; None if that stage left none."""
+        path = self.path / name
+        return read_json(path, dict) if path.exists() else None
+
+
+def list_runs(root: Path) -> list[Path]:
+    """All run folders, oldest first."""
+    found = [p.parent for p in root.glob(f"*/*/{PROVENANCE}")]
+    return sorted((p for p in found if not p.parent.name.startswith(PREFIX)), key=_age)
+
+
+def _age(path: Path) -> tuple[str, int]:
+    return path.name.partition("-")[0], path.stat().st_mtime_ns
+
+
+def find_run(text: str, root: Path) -> Path:
+    """The run that `text` names: a path, an id, a folder name, an experiment (its last
+    run), or `last`. Raises InputError with the nearest name.
+    """
+    as_path = Path(text)
+    if (as_path / PROVENANCE).is_file():
+        return as_path
+    runs = list_runs(root)
+    if text == "last" and runs:
+        return runs[-1]
+    names: dict[str, Path] = {}
+    for run in runs:
+        for name in (run.name, run.name.rpartition("-")[2], run.parent.name):
+            names[name] = run
+        names[f"{run.parent.name}/{run.name}"] = run
+    if text in names:
+        return names[text]
+    shown = {r.parent.name for r in runs} | {r.name.rpartition("-")[2] for r in runs}
+    raise unknown("run", text, shown | ({"last"} if runs else set()), where=str(root))

@@ -1,0 +1,155 @@
+"""Who measured what, where and with what: enough to judge a run and to repeat it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from testbed import __version__
+from testbed.scenario.model import Frozen, Param, Scenario
+
+SCHEMA = 1
+
+_LIBRARIES = ("mininet", "os-ken", "pyroute2", "msgspec", "numpy", "pandas", "pyarrow", "scipy")
+
+
+class HostState(Frozen, frozen=True, kw_only=True):
+    """The machine around the lab at one moment."""
+
+    utc: str
+    monotonic_s: float
+    kernel: str
+    cpu: str
+    cores: int
+    """Processors this process may use."""
+    load_1min: float
+    cpu_pressure_10s: float | None
+    """Percent of the last 10 s in which a task waited for a processor; None if unknown."""
+    memory_free_bytes: int | None
+
+
+class Provenance(Frozen, frozen=True, kw_only=True):
+    """Kept with every run as 0-provenance.json."""
+
+    schema: int = SCHEMA
+    id: str = ""
+    """Given when the run folder is made."""
+    status: Literal["ok", "failed"] = "ok"
+    error: str | None = None
+    experiment: str
+    started_utc: str
+    wall_s: float
+    """From the start of the lab to its end."""
+    seed: int
+    command: tuple[str, ...]
+    lab: dict[str, str]
+    notes: tuple[str, ...] = ()
+    """Why this lab, and what else the user was told."""
+    params: dict[str, Param] = msgspec.field(default_factory=dict)
+    versions: dict[str, str]
+    host_before: HostState
+    host_after: HostState
+    asked: dict[str, int] = msgspec.field(default_factory=dict)
+    actual: dict[str, int] = msgspec.field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        scenario: Scenario,
+        lab: Mapping[str, str],
+        notes: tuple[str, ...],
+        command: tuple[str, ...],
+        host_before: HostState,
+        host_after: HostState,
+    ) -> Provenance:
+        """The provenance of a run that has just ended."""
+        return cls(
+            experiment=scenario.experiment,
+            started_utc=host_before.utc,
+            wall_s=round(host_after.monotonic_s - host_before.monotonic_s, 3),
+            seed=scenario.seed,
+            command=command,
+            lab=dict(lab),
+            notes=notes,
+            params=scenario.params,
+            versions=versions(),
+            host_before=host_before,
+            host_after=host_after,
+        )
+
+
+def measure_host() -> HostState:
+    """The state of this machine."""
+    return HostState(
+        utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        monotonic_s=round(time.monotonic(), 3),
+        kernel=platform.release(),
+        cpu=_after_colon("/proc/cpuinfo", "model name") or platform.machine(),
+        cores=len(os.sched_getaffinity(0)),
+        load_1min=round(os.getloadavg()[0], 2),
+        cpu_pressure_10s=_pressure(),
+        memory_free_bytes=_memory(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of this project, Python and the libraries that touch a number."""
+    found = {"testbed": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    commit = _commit()
+    if commit:
+        found["commit"] = commit
+    return found
+
+
+def _commit() -> str:
+    project = Path(__file__).resolve().parents[2]
+    if not (project / ".git").exists():
+        return ""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(project), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip()
+
+
+def _after_colon(path: str, key: str) -> str:
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def _memory() -> int | None:
+    text = _after_colon("/proc/meminfo", "MemAvailable")
+    return int(text.split()[0]) * 1024 if text else None
+
+
+def _pressure() -> float | None:
+    try:
+        text = Path("/proc/pressure/cpu").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    fields = dict(part.split("=") for part in text.split()[1:5])
+    return float(fields["avg10"]) if "avg10" in fields else None

@@ -1,0 +1,125 @@
+"""The summary of a made-up run against numbers computed by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from testbed.analysis.summary import (
+    SummaryRow,
+    budget,
+    json_record,
+    record,
+    summarise,
+    write_summary,
+)
+from testbed.plan.model import Plan, Session
+from testbed.results.folder import RunFolder
+from testbed.results.samples import tidy
+from tests.results import synthetic
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return synthetic.plan()
+
+
+def _rows(plan: Plan, raws: dict[str, np.ndarray]) -> dict[tuple[str, str], SummaryRow]:
+    samples = pd.concat([tidy(name, rows).to_pandas() for name, rows in raws.items()])
+    return {(row.app, row.direction): row for row in summarise(plan, samples)}
+
+
+def test_one_row_per_judged_direction(plan: Plan) -> None:
+    rows = _rows(plan, synthetic.raws(plan))
+    assert list(rows) == [
+        ("telesurgery_haptic", "UL"),
+        ("telesurgery_haptic", "DL"),
+        ("v2x_l4_coop", "UL"),
+        ("ar_vr_dl", "UL"),
+        ("hft_order", "rtt"),
+        ("llm_chat", "UL"),
+        ("best_effort", "rtt"),
+    ]
+    haptic = rows["telesurgery_haptic", "UL"]
+    assert (haptic.packets, haptic.warmup, haptic.lost) == (10_000, 1_000, 0)
+    assert haptic.verdict == "met"
+    assert haptic.p999 is not None
+    assert haptic.p50 is not None
+    assert haptic.residual_p50_ns == haptic.p50.value - haptic.budget_ns
+    assert rows["v2x_l4_coop", "UL"].verdict == "not shown"
+    assert rows["v2x_l4_coop", "UL"].p999 is None
+    assert rows["llm_chat", "UL"].p99 is None
+    assert rows["hft_order", "rtt"].verdict == "missed"
+    assert rows["best_effort", "rtt"].verdict == "no deadline"
+    assert rows["telesurgery_haptic", "DL"].path.startswith("edge1>agg2>")
+
+
+def _one(plan: Plan, name: str) -> Session:
+    return next(s for s in plan.sessions if s.app == name)
+
+
+def test_numbers_of_a_known_sample(plan: Plan) -> None:
+    session = msgspec.structs.replace(_one(plan, "ar_vr_dl"), warmup_ns=160_000_000)
+    rows = synthetic.raw(session)
+    rows["forward_ns"] = 1_000_000 + 1_000 * rows["seq"]
+    rows["schedule_error_ns"] = 5
+    rows["lost_forward"][20] = True
+    row = summarise(
+        msgspec.structs.replace(plan, sessions=(session,)), tidy(session.id, rows).to_pandas()
+    )[0]
+    assert (row.warmup, row.packets, row.lost, row.misses) == (10, 690, 1, 1)
+    assert row.first_ns == 1_000_000
+    assert row.min_ns == 1_010_000
+    assert row.max_ns == 1_699_000
+    assert row.p50 is not None
+    # 690 packets, one at +inf: the 345th smallest of 10, 11, ... without 20
+    assert row.p50.value == 1_355_000
+    assert row.ipdv_p99_ns == 1_000
+    assert row.schedule_error_p99_ns == 5
+    assert row.reordered == 0
+
+
+def test_a_reverse_loss_leaves_the_forward_delay(plan: Plan) -> None:
+    session = _one(plan, "telesurgery_haptic")
+    rows = synthetic.raw(session)
+    rows["lost_reverse"][5000:6000] = True
+    got = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})
+    assert got[session.app, "UL"].lost == 0
+    down = got[session.app, "DL"]
+    assert down.lost == 1000
+    assert down.verdict == "missed"
+    assert down.p99 is not None
+    assert math.isinf(down.p99.value)
+    assert down.availability == pytest.approx(1 - 999 / 10_000)
+
+
+def test_session_without_packets(plan: Plan) -> None:
+    rows = _rows(plan, {_one(plan, "llm_chat").id: synthetic.raw(_one(plan, "llm_chat"))})
+    silent = rows["v2x_l4_coop", "UL"]
+    assert (silent.packets, silent.verdict, silent.max_ns) == (0, "not shown", None)
+
+
+def test_round_trip_budget_is_both_ways(plan: Plan) -> None:
+    session = _one(plan, "hft_order")
+    assert (
+        budget(session, "rtt").total_ns
+        == session.forward_budget.total_ns + session.reverse_budget.total_ns
+    )
+
+
+def test_csv_and_json(tmp_path: Path) -> None:
+    run = synthetic.run_folder(tmp_path / "run")
+    write_summary(run)
+    table = RunFolder(run).summary
+    assert len(table) == 7
+    assert table["p999_ns"].isna().sum() == 5  # refused: an empty cell
+    rows = summarise(RunFolder(run).plan, RunFolder(run).samples)
+    assert list(table.columns) == list(record(rows[0]))
+    flood = json_record(rows[-1])
+    assert flood["p99_ns"] == "inf"  # two losses in a hundred
+    assert msgspec.json.decode(msgspec.json.encode(flood)) == flood

@@ -1,0 +1,254 @@
+"""Run folders: written whole or not at all, read back typed, refused when wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from testbed.analysis.summary import write_summary
+from testbed.errors import InputError, ResultError
+from testbed.results import folder as folder_module
+from testbed.results import samples as samples_module
+from testbed.results.folder import PROVENANCE, SAMPLES, RunFolder, collect, find_run, list_runs
+from testbed.results.samples import COLUMNS, load_samples, tidy
+from tests.results import synthetic
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A job folder as the guest leaves it; its raw files hold made-up records."""
+    plan = synthetic.plan()
+    raws = synthetic.raws(plan)
+
+    def read(path: Path) -> np.ndarray:
+        path.read_bytes()
+        return raws[path.stem]
+
+    monkeypatch.setattr(samples_module, "read_samples", read)
+    made = tmp_path / "job"
+    (made / "samples").mkdir(parents=True)
+    for session in plan.sessions:
+        (made / "samples" / f"{session.id}.bin").write_bytes(b"raw")
+    (made / "captures").mkdir()
+    (made / "captures" / "core1-agg2.pcap").write_bytes(b"pcap")
+    (made / "scenario.json").write_bytes(msgspec.json.encode(synthetic.scenario()))
+    (made / "plan.json").write_bytes(msgspec.json.encode(plan))
+    for name in ("readback", "control", "loads"):
+        (made / f"{name}.json").write_text('{"rules": 12}')
+    for name in ("job.json", "done.json", "guest.log", "progress.jsonl"):
+        (made / name).write_text("{}")
+    return made
+
+
+def test_a_listing_tells_the_story(job: Path, tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    run = collect(job, root, synthetic.provenance(), status="ok", finish=(write_summary,))
+    assert sorted(p.name for p in run.iterdir()) == [
+        "0-provenance.json",
+        "1-scenario.json",
+        "2-plan.json",
+        "3-readback.json",
+        "4-control.json",
+        "5-samples.parquet",
+        "6-loads.json",
+        "7-captures",
+        "8-summary.csv",
+        "logs",
+    ]
+    assert [p.name for p in root.iterdir()] == ["made_up"]
+    assert sorted(p.name for p in (run / "logs").iterdir()) == [
+        "done.json",
+        "guest.log",
+        "progress.jsonl",
+    ]
+    read = RunFolder(run)
+    assert read.plan == synthetic.plan()
+    assert read.scenario == synthetic.scenario()
+    assert read.provenance.status == "ok"
+    assert run.name.endswith(f"Z-{read.provenance.id}")
+    assert read.provenance.asked == read.provenance.actual == {"packets": 17_880}
+    assert read.record("4-control.json") == {"rules": 12}
+    assert read.record("9-nothing.json") is None
+
+
+def test_samples_round_trip_with_units(job: Path, tmp_path: Path) -> None:
+    run = collect(job, tmp_path / "results", synthetic.provenance(), status="ok")
+    schema = pq.read_schema(run / SAMPLES)
+    assert schema.metadata[b"schema"] == b"1"
+    assert schema.field("rtt_ns").metadata[b"unit"] == b"ns"
+    frame = RunFolder(run).samples
+    assert list(frame) == list(COLUMNS)
+    raws = synthetic.raws(synthetic.plan())
+    for name, rows in raws.items():
+        mine = frame[frame["session"] == name]
+        lost = rows["lost_forward"] | rows["lost_reverse"]
+        assert (mine["seq"].to_numpy() == rows["seq"]).all()
+        assert (mine["rtt_ns"].isna().to_numpy() == lost).all()
+        assert (mine["forward_ns"].isna().to_numpy() == rows["lost_forward"]).all()
+        assert (mine["rtt_ns"].dropna().to_numpy() == rows["rtt_ns"][~lost]).all()
+    pd.testing.assert_frame_equal(
+        frame[frame["session"] == "best_effort-ue2"].reset_index(drop=True),
+        tidy("best_effort-ue2", raws["best_effort-ue2"]).to_pandas(),
+        check_categorical=False,
+        check_dtype=False,
+    )
+
+
+def test_a_failed_run_keeps_what_there_is(job: Path, tmp_path: Path) -> None:
+    (job / "samples" / "llm_chat-ue1.bin").unlink()
+    (job / "control.json").unlink()
+    run = collect(
+        job,
+        tmp_path / "results",
+        synthetic.provenance(),
+        status="failed",
+        error="the lab ended",
+        finish=(write_summary,),
+    )
+    read = RunFolder(run)
+    assert read.provenance.status == "failed"
+    assert read.provenance.error == "the lab ended"
+    assert read.provenance.actual["packets"] == 17_600
+    assert "llm_chat-ue1" not in set(read.samples["session"])
+    assert len(read.summary) == 7
+
+
+def test_a_complete_run_may_not_lack_a_session(job: Path, tmp_path: Path) -> None:
+    (job / "samples" / "llm_chat-ue1.bin").unlink()
+    root = tmp_path / "results"
+    with pytest.raises(ResultError, match="llm_chat-ue1"):
+        collect(job, root, synthetic.provenance(), status="ok")
+    assert list(root.iterdir()) == []
+
+
+def test_a_failing_finish_leaves_nothing(job: Path, tmp_path: Path) -> None:
+    def fail(run: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run))
+
+    root = tmp_path / "results"
+    with pytest.raises(ResultError) as caught:
+        collect(job, root, synthetic.provenance(), status="ok", finish=(fail,))
+    assert "No space left" in caught.value.what
+    assert "df -h" in caught.value.remedy
+    assert list(root.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 128 kB; skipped where it may not be mounted."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    mount = shutil.which("mount")
+    command = [str(mount), "-t", "tmpfs", "-o", "size=128k", "none", str(mounted)]
+    if mount is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small file system")
+    yield mounted
+    subprocess.run(["umount", str(mounted)], check=True)
+
+
+def test_a_full_disk(job: Path, small_disk: Path) -> None:
+    with pytest.raises(ResultError) as caught:
+        collect(job, small_disk, synthetic.provenance(), status="ok")
+    assert "No space left" in caught.value.what
+    assert list(small_disk.iterdir()) == []
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return synthetic.run_folder(tmp_path / "results" / "made_up" / "20250101T000000Z-abc123")
+
+
+def test_other_schemas_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (run / PROVENANCE).read_text()
+    (run / PROVENANCE).write_text(text.replace('"schema":1', '"schema":9'))
+    with pytest.raises(ResultError, match="has schema 9"):
+        _ = RunFolder(run).provenance
+    monkeypatch.setattr(samples_module, "SCHEMA", 2)
+    with pytest.raises(ResultError, match="samples have schema 1"):
+        _ = RunFolder(run).samples
+
+
+@pytest.mark.parametrize("keep", [0, 10, 5000])
+def test_damaged_parquet(run: Path, keep: int) -> None:
+    whole = (run / SAMPLES).read_bytes()
+    (run / SAMPLES).write_bytes(whole[:keep])
+    with pytest.raises(ResultError, match="samples are damaged"):
+        load_samples(run / SAMPLES)
+
+
+def test_parquet_with_other_columns(run: Path) -> None:
+    table = pq.read_table(run / SAMPLES)
+    pq.write_table(table.drop_columns(["rtt_ns"]), run / SAMPLES)
+    with pytest.raises(ResultError, match="lack the columns rtt_ns"):
+        _ = RunFolder(run).samples
+
+
+@pytest.mark.parametrize("part", ["provenance", "scenario", "plan"])
+def test_damaged_json(run: Path, part: str) -> None:
+    file = next(run.glob(f"*-{part}.json"))
+    file.write_text(file.read_text()[:-20])
+    with pytest.raises(ResultError, match="is damaged"):
+        getattr(RunFolder(run), part)
+
+
+@pytest.mark.parametrize("part", ["scenario", "plan", "samples", "summary"])
+def test_missing_parts(run: Path, part: str) -> None:
+    for file in run.glob(f"*-{part}.*"):
+        file.unlink()
+    with pytest.raises(ResultError, match="missing"):
+        getattr(RunFolder(run), part)
+
+
+def test_not_a_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="not a run folder"):
+        RunFolder(tmp_path)
+
+
+def test_runs_are_found_by_many_names(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = run.parents[1]
+    later = root / "other" / "20250102T000000Z-def456"
+    synthetic.run_folder(later)
+    synthetic.run_folder(root / ".staging-1" / "x")
+    assert list_runs(root) == [run, later]
+    assert find_run("last", root) == later
+    assert find_run("abc123", root) == run
+    assert find_run("made_up", root) == run
+    assert find_run(run.name, root) == run
+    assert find_run(f"made_up/{run.name}", root) == run
+    assert find_run(str(run), root) == run
+    with pytest.raises(InputError) as caught:
+        find_run("abc124", root)
+    assert "did you mean 'abc123'?" in caught.value.remedy
+
+
+def test_no_runs_yet(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown run 'last'"):
+        find_run("last", tmp_path / "absent")
+
+
+def test_commit_is_the_last_step(
+    job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the rename the results root holds only a hidden folder."""
+    seen: list[list[str]] = []
+    real = folder_module._sync
+    root = tmp_path / "results"
+
+    def sync(path: Path) -> None:
+        seen.append([p.name for p in root.iterdir()])
+        real(path)
+
+    monkeypatch.setattr(folder_module, "_sync", sync)
+    collect(job, root, synthetic.provenance(), status="ok")
+    assert all(len(names) == 1 and names[0].startswith(".") for names in seen[:-1])
+    assert seen[-1] == ["made_up"]
