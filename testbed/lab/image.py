@@ -22,7 +22,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -309,3 +311,25 @@ def _last(words: str) -> str:
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"E:|ERROR|error", line, re.I)]
     return (errors or lines or ["it gave no reason"])[-1]
+
+
+def main() -> int:
+    """`python -m testbed.lab.image`: build the image and say where it is."""
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"lab image: {time.monotonic() - start:3.0f} s  {text}", flush=True)
+
+    try:
+        known = find()
+        image = known or build(say)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    if known is None:
+        say(f"{image.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

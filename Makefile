@@ -1,0 +1,29 @@
+# The commands of every day; each first makes sure that what it needs is there.
+.PHONY: setup demo test check bench clean
+
+bin := .venv/bin
+
+setup:
+	@scripts/setup
+
+demo: setup  ## run the example experiment and write its report
+	$(bin)/testbed run metro_slices
+	$(bin)/testbed report metro_slices
+
+test: setup  ## fast tests, then those that boot a lab
+	$(bin)/pytest -n auto -m 'not lab'
+	$(bin)/pytest -m lab
+
+check: setup  ## what must hold before a commit
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+	$(bin)/pytest -n auto -m 'not lab'
+
+bench: setup  ## build times against stock Mininet, in the same lab
+	$(bin)/python -m benchmarks.build
+
+clean:  ## remove what setup and runs made here; results and the cached image stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
