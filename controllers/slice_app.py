@@ -1,0 +1,150 @@
+"""The OpenFlow 1.3 application: puts a plan's rules on its switches, and reads counters back.
+
+It decides nothing. When a switch says its datapath id, it gets one buffer (delete
+all, add all, barrier); when its barrier comes back its rules are in. Switches the
+plan does not know are left alone. A switch that connects again is set up again.
+
+The application's own thread handles events; `launch` reads the state from the main
+thread, woken by `notify`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from controllers import encode
+from controllers.compat import App, handler, ofp, ofp_event, on
+from testbed.plan.model import Plan, Rule
+
+LOG = logging.getLogger("slice_app")
+
+CONNECTED = (handler.CONFIG_DISPATCHER, handler.MAIN_DISPATCHER)
+
+
+class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
+    """Installs `plan`; calls `notify` when something the main thread waits for happened."""
+
+    OFP_VERSIONS = (ofp.OFP_VERSION,)
+
+    def __init__(self, *args: Any, plan: Plan, notify: Callable[[], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._notify = notify
+        self.names = {switch.dpid: switch.name for switch in plan.switches}
+        rules: dict[str, list[Rule]] = {name: [] for name in self.names.values()}
+        for rule in plan.rules:
+            rules[rule.switch].append(rule)
+        self._rules = {dpid: rules[name] for dpid, name in self.names.items()}
+        self._buffers = {dpid: encode.install(batch) for dpid, batch in self._rules.items()}
+
+        self.waiting = set(self.names)
+        """Datapath ids whose barrier has not come back yet."""
+        self.refused: list[str] = []
+        """What switches said about messages they did not take."""
+        self.installs: Counter[str] = Counter()
+        """How often each switch was set up."""
+        self.first_ns = self.last_ns = 0
+        """CLOCK_MONOTONIC of the first connection and of the latest barrier reply."""
+
+        self._datapaths: dict[int, Any] = {}
+        self.silent: set[tuple[int, str]] = set()
+        """(datapath id, "flows" | "ports") asked for and not answered yet."""
+        self.flows: list[dict[str, Any]] = []
+        self.ports: list[dict[str, Any]] = []
+
+    # --- installing
+
+    @on(ofp_event.EventOFPStateChange, handler.HANDSHAKE_DISPATCHER)
+    def connecting(self, _event: Any) -> None:
+        self.first_ns = self.first_ns or time.monotonic_ns()
+
+    @on(ofp_event.EventOFPSwitchFeatures, handler.CONFIG_DISPATCHER)
+    def connected(self, event: Any) -> None:
+        datapath, dpid = event.msg.datapath, event.msg.datapath_id
+        if dpid not in self._buffers:
+            LOG.warning("switch with datapath id %#x is not in the plan: left alone", dpid)
+            return
+        self._datapaths[dpid] = datapath
+        self.waiting.add(dpid)
+        self.installs[self.names[dpid]] += 1
+        datapath.send(self._buffers[dpid])
+
+    @on(ofp_event.EventOFPBarrierReply, *CONNECTED)
+    def installed(self, event: Any) -> None:
+        dpid = event.msg.datapath.id
+        if dpid in self.waiting and event.msg.datapath is self._datapaths.get(dpid):
+            self.waiting.discard(dpid)
+            self.last_ns = time.monotonic_ns()
+            if not self.waiting or self.refused:
+                self._notify()
+
+    @on(ofp_event.EventOFPErrorMsg, *CONNECTED)
+    def failed(self, event: Any) -> None:
+        message = event.msg
+        name = self.names.get(message.datapath.id, "a switch not in the plan")
+        rules = self._rules.get(message.datapath.id, [])
+        known = 0 < message.xid <= len(rules)
+        subject = encode.show(rules[message.xid - 1]) if known else f"message {message.xid}"
+        kind = ofp.ofp_error_type_to_str(message.type)
+        code = ofp.ofp_error_code_to_str(message.type, message.code)
+        self.refused.append(f"{name} answered {kind} {code} to: {subject}")
+        LOG.error(self.refused[-1])
+
+    @on(ofp_event.EventOFPStateChange, handler.DEAD_DISPATCHER)
+    def gone(self, event: Any) -> None:
+        dpid = event.datapath.id
+        if self._datapaths.get(dpid) is event.datapath:
+            del self._datapaths[dpid]
+            LOG.warning("switch %s closed its connection", self.names[dpid])
+
+    # --- reading counters
+
+    def ask_counters(self) -> None:
+        """Ask every connected switch for flow and port counters; notifies when all answered."""
+        self.flows, self.ports = [], []
+        datapaths = dict(self._datapaths)
+        self.silent = {(dpid, what) for dpid in self.names for what in ("flows", "ports")}
+        request = encode.statistics()
+        for datapath in datapaths.values():
+            datapath.send(request)
+
+    @on(ofp_event.EventOFPFlowStatsReply, *CONNECTED)
+    def flow_counters(self, event: Any) -> None:
+        name = self.names[event.msg.datapath.id]
+        self.flows += (
+            {
+                "switch": name,
+                "priority": flow.priority,
+                "match": dict(flow.match.items()),
+                "cookie": flow.cookie,
+                "packets": flow.packet_count,
+                "bytes": flow.byte_count,
+            }
+            for flow in event.msg.body
+        )
+        self._answered(event.msg, "flows")
+
+    @on(ofp_event.EventOFPPortStatsReply, *CONNECTED)
+    def port_counters(self, event: Any) -> None:
+        name = self.names[event.msg.datapath.id]
+        self.ports += (
+            {"switch": name, "port": port.port_no}
+            | {what: getattr(port, what) for what in PORT_COUNTERS}
+            for port in event.msg.body
+            if port.port_no <= ofp.OFPP_MAX
+        )
+        self._answered(event.msg, "ports")
+
+    def _answered(self, message: Any, what: str) -> None:
+        if not message.flags & ofp.OFPMPF_REPLY_MORE:
+            self.silent.discard((message.datapath.id, what))
+            if not self.silent:
+                self._notify()
+
+
+PORT_COUNTERS = tuple(
+    f"{way}_{what}" for way in ("rx", "tx") for what in ("packets", "bytes", "dropped", "errors")
+)
