@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from testbed.topology import limits
-from testbed.topology.drawing import Place
+from testbed.topology.drawing import outward
 from testbed.topology.topo import MetroTopo
 from testbed.units import length_km
 
@@ -27,35 +27,35 @@ class Radio(NamedTuple):
 
 def lay_cells(
     topo: MetroTopo,
-    masts: Sequence[tuple[str, Place]],
+    switches: Sequence[str],
     *,
     ues: int,
     span: str,
     rate: str,
     radio: Radio,
 ) -> None:
-    """Put gnb1, gnb2, ... at the masts and attach ue1, ue2, ... to them in turn.
+    """Put gnb1, gnb2, ... at these switches and attach ue1, ue2, ... to them in turn.
 
     Args:
-        masts: for each gNB the switch that carries its traffic, and where it stands.
         span: fibre from gNB to that switch, with unit.
     """
     limits.whole(ues, "ues", 1, 99)
     km = length_km(span, "gNB span")
     gnbs = []
-    for i, (switch, at) in enumerate(masts, 1):
+    for i, switch in enumerate(switches, 1):
+        at = outward(topo.place(switch), 1.15, turn=0.02 * switches[: i - 1].count(switch))
         gnbs.append(topo.switch(f"gnb{i}", "gnb", site=f"cell {i}", **at))
         topo.fibre(gnbs[-1], switch, km=km, rate=rate)
     for i in range(ues):
-        cell = i % len(gnbs)
-        at, seat = masts[cell][1], i // len(gnbs)
-        x, y = at["x"] + 1.5 * seat, at["y"] + 3
-        ue = topo.host(f"ue{i + 1}", "ue", site=f"cell {cell + 1}", x=x, y=y)
-        topo.radio(ue, gnbs[cell], **radio._asdict())
+        gnb, seat = gnbs[i % len(gnbs)], i // len(gnbs)
+        at = outward(topo.place(gnb), 1.15, turn=0.01 * seat)
+        ue = topo.host(f"ue{i + 1}", "ue", site=f"cell {i % len(gnbs) + 1}", **at)
+        topo.radio(ue, gnb, **radio._asdict())
 
 
-def lay_compute(topo: MetroTopo, name: str, switch: str, *, rate: str, at: Place) -> None:
+def lay_compute(topo: MetroTopo, name: str, switch: str, *, rate: str) -> None:
     """Put the compute host `name` at a switch."""
+    at = topo.place(switch)
     topo.host(name, "compute", site=name, x=at["x"], y=at["y"] - 3)
     topo.lan(name, switch, rate=rate)
 
@@ -118,21 +118,17 @@ class Access5G(MetroTopo):
         far_km = length_km(cloud_distance, "parameter cloud_distance") * limits.number(
             route_factor, "route_factor", "parameter route_factor", low=1, high=3
         )
-        park, metro, cloud = (Place(x=x, y=0.0) for x in (0.0, km, 3 * km))
-        self.switch("park_sw", "switch", site="park", **park)
-        self.switch("metro_gw", "router", site="metro", **metro)
-        self.switch("cloud_gw", "router", site="cloud", **cloud)
+        for i, (name, kind) in enumerate(
+            (("park_sw", "switch"), ("metro_gw", "router"), ("cloud_gw", "router"))
+        ):
+            site = name[:-3]
+            self.switch(name, kind, site=site, x=(1 - i) * km)
+            lay_compute(self, site, name, rate=rate)
         self.fibre("park_sw", "metro_gw", km=km, rate=rate, coherent=True)
         self.fibre("metro_gw", "cloud_gw", km=far_km, rate=rate, coherent=True)
-        for name, switch, at in (
-            ("park", "park_sw", park),
-            ("metro", "metro_gw", metro),
-            ("cloud", "cloud_gw", cloud),
-        ):
-            lay_compute(self, name, switch, rate=rate, at=at)
         lay_cells(
             self,
-            [("park_sw", Place(x=-km / 4, y=(i - (gnbs - 1) / 2) * 8.0)) for i in range(gnbs)],
+            ["park_sw"] * gnbs,
             ues=ues,
             span=gnb_span,
             rate=rate,

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from testbed.topology import limits
-from testbed.topology.drawing import around
+from testbed.topology.drawing import around, outward
 from testbed.topology.topo import MetroTopo
 from testbed.units import length_km
 
@@ -22,6 +22,8 @@ class Mesh(NamedTuple):
     """x1, x2, ... around the ring."""
     access: list[list[str]]
     """The routers of each horseshoe, in order: a11, a12, ..."""
+    feeders: list[str]
+    """The core sites at the ends of the horseshoes."""
     radius_km: float
     """Of the core ring as it is drawn."""
 
@@ -55,19 +57,21 @@ def lay_mesh(
     for i in range(0, core - 1, 2):
         topo.fibre(ring[i], ring[(i + 2) % core], km=chord_km, rate=core_rate)
 
-    access = []
+    access, feeders = [], set()
     for j in range(horseshoes):
         first = j * core // horseshoes
+        second = (first + 1) % core
         chain = []
         for k in range(nodes):
             turn = (first + (k + 0.5) / nodes) / core
             at = around(radius + 1.5 * access_km, turn)
             chain.append(topo.switch(f"a{j + 1}{k + 1}", "router", site=f"area {j + 1}", **at))
-        ends = [ring[first], *chain, ring[(first + 1) % core]]
+        ends = [ring[first], *chain, ring[second]]
         for a, b in pairwise(ends):
             topo.fibre(a, b, km=access_km, rate=access_rate)
         access.append(chain)
-    return Mesh(ring, access, radius)
+        feeders |= {first, second}
+    return Mesh(ring, access, [ring[i] for i in sorted(feeders)], radius)
 
 
 class MetroMesh(MetroTopo):
@@ -128,17 +132,15 @@ class MetroMesh(MetroTopo):
             access_rate=access_rate,
         )
         for j, chain in enumerate(mesh.access, 1):
-            turn = ((j - 1) * core // horseshoes + 0.5) / core
-            host = self.host(f"h{j}", site=f"area {j}", **around(mesh.radius_km * 1.7, turn))
-            self.lan(host, chain[(nodes - 1) // 2], rate=access_rate)
-        for j, i in enumerate((0, core // 2), 1):
-            site, turn = f"core {i + 1}", i / core
-            gateway = self.switch(
-                f"dc{j}_gw", "router", site=site, **around(mesh.radius_km * 0.8, turn)
-            )
-            self.host(f"dc{j}", "compute", site=site, **around(mesh.radius_km * 0.6, turn))
-            self.lan(f"dc{j}", gateway, rate=core_rate)
-            self.lan(gateway, mesh.core[i], rate=core_rate)
+            router = chain[(nodes - 1) // 2]
+            self.host(f"h{j}", site=f"area {j}", **outward(self.place(router), 1.2))
+            self.lan(f"h{j}", router, rate=access_rate)
+        for j, node in enumerate((mesh.core[0], mesh.core[core // 2]), 1):
+            at = self.place(node)
+            self.switch(f"dc{j}_gw", "router", site=f"centre {j}", **outward(at, 0.8))
+            self.host(f"dc{j}", "compute", site=f"centre {j}", **outward(at, 0.6))
+            self.lan(f"dc{j}", f"dc{j}_gw", rate=core_rate)
+            self.lan(f"dc{j}_gw", node, rate=core_rate)
 
 
 topos = {"metro_mesh": MetroMesh}

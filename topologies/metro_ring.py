@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from testbed.topology import limits
-from testbed.topology.drawing import around
+from testbed.topology.drawing import around, outward
 from testbed.topology.topo import MetroTopo
 from testbed.units import length_km
 
@@ -57,11 +57,11 @@ class MetroRing(MetroTopo):
         radius = sites * km / math.tau
         compute = {1 + i * sites // centres for i in range(centres)}
         for i in range(1, sites + 1):
-            site, turn = f"site {i}", (i - 1) / sites
-            node = self.switch(f"x{i}", kind, site=site, **around(radius, turn))
-            router = self.switch(f"r{i}", "router", site=site, **around(radius * 1.2, turn))
+            site, at = f"site {i}", around(radius, (i - 1) / sites)
+            node = self.switch(f"x{i}", kind, site=site, **at)
+            router = self.switch(f"r{i}", "router", site=site, **outward(at, 1.2))
             name, role = (f"dc{i}", "compute") if i in compute else (f"h{i}", "host")
-            host = self.host(name, role, site=site, **around(radius * 1.4, turn))
+            host = self.host(name, role, site=site, **outward(at, 1.4))
             self.lan(host, router, rate=access_rate)
             self.lan(router, node, rate=rate)
         for i in range(1, sites + 1):

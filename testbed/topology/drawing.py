@@ -24,3 +24,13 @@ def around(radius_km: float, turn: float) -> Place:
         "x": round(-radius_km * math.cos(angle), 3) + 0.0,
         "y": round(radius_km * math.sin(angle), 3) + 0.0,
     }
+
+
+def outward(place: Place, share: float, turn: float = 0.0) -> Place:
+    """A place at `share` times the distance from the origin, turned clockwise.
+
+    >>> outward({"x": -10.0, "y": 0.0}, 1.5)
+    {'x': -15.0, 'y': 0.0}
+    """
+    now = math.atan2(place["y"], -place["x"]) / math.tau
+    return around(share * math.hypot(place["x"], place["y"]), now + turn)

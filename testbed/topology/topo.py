@@ -29,6 +29,7 @@ from mininet.topo import Topo
 
 from testbed.errors import InputError, unknown
 from testbed.topology import limits
+from testbed.topology.drawing import Place
 from testbed.topology.elements import (
     AMPLIFIER_NS,
     ELEMENTS,
@@ -83,6 +84,11 @@ class MetroTopo(Topo):  # type: ignore[misc]  # mininet is untyped
         forwarding_ns = element(kind, "host", f"host {name}").forwarding_ns
         self.addHost(name, metro=self._place(name, "host", kind, site, x, y, forwarding_ns))
         return name
+
+    def place(self, name: str) -> Place:
+        """Where a node was put."""
+        node = self._metro(name, "place()")
+        return Place(x=node.x, y=node.y)
 
     def fibre(
         self,
