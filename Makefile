@@ -8,7 +8,7 @@ setup:
 
 demo: setup  ## run the example experiment and write its report
 	$(bin)/testbed run metro_slices
-	$(bin)/testbed report metro_slices
+	$(bin)/testbed report
 
 test: setup  ## fast tests, then those that boot a lab
 	$(bin)/pytest -n auto -m 'not lab'

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from testbed.lab.base import Missing
 
+PACKAGES = {"mmdebstrap": "mmdebstrap", "newuidmap": "uidmap", "bwrap": "bubblewrap"}
+"""The programs labs need on the host, and the Debian package of each."""
+
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 

@@ -314,7 +314,7 @@ def _last(words: str) -> str:
 
 
 def main() -> int:
-    """`python -m testbed.lab.image`: build the image and say where it is."""
+    """What scripts/setup runs: build the image and say where it is."""
     start = time.monotonic()
 
     def say(text: str) -> None:
@@ -329,7 +329,3 @@ def main() -> int:
     if known is None:
         say(f"{image.root}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,118 @@
+"""What this machine has and lacks for the labs. Reads only; the command line prints it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+
+from testbed.lab import host, image
+from testbed.lab.choice import LABS
+
+IMAGE_BYTES = 1 << 30
+"""Disk an image takes while it is built."""
+MEMORY_BYTES = 1 << 30
+"""Memory below which a lab is likely to be killed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. `detail`: what was found; `remedy`: what to do when not ok."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def diagnose() -> list[Check]:
+    """All findings: first the labs, then what they stand on."""
+    return [
+        *(_lab(name) for name in LABS),
+        _python(),
+        _machine(),
+        _namespaces(),
+        _subordinate_ids(),
+        *(_program(name, package) for name, package in host.PACKAGES.items()),
+        _image(),
+        _disk(),
+        _memory(),
+    ]
+
+
+def _lab(name: str) -> Check:
+    lacks = LABS[name].missing()
+    return Check(
+        f"lab {name}",
+        not lacks,
+        "; ".join(f"{missing.what}: {missing.why}" for missing in lacks) or "can start",
+        "; ".join(dict.fromkeys(missing.remedy for missing in lacks)),
+    )
+
+
+def _python() -> Check:
+    ok = (3, 11) <= sys.version_info < (3, 14)
+    return Check("python", ok, platform.python_version(), "take Python 3.11, 3.12 or 3.13")
+
+
+def _machine() -> Check:
+    found = f"{platform.system()} {platform.machine()}"
+    return Check("machine", found == "Linux x86_64", found, "a Linux x86_64 machine, or vagrant up")
+
+
+def _namespaces() -> Check:
+    lacks = host.missing_user_namespaces()
+    detail = "an ordinary user may make them" if not lacks else "not allowed here"
+    return Check("user namespaces", not lacks, detail, lacks[0].remedy if lacks else "")
+
+
+def _subordinate_ids() -> Check:
+    if os.geteuid() == 0:
+        return Check("subordinate ids", True, "not needed by root")
+    uids, gids = (host.subordinate_ids(file) for file in ("/etc/subuid", "/etc/subgid"))
+    return Check(
+        "subordinate ids",
+        min(uids, gids) >= 65536,
+        f"{uids} uids, {gids} gids (the image's build needs 65536)",
+        "run scripts/setup, or `sudo usermod --add-subuids 100000-165535 "
+        "--add-subgids 100000-165535 $USER`",
+    )
+
+
+def _program(name: str, package: str) -> Check:
+    path = host.program(name)
+    return Check(
+        name, path is not None, path or "not installed", f"scripts/setup (package {package})"
+    )
+
+
+def _image() -> Check:
+    built = image.find()
+    detail = f"{built.id} in {built.root}" if built else f"not built in {image.cache_folder()}"
+    return Check("lab image", built is not None, detail, "scripts/setup")
+
+
+def _disk() -> Check:
+    folder = image.cache_folder()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    return Check(
+        "disk",
+        free >= IMAGE_BYTES or image.find() is not None,
+        f"{free / 1e9:.1f} GB free at {folder}",
+        "free 1 GB, or set XDG_CACHE_HOME to a folder on another disk",
+    )
+
+
+def _memory() -> Check:
+    available = host.available_memory_bytes()
+    cores = len(os.sched_getaffinity(0))
+    return Check(
+        "memory",
+        available >= MEMORY_BYTES,
+        f"{available / 1e9:.1f} GB available, {cores} processors",
+        "end other programs: a lab takes up to 2 GB",
+    )
