@@ -73,7 +73,7 @@ def main(argv: list[str]) -> int:
         }
         code = problem.exit_code
     except Exception as problem:
-        traceback.print_exc()
+        (job / "guest.log").write_text(traceback.format_exc())
         error = {
             "kind": "EmulationError",
             "what": f"the guest program failed: {type(problem).__name__}: {problem}",
@@ -148,9 +148,9 @@ def shell(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
 
 def execute(_job: Path, order: dict[str, Any], stack: ExitStack) -> int:
     """A command, with Open vSwitch running at its usual place."""
-    from testbed.emulation.ovs import start_ovs  # noqa: PLC0415
-
     if order.get("ovs", True):
+        from testbed.emulation.ovs import start_ovs  # noqa: PLC0415
+
         stack.callback(start_ovs(Path("/run/openvswitch")).stop)
     try:
         return subprocess.call(order["argv"])

@@ -97,18 +97,17 @@ def _table(title: str, padding: int = 1) -> Table:
 
 
 def show_plan(plan: Plan, console: Console, *, rules: bool) -> None:
-    """Print a plan's paths, queues, delay budgets and, if asked, its rules."""
+    """Print a plan's paths, delay budgets, loads, ports and, if asked, its rules."""
     from testbed.plan import show  # noqa: PLC0415
 
-    tables = [show.paths(plan), show.queues(plan), show.budgets(plan)]
-    if rules:
-        tables.append(show.rules(plan))
-    for title, header, rows in tables:
-        table = _table(title)
-        for name in header:
+    for part in show.tables(plan):
+        if not part.rows or (part.title.startswith("Rules") and not rules):
+            continue
+        table = _table(part.title)
+        for name in part.headers:
             table.add_column(name)
-        for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+        for row in part.rows:
+            table.add_row(*row)
         console.print(table, "")
 
 

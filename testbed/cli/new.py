@@ -29,16 +29,16 @@ class {cls}(Experiment):
         self.slice("video", sst=1, priority=60)
 
         # Probes: an application class (testbed list) between a terminal and a server.
-        self.probe("ar_vr_pose", "h1", "h4", slice="surgery", duration="5 s")
+        self.probe("ar_vr_pose", "h2", "dc1", slice="surgery", duration="5 s")
 
         # Load: here a UDP flood, as a multiple of 100 Mbit/s.
         self.flow(
-            "flood", "h2", "h4", slice="video", kind="flood",
+            "flood", "h3", "dc1", slice="video", kind="flood",
             rate=f"{{flood * 20:g}} Mbit/s", duration="5 s",
         )
 
         # Events: from testbed.scenario.experiment import cut_fibre, mend_fibre
-        # self.at("2 s", cut_fibre("r1", "r2"))
+        # self.at("2 s", cut_fibre("o1", "o2"))
 '''
 
 TOPOLOGY = '''"""{title}: two sites joined by one fibre.
