@@ -8,12 +8,13 @@ from testbed.plan.model import Plan
 from testbed.plan.queues import with_queues
 from testbed.plan.routing import Router
 from testbed.plan.rules import all_rules
-from testbed.plan.traffic import AppClass, loads, sessions
+from testbed.plan.traffic import loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire
 from testbed.scenario.model import Flow, Probe, Scenario
 from testbed.slices.policy import Policy
 from testbed.topology.model import Network
+from testbed.traffic.classes import AppClass
 
 
 def compile_plan(

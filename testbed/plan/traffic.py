@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from testbed.errors import PlanError
 from testbed.plan.budget import path_budget
@@ -25,6 +25,7 @@ from testbed.plan.model import Load, Session
 from testbed.plan.routing import Router
 from testbed.plan.wiring import Wiring
 from testbed.scenario.model import Flow, Probe, Scenario
+from testbed.traffic.classes import AppClass
 
 MAX_PAYLOAD_BYTES = 1448
 """UDP payload of a full packet: 1476 bytes of IP, so a label or more fits in 1500."""
@@ -35,33 +36,6 @@ FIRST_LOAD_PORT = 5201
 LAST_PORT = 65_535
 
 JudgedDelay = Literal["forward", "reverse", "rtt"]
-
-
-class AppClass(Protocol):
-    """What the planner reads of an application class (testbed.traffic.classes)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def direction(self) -> Literal["UL", "DL", "UL+DL", "U2U", "DC"]: ...
-    @property
-    def size_bytes(self) -> int: ...
-    @property
-    def interval_ns(self) -> int: ...
-    @property
-    def arrivals(self) -> Literal["periodic", "poisson"]: ...
-    @property
-    def deadline_ns(self) -> int | None: ...
-    @property
-    def judged(self) -> Literal["one-way", "rtt"]: ...
-    @property
-    def reliability(self) -> float | None: ...
-    @property
-    def survival_ns(self) -> int | None: ...
-    @property
-    def dscp(self) -> int: ...
-    @property
-    def source(self) -> str: ...
 
 
 class _Role(NamedTuple):

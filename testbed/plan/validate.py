@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 
 from testbed.errors import InputError, PlanError, unknown
-from testbed.plan.traffic import MAX_PAYLOAD_BYTES, AppClass
+from testbed.plan.traffic import MAX_PAYLOAD_BYTES
 from testbed.scenario.model import Flow, Probe, Scenario, Slice
 from testbed.slices.policy import BEST_EFFORT
 from testbed.topology.model import Direction, Network, Node
+from testbed.traffic.classes import AppClass
 
 MIN_RATE_BPS = 8_000
 """Slowest port: netem and HTB count in whole bytes per second."""

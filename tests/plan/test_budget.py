@@ -1,0 +1,82 @@
+"""The delay budget against sums done by hand."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.plan.budget import path_budget
+from testbed.plan.model import Budget, Path
+from testbed.plan.wiring import wire
+from testbed.topology.model import Direction, Link, Network, Node
+from tests.plan.networks import MBIT
+
+
+def chain(
+    rates_bps: list[int | None], label: int | None = None, payloads: tuple[int, ...] = (83,)
+) -> Budget:
+    """h1 - s1 - ... - h2 with these rates, 10 us of fibre, 1 us extra, 2 us forwarding.
+
+    A payload of 83 bytes and 42 of headers are 1000 bits.
+    """
+    switches = [f"s{n}" for n in range(1, len(rates_bps))]
+    names = ["h1", *switches, "h2"]
+    network = Network(
+        name="chain",
+        nodes=(
+            Node(name="h1", role="host", kind="host"),
+            *(Node(name=s, role="switch", kind="switch", forwarding_ns=2000) for s in switches),
+            Node(name="h2", role="host", kind="host"),
+        ),
+        links=tuple(
+            Link(
+                a=a,
+                b=b,
+                ab=Direction(propagation_ns=10_000, extra_ns=1000, rate_bps=rate),
+                ba=Direction(propagation_ns=99_999, rate_bps=1_000_000),
+            )
+            for a, b, rate in zip(names[:-1], names[1:], rates_bps, strict=True)
+        ),
+    )
+    path = Path(
+        id="p",
+        cookie=1,
+        slice="gold",
+        src="h1",
+        dst="h2",
+        nodes=tuple(names),
+        label=label,
+        queue=0,
+        policy="any",
+    )
+    return path_budget(wire(network), path, payloads)
+
+
+def test_one_packet() -> None:
+    budget = chain([10 * MBIT, None, 100 * MBIT])
+    assert budget.propagation_ns == 30_000
+    assert budget.device_ns == 3 * 1000 + 2 * 2000
+    assert budget.serialisation_ns == 100_000 + 0 + 10_000
+    assert budget.total_ns == 30_000 + 7_000 + 110_000
+
+
+def test_label_weighs_four_bytes_between_switches_only() -> None:
+    plain = chain([10 * MBIT] * 4)
+    labelled = chain([10 * MBIT] * 4, label=16)
+    assert labelled.serialisation_ns - plain.serialisation_ns == 2 * 4 * 8 * 100
+
+
+@given(
+    rates=st.lists(st.sampled_from([1, 2, 5, 10]), min_size=2, max_size=6),
+    packets=st.integers(1, 30),
+)
+def test_equal_packets_wait_at_the_slowest_port(rates: list[int], packets: int) -> None:
+    budget = chain([rate * MBIT for rate in rates], payloads=(83,) * packets)
+    each = [1_000_000 // rate for rate in rates]
+    assert budget.serialisation_ns == sum(each) + (packets - 1) * max(each)
+
+
+def test_a_short_last_packet_waits_behind_long_ones() -> None:
+    budget = chain([10 * MBIT, 10 * MBIT], payloads=(1208, 83))
+    # the long one leaves the first port at 1 ms, the second at 2 ms; the short one follows
+    assert budget.serialisation_ns == 2_000_000 + 100_000
