@@ -69,16 +69,9 @@ def _namespaces() -> Check:
 
 
 def _subordinate_ids() -> Check:
-    if os.geteuid() == 0:
-        return Check("subordinate ids", True, "not needed by root")
-    uids, gids = (host.subordinate_ids(file) for file in ("/etc/subuid", "/etc/subgid"))
-    return Check(
-        "subordinate ids",
-        min(uids, gids) >= 65536,
-        f"{uids} uids, {gids} gids (the image's build needs 65536)",
-        "run scripts/setup, or `sudo usermod --add-subuids 100000-165535 "
-        "--add-subgids 100000-165535 $USER`",
-    )
+    lacks = [lack for lack in host.missing_to_build_image() if "subordinate" in lack.what]
+    detail = "as the image's build needs" if not lacks else f"lacks {lacks[0].what}"
+    return Check("subordinate ids", not lacks, detail, lacks[0].remedy if lacks else "")
 
 
 def _program(name: str, package: str) -> Check:

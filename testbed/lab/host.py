@@ -73,6 +73,22 @@ def subordinate_ids(file: str = "/etc/subuid") -> int:
     return sum(int(count) for name, _, count in ranges if name in names and count.isdigit())
 
 
+def missing_to_build_image() -> list[Missing]:
+    """What keeps the user from building the lab image."""
+    lacks = missing_programs(PACKAGES, "builds the lab image") + missing_user_namespaces()
+    if os.geteuid() != 0 and min(map(subordinate_ids, ("/etc/subuid", "/etc/subgid"))) < 65536:
+        name = pwd.getpwuid(os.getuid()).pw_name
+        lacks.append(
+            Missing(
+                f"a range of 65536 subordinate ids for {name}",
+                "Debian's packages belong to several users",
+                "run scripts/setup, or `sudo usermod --add-subuids 100000-165535 "
+                f"--add-subgids 100000-165535 {name}` with a range free in /etc/subuid",
+            )
+        )
+    return lacks
+
+
 def _kernel_has(module: str) -> bool:
     if (Path("/sys/module") / module).is_dir():
         return True

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import LabError
+from testbed.lab import host
 from testbed.lab.base import Missing
 from testbed.lab.sandbox import bubblewrap
 
@@ -135,6 +136,10 @@ def build(say: Say = lambda text: None) -> Image:
     """
     if (image := find()) is not None:
         return image
+    for lack in host.missing_to_build_image():
+        raise LabError(
+            f"the lab image cannot be built without {lack.what}: {lack.why}", remedy=lack.remedy
+        )
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "image.lock", say):
@@ -216,7 +221,7 @@ def _debian(root: Path) -> None:
         said = words.read().decode(errors="replace")
     if debian.returncode or tar.returncode:
         raise LabError(
-            "cannot build the lab image: " + _last(said or tar.stderr.decode(errors="replace")),
+            "cannot build the lab image: " + _reason(said or tar.stderr.decode(errors="replace")),
             where="mmdebstrap",
             expected=f"Debian {SUITE} from a mirror, and 1 GB of free disk",
             remedy="check the network and `testbed doctor`; "
@@ -277,7 +282,7 @@ def _python(root: Path) -> None:
         )
         if done.returncode and exact:
             raise LabError(
-                "cannot install the guest's Python packages: " + _last(done.stderr),
+                "cannot install the guest's Python packages: " + _reason(done.stderr),
                 where="pip in the lab image",
                 expected="a Python package registry, as `pip config list` names it",
                 remedy="check the network, PIP_* settings and certificates",
@@ -307,10 +312,11 @@ def _manifest(root: Path) -> None:
     (root / "manifest.txt").write_text("\n".join(versions))
 
 
-def _last(words: str) -> str:
+def _reason(words: str) -> str:
+    """The first error in what a tool printed; the last line if none looks like one."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"E:|ERROR|error", line, re.I)]
-    return (errors or lines or ["it gave no reason"])[-1]
+    return errors[0] if errors else (lines or ["it gave no reason"])[-1]
 
 
 def main() -> int:

@@ -1,0 +1,119 @@
+"""The image's recipe, cache and failures; building one is scripts/setup's to prove."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import LabError
+from testbed.lab import host, image
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "slicing-testbed"
+
+
+@pytest.mark.parametrize("name", ["SUITE", "PACKAGES", "REQUIREMENTS", "LAYOUT"])
+def test_key_is_of_the_whole_recipe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = image.key()
+    monkeypatch.setattr(image, name, ("something", "else"))
+    assert image.key() != before
+
+
+def test_id_tells_two_builds_of_one_recipe_apart(cache: Path) -> None:
+    ids = set()
+    for versions in ("iproute2 6.1", "iproute2 6.2"):
+        root = cache / f"image-{image.key()}"
+        root.mkdir(parents=True, exist_ok=True)
+        (root / "manifest.txt").write_text(versions)
+        ids.add(image.existing().id)
+    assert len(ids) == 2
+
+
+def test_folder_without_manifest_is_no_image(cache: Path) -> None:
+    (cache / f"image-{image.key()}").mkdir(parents=True)
+    assert image.find() is None
+    with pytest.raises(LabError, match="scripts/setup"):
+        image.existing()
+
+
+def test_requirements_are_those_of_the_project() -> None:
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    for requirement in image.REQUIREMENTS:
+        assert f'"{requirement}"' in project
+
+
+def test_local_registries_are_found(tmp_path: Path) -> None:
+    wheels, index = tmp_path / "wheels", tmp_path / "index" / "simple"
+    wheels.mkdir()
+    index.mkdir(parents=True)
+    words = [f"find-links = {wheels}\nextra-index-url = file://{index} https://example.org/x"]
+    assert image._local_sources(words) == [wheels, index.parent]
+
+
+def test_no_build_without_its_programs(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "program", lambda name: None)
+    with pytest.raises(LabError, match="mmdebstrap") as caught:
+        image.build()
+    assert "scripts/setup" in caught.value.remedy
+    assert not cache.exists()
+
+
+@pytest.mark.lab
+def test_unreachable_mirror_is_named_and_leaves_nothing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTBED_DEBIAN_MIRROR", "http://127.0.0.1:9/debian")
+    left = cache / "image-0123456789ab.part"
+    left.mkdir(parents=True)
+    with pytest.raises(LabError, match="cannot build the lab image") as caught:
+        image.build()
+    assert "127.0.0.1" in caught.value.what
+    assert "TESTBED_DEBIAN_MIRROR" in caught.value.remedy
+    assert [path.name for path in cache.iterdir()] == ["image.lock"]
+
+
+@pytest.mark.lab
+def test_killed_build_leaves_no_process_and_is_swept(cache: Path) -> None:
+    program = "from testbed.lab import image; image.build()"
+    builder = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    part = cache / f"image-{image.key()}.part"
+    _wait(part.exists)
+    time.sleep(2)
+    assert _mentioning(str(cache.parent))
+    os.kill(builder.pid, signal.SIGKILL)
+    builder.wait()
+    _wait(lambda: not _mentioning(str(cache.parent)))
+    image._remove(part)
+    assert not part.exists()
+
+
+def _wait(condition: Callable[[], object], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def _mentioning(text: str) -> list[Path]:
+    """Processes with the text in their command line or environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (
+                text.encode()
+                in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            ):
+                found.append(process)
+        except OSError:
+            continue
+    return found
