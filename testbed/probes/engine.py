@@ -1,0 +1,190 @@
+"""All STAMP sessions of a plan, in three processes however many sessions there are.
+
+    engine = ProbeEngine(plan, netns, folder)
+    engine.prepare()        sockets open in the hosts' namespaces, processes ready
+    engine.run(start_ns)    returns when the last packet had its time to come back
+
+The engine opens the sockets, since a socket stays in the namespace it was made in;
+sender, receiver and reflector inherit them and write `folder`/samples/*.bin as they
+go (events.py says what; samples.py reads it).
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from testbed.emulation.netns import entered
+from testbed.errors import EmulationError
+from testbed.plan.model import Plan, Session
+from testbed.probes.sender import DISCARD_PORT
+from testbed.probes.sockets import open_answering_pair, open_sink, open_udp
+
+SAMPLES = "samples"
+_READY_S = 60.0
+_END_S = 30.0
+
+
+def grace_ns(sessions: Sequence[Session]) -> int:
+    """How long to wait for the last replies: 1 s, or twice the largest deadline up to 5 s."""
+    largest_ns = max((s.deadline_ns or 0 for s in sessions), default=0)
+    return max(1_000_000_000, min(2 * largest_ns, 5_000_000_000))
+
+
+class ProbeEngine:
+    """Carries out a plan's sessions. Raises EmulationError.
+
+    Args:
+        netns: an open file descriptor of a host's network namespace.
+        folder: the job folder; the event files go into its `samples`.
+    """
+
+    def __init__(self, plan: Plan, netns: Callable[[str], int], folder: Path) -> None:
+        self._plan, self._netns, self._folder = plan, netns, folder / SAMPLES
+        self._sockets: list[socket.socket] = []
+        self._children: dict[str, subprocess.Popen[str]] = {}
+
+    def prepare(self) -> None:
+        """Open all sockets and start the processes; returns when they are ready."""
+        if not self._plan.sessions:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            senders = [self._open_sender(i, s) for i, s in enumerate(self._plan.sessions)]
+            endpoints = self._open_reflectors()
+            self._start("reflector", {"endpoints": endpoints}, _fds(endpoints))
+            self._start("receiver", {"sessions": senders}, _fds(senders))
+            self._start("sender", {"sessions": senders}, _fds(senders))
+            for name in self._children:
+                self._wait_ready(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, start_ns: int) -> None:
+        """Send everything from `start_ns` (CLOCK_MONOTONIC) on; blocks till the grace is over."""
+        if not self._plan.sessions:
+            return
+        try:
+            sender = self._children["sender"]
+            assert sender.stdin is not None
+            sender.stdin.write(f"start {start_ns}\n")
+            sender.stdin.flush()
+            while sender.poll() is None:
+                self._check("receiver", "reflector")
+                time.sleep(0.1)
+            if sender.returncode:
+                raise self._failure("sender")
+            time.sleep(grace_ns(self._plan.sessions) / 1e9)
+            self._check("receiver", "reflector")
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the processes, which write what they have, and close the sockets."""
+        for child in self._children.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+        for child in self._children.values():
+            try:
+                child.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            for pipe in (child.stdin, child.stdout, child.stderr):
+                if pipe is not None:
+                    pipe.close()
+        self._children.clear()
+        while self._sockets:
+            self._sockets.pop().close()
+
+    def _open_sender(self, index: int, session: Session) -> dict[str, Any]:
+        with entered(self._netns(session.sender)):
+            sock = open_udp(session.sender_ip, session.sender_port, tos=session.dscp << 2)
+        self._sockets.append(sock)
+        return {
+            "index": index,
+            "fd": sock.fileno(),
+            "to": session.reflector_ip,
+            "port": session.reflector_port,
+            "ssid": index + 1 & 0xFFFF,
+            "size_bytes": session.size_bytes,
+            "fragments": session.fragments,
+            "fragment_bytes": session.fragment_bytes,
+            "start_ns": session.start_ns,
+            "interval_ns": session.interval_ns,
+            "count": session.count,
+            "arrivals": session.arrivals,
+            "seed": session.seed,
+        }
+
+    def _open_reflectors(self) -> list[dict[str, Any]]:
+        rows: dict[tuple[str, int], dict[str, Any]] = {}
+        sinks: set[str] = set()
+        for index, session in enumerate(self._plan.sessions):
+            address = (session.reflector_ip, session.reflector_port)
+            with entered(self._netns(session.reflector)):
+                if address not in rows:
+                    inbound, outbound = open_answering_pair(*address)
+                    self._sockets += [inbound, outbound]
+                    rows[address] = {
+                        "inbound": inbound.fileno(),
+                        "outbound": outbound.fileno(),
+                        "senders": [],
+                    }
+                if session.fragments > 1 and session.reflector_ip not in sinks:
+                    sinks.add(session.reflector_ip)
+                    self._sockets.append(open_sink(session.reflector_ip, DISCARD_PORT))
+            rows[address]["senders"].append(
+                {"index": index, "ip": session.sender_ip, "port": session.sender_port}
+            )
+        return list(rows.values())
+
+    def _start(self, name: str, job: Mapping[str, Any], fds: Sequence[int]) -> None:
+        child = subprocess.Popen(
+            [sys.executable, "-m", f"testbed.probes.{name}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=fds,
+        )
+        self._children[name] = child
+        ids = [session.id for session in self._plan.sessions]
+        assert child.stdin is not None
+        child.stdin.write(json.dumps({"folder": str(self._folder), "ids": ids, **job}) + "\n")
+        child.stdin.flush()
+
+    def _wait_ready(self, name: str) -> None:
+        out = self._children[name].stdout
+        assert out is not None
+        if not select.select([out], [], [], _READY_S)[0] or out.readline() != "ready\n":
+            raise self._failure(name)
+
+    def _check(self, *names: str) -> None:
+        for name in names:
+            if self._children[name].poll() is not None:
+                raise self._failure(name)
+
+    def _failure(self, name: str) -> EmulationError:
+        child = self._children[name]
+        if child.poll() is None:
+            child.kill()
+        said = child.communicate()[1].strip().splitlines()
+        return EmulationError(
+            f"the probe {name} ended early",
+            where=f"exit status {child.returncode}" + (f": {said[-1]}" if said else ""),
+            expected="a process that runs as long as the measurement",
+        )
+
+
+def _fds(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [row[key] for row in rows for key in ("fd", "inbound", "outbound") if key in row]

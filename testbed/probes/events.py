@@ -1,0 +1,79 @@
+"""The log that probe processes write: fixed-size events behind a short header.
+
+A file is 8 octets of MAGIC, the header's length (u32), the header (JSON: the session
+ids in the order that events number them), then events of 24 octets, little endian:
+
+    octet  0  kind      u8   one of the constants below
+           1  flag      u8
+           2  session   u16  index into the header's ids, or NO_SESSION
+           4  number    u32
+           8  a         i64
+          16  b         i64
+
+    kind              number               a                    b
+    SENT              sequence number      intended time, mono  time before the send
+    SENDER_TX         stamp number         T1                   -
+    SENDER_RX         sender's seq         T4                   reflector's seq, TOS, TTL
+    REFLECTOR_RX      sender's seq         T2                   reflector's seq, TOS, TTL
+    REFLECTOR_TX      sender's seq         T3                   reflector's seq
+    CLOCK             -                    CLOCK_MONOTONIC      CLOCK_REALTIME
+    START             -                    start of traffic     -
+
+Times are ns; T1 to T4 are kernel stamps of CLOCK_REALTIME; `mono` and START are
+CLOCK_MONOTONIC. SENT with flag 1 was refused by the kernel. Events are appended, so
+an aborted run leaves all but the last block; half an event at the end is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from struct import Struct
+
+MAGIC = b"STAMPev1"
+NO_SESSION = 0xFFFF
+SENT, SENDER_TX, SENDER_RX, REFLECTOR_RX, REFLECTOR_TX, CLOCK, START = range(1, 8)
+
+SENT_FILE, RECEIVED_FILE, REFLECTED_FILE = "sent.bin", "received.bin", "reflected.bin"
+
+EVENT = Struct("<BBHIqq")
+HEADER_LENGTH = Struct("<I")
+_BLOCK_EVENTS = 4096
+
+
+def pack_arrival(seq: int, tos: int, ttl: int) -> int:
+    """Field b of an arrival."""
+    return seq | tos << 32 | ttl << 40
+
+
+class EventLog:
+    """An event file being written."""
+
+    def __init__(self, path: Path, sessions: Sequence[str]) -> None:
+        header = json.dumps({"sessions": list(sessions)}).encode()
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._write(MAGIC + HEADER_LENGTH.pack(len(header)) + header)
+        self._block = bytearray(_BLOCK_EVENTS * EVENT.size)
+        self._used = 0
+
+    def add(self, kind: int, flag: int, session: int, number: int, a: int, b: int) -> None:
+        if self._used == len(self._block):
+            self.flush()
+        EVENT.pack_into(self._block, self._used, kind, flag, session, number, a, b)
+        self._used += EVENT.size
+
+    def flush(self) -> None:
+        if self._used:
+            self._write(memoryview(self._block)[: self._used])
+            self._used = 0
+
+    def close(self) -> None:
+        self.flush()
+        os.close(self._fd)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]

@@ -1,0 +1,195 @@
+"""The process that answers STAMP requests, for all reflectors of a run or standalone.
+
+    python -m testbed.probes.reflector --bind ADDRESS [--port 862] [--stateful]
+
+Any RFC 8762 or TWAMP-Light sender may be pointed at it. A reply has the request's
+size and TOS, and its TLVs flagged as RFC 8972 says.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from testbed.errors import TestbedError
+from testbed.probes.child import read_job, say_ready
+from testbed.probes.clock import Stop, become_pacer
+from testbed.probes.events import (
+    NO_SESSION,
+    REFLECTED_FILE,
+    REFLECTOR_RX,
+    REFLECTOR_TX,
+    EventLog,
+    pack_arrival,
+)
+from testbed.probes.sockets import Inbox, Outbox, name_of, open_answering_pair, restart_ids
+from testbed.probes.stamp import PORT, TWAMP_REQUEST_BYTES, reply
+
+_IDLE_S = 0.1
+_STAMPS_WAITING = 32
+"""So many unread transmit stamps are read even if requests keep coming."""
+_LARGEST_BYTES = 9216
+
+
+class _Sent(NamedTuple):
+    session: int
+    seq: int
+    own_seq: int
+
+
+class Endpoint:
+    """One address and port that is answered."""
+
+    def __init__(
+        self, inbound: socket.socket, outbound: socket.socket, sessions: Mapping[bytes, int]
+    ) -> None:
+        self.inbound, self.outbound, self.sessions = inbound, outbound, sessions
+        """Session index of a sender's socket address (family, port, address)."""
+        self.counters: dict[bytes, int] = {}
+        self.waiting: dict[int, _Sent] = {}
+        """Replies by stamp id whose transmit stamp was not read yet."""
+        self.next_id = 0
+
+
+class Reflector:
+    """Answers on endpoints until stopped.
+
+    Args:
+        stateful: replies carry the reflector's own counter for each sender
+            (RFC 8762 clause 4.3), else the sender's sequence number.
+        log: where known sessions' events go, or None.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], *, stateful: bool, log: EventLog | None
+    ) -> None:
+        self._endpoints = {endpoint.inbound.fileno(): endpoint for endpoint in endpoints}
+        self._stateful, self._log = stateful, log
+        self._requests = Inbox(payload_bytes=_LARGEST_BYTES)
+        self._replies = Outbox(payload_bytes=_LARGEST_BYTES)
+        self._stamps = Inbox(payload_bytes=0)
+
+    def run(self, stop: Stop) -> None:
+        poll = select.epoll()
+        for fd in self._endpoints:
+            poll.register(fd, select.EPOLLIN)
+        while not stop:
+            ready = poll.poll(_IDLE_S)
+            for fd, _ in ready:
+                endpoint = self._endpoints[fd]
+                self.answer(endpoint)
+                if len(endpoint.waiting) >= _STAMPS_WAITING:
+                    self.read_stamps(endpoint)
+            if not ready:
+                self.settle()
+        self.settle()
+
+    def settle(self) -> None:
+        """Read all stamps and write the log."""
+        for endpoint in self._endpoints.values():
+            if endpoint.waiting:
+                self.read_stamps(endpoint)
+        if self._log is not None:
+            self._log.flush()
+
+    def answer(self, endpoint: Endpoint) -> None:
+        """Answer the requests that are waiting, at most one batch."""
+        requests, replies, log = self._requests, self._replies, self._log
+        count = requests.read(endpoint.inbound.fileno())
+        now_ns = time.time_ns()
+        sent: list[_Sent] = []
+        for i in range(count):
+            size = requests.size(i)
+            if size < TWAMP_REQUEST_BYTES:
+                continue
+            request = bytes(requests.payload(i, size))
+            name = bytes(requests.name(i))
+            received_ns, tos, ttl = requests.arrival(i)
+            seq = int.from_bytes(request[:4], "big")
+            own_seq = endpoint.counters.get(name, 0)
+            endpoint.counters[name] = own_seq + 1
+            answer = reply(
+                request,
+                seq=own_seq if self._stateful else None,
+                received_ns=received_ns,
+                sent_ns=max(now_ns, received_ns),
+                ttl=ttl,
+            )
+            session = endpoint.sessions.get(name[:8], NO_SESSION)
+            if log is not None:
+                arrival = pack_arrival(own_seq & 0xFFFF_FFFF, tos, ttl)
+                log.add(REFLECTOR_RX, 0, session, seq, received_ns, arrival)
+            replies.put(len(sent), answer, name, tos)
+            sent.append(_Sent(session, seq, own_seq))
+        if sent:
+            self._send(endpoint, sent)
+
+    def _send(self, endpoint: Endpoint, sent: Sequence[_Sent]) -> None:
+        taken = self._replies.send(endpoint.outbound.fileno(), len(sent))
+        for row in sent[:taken]:
+            endpoint.waiting[endpoint.next_id] = row
+            endpoint.next_id += 1
+        if taken < len(sent):  # refused replies may have used up ids: number anew
+            self.read_stamps(endpoint)
+            endpoint.waiting.clear()
+            endpoint.next_id = 0
+            restart_ids(endpoint.outbound)
+
+    def read_stamps(self, endpoint: Endpoint) -> None:
+        log = self._log
+        for number, time_ns in self._stamps.read_stamps(endpoint.outbound.fileno()):
+            row = endpoint.waiting.pop(number, None)  # None: another hop's stamp
+            if row is not None and log is not None:
+                log.add(REFLECTOR_TX, 0, row.session, row.seq, time_ns, row.own_seq)
+
+
+def run_job() -> None:
+    """Answer for an engine until SIGTERM."""
+    job = read_job()
+    become_pacer()
+    stop = Stop()
+    log = EventLog(Path(job["folder"]) / REFLECTED_FILE, job["ids"])
+    endpoints = [
+        Endpoint(
+            socket.socket(fileno=row["inbound"]),
+            socket.socket(fileno=row["outbound"]),
+            {name_of(s["ip"], s["port"])[:8]: s["index"] for s in row["senders"]},
+        )
+        for row in job["endpoints"]
+    ]
+    say_ready()
+    try:
+        Reflector(endpoints, stateful=True, log=log).run(stop)
+    finally:
+        log.close()
+
+
+def run_alone(argv: Sequence[str]) -> int:
+    """Answer on one address until SIGINT or SIGTERM."""
+    parser = ArgumentParser(prog="python -m testbed.probes.reflector", description=__doc__)
+    parser.add_argument("--bind", required=True, help="IPv4 address to answer on")
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--stateful", action="store_true", help="count replies for each sender")
+    options = parser.parse_args(argv)
+    try:
+        inbound, outbound = open_answering_pair(options.bind, options.port)
+    except TestbedError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    become_pacer()
+    stop = Stop()
+    print(f"answering STAMP on {options.bind}:{options.port}", flush=True)
+    Reflector([Endpoint(inbound, outbound, {})], stateful=options.stateful, log=None).run(stop)
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        sys.exit(run_alone(sys.argv[1:]))
+    run_job()

@@ -1,0 +1,247 @@
+"""The event logs of a run as one table a session (host side).
+
+    samples = read_samples(job / "samples", "surgery-up")
+    samples["forward_ns"][samples["received"]]
+
+One row for each message that was meant to be sent, in order. Times are int64 ns;
+what is not known is MISSING. Columns:
+
+    seq                  sequence number, from 0
+    intended_ns          when it was meant to be sent, from the start of traffic
+    sent_ns              when the kernel took it (T1), from the start of traffic
+    schedule_error_ns    sent_ns - intended_ns
+    forward_ns           one-way delay, T2 - T1: the network's
+    forward_intended_ns  T2 - intended: what a deadline is held against
+    reverse_ns           one-way delay of the reply, T4 - T3
+    rtt_ns               (T4 - T1) - (T3 - T2): round trip net of the reflector's time
+    rtt_intended_ns      rtt_ns + schedule_error_ns: what a deadline is held against
+    received             the reply came back
+    not_sent             the kernel refused it; it counts as lost forward
+    lost_forward         it never reached the reflector
+    lost_reverse         it did, but its reply never came back
+    copies_forward       how often it arrived; more than 1 is duplication
+    copies_reverse       how often its reply arrived
+    reordered_forward    a later message had arrived before it (RFC 4737 clause 3)
+    reordered_reverse    a later reply had arrived before its reply
+    tos_forward          TOS octet as the reflector saw it
+    tos_reverse          TOS octet as the sender saw it
+
+All stamps are of one clock (namespaces share the kernel's), so one-way delays have no
+clock error. Kernel stamps are CLOCK_REALTIME, the schedule is CLOCK_MONOTONIC; pairs
+of both, logged every second, join them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.errors import ResultError
+from testbed.probes import events
+
+MISSING = int(np.iinfo(np.int64).min)
+
+Samples = NDArray[np.void]
+
+SAMPLE = np.dtype(
+    [
+        ("seq", "u4"),
+        *(
+            (name, "i8")
+            for name in (
+                "intended_ns",
+                "sent_ns",
+                "schedule_error_ns",
+                "forward_ns",
+                "forward_intended_ns",
+                "reverse_ns",
+                "rtt_ns",
+                "rtt_intended_ns",
+            )
+        ),
+        *(
+            (name, "?")
+            for name in (
+                "received",
+                "not_sent",
+                "lost_forward",
+                "lost_reverse",
+                "reordered_forward",
+                "reordered_reverse",
+            )
+        ),
+        *(
+            (name, "u1")
+            for name in ("copies_forward", "copies_reverse", "tos_forward", "tos_reverse")
+        ),
+    ]
+)
+EVENT = np.dtype(
+    [
+        ("kind", "u1"),
+        ("flag", "u1"),
+        ("session", "<u2"),
+        ("number", "<u4"),
+        ("a", "<i8"),
+        ("b", "<i8"),
+    ]
+)
+
+
+def read_events(path: Path) -> tuple[list[str], NDArray[np.void]]:
+    """Session ids and events of one log. Raises ResultError."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ResultError(
+            f"event log cannot be read: {error.strerror}",
+            where=str(path),
+            expected="a file written by a probe process",
+        ) from error
+    at = len(events.MAGIC) + events.HEADER_LENGTH.size
+    if len(raw) < at or raw[: len(events.MAGIC)] != events.MAGIC:
+        raise ResultError(
+            "not an event log", where=str(path), expected=f"a file starting {events.MAGIC!r}"
+        )
+    (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
+    try:
+        ids = json.loads(raw[at : at + length])["sessions"]
+    except (ValueError, KeyError) as error:
+        raise ResultError(
+            "the event log's header is damaged", where=str(path), expected="JSON with the ids"
+        ) from error
+    count = (len(raw) - at - length) // EVENT.itemsize
+    return ids, np.frombuffer(raw, EVENT, count, at + length)
+
+
+def read_samples(folder: Path, session: str) -> Samples:
+    """One session's table from the three logs in `folder`. Raises ResultError."""
+    return Logs(folder).samples(session)
+
+
+class Logs:
+    """The three logs of a run, read once for any number of sessions. Raises ResultError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.ids, self._sent = read_events(folder / events.SENT_FILE)
+        _, self._received = read_events(folder / events.RECEIVED_FILE)
+        _, self._reflected = read_events(folder / events.REFLECTED_FILE)
+        start = self._sent[self._sent["kind"] == events.START]
+        clock = self._sent[self._sent["kind"] == events.CLOCK]
+        if not len(start) or not len(clock):
+            raise ResultError(
+                "traffic never started",
+                where=str(folder / events.SENT_FILE),
+                expected="a start and a pair of clock readings",
+            )
+        self._start_ns = int(start["a"][0])
+        self._mono_ns, self._offset_ns = clock["a"], clock["b"] - clock["a"]
+
+    def samples(self, session: str) -> Samples:
+        """One session's table. Raises ResultError."""
+        if session not in self.ids:
+            raise ResultError(
+                f"no session {session!r} in this run",
+                where=str(self._folder),
+                expected="one of " + ", ".join(self.ids),
+            )
+        index = self.ids.index(session)
+        sent = _pick(self._sent, events.SENT, index)
+        count = len(sent)
+        table = np.zeros(count, SAMPLE)
+        table["seq"] = sent["number"]
+        table["not_sent"] = sent["flag"] != 0
+        intended = sent["a"] + self._offset_at(sent["a"])
+        t1 = _first_stamps(sent["b"], _pick(self._received, events.SENDER_TX, index))
+        forward = _Arrivals(_pick(self._reflected, events.REFLECTOR_RX, index), count)
+        reverse = _Arrivals(_pick(self._received, events.SENDER_RX, index), count, replies=True)
+        t2, t4 = forward.time_ns, reverse.time_ns
+        t3 = _first(_pick(self._reflected, events.REFLECTOR_TX, index), count)
+
+        table["intended_ns"] = sent["a"] - self._start_ns
+        table["schedule_error_ns"] = _minus(t1, intended)
+        table["sent_ns"] = _plus(table["intended_ns"], table["schedule_error_ns"])
+        table["forward_ns"] = _minus(t2, t1)
+        table["forward_intended_ns"] = _minus(t2, intended)
+        table["reverse_ns"] = _minus(t4, t3)
+        table["rtt_ns"] = _plus(table["forward_ns"], table["reverse_ns"])
+        table["rtt_intended_ns"] = _plus(table["rtt_ns"], table["schedule_error_ns"])
+        table["received"] = t4 != MISSING
+        table["lost_forward"] = (t2 == MISSING) & ~table["received"]
+        table["lost_reverse"] = (t2 != MISSING) & ~table["received"]
+        for name, side in (("forward", forward), ("reverse", reverse)):
+            table[f"reordered_{name}"] = side.reordered
+            table[f"copies_{name}"] = np.minimum(side.copies, 255)
+            table[f"tos_{name}"] = side.tos
+        return table
+
+    def _offset_at(self, mono_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """CLOCK_REALTIME - CLOCK_MONOTONIC at each moment, between the logged pairs."""
+        base = self._offset_ns[0]
+        drift = np.interp(
+            (mono_ns - self._mono_ns[0]).astype(float),
+            (self._mono_ns - self._mono_ns[0]).astype(float),
+            (self._offset_ns - base).astype(float),
+        )
+        return np.asarray(base + np.rint(drift).astype(np.int64), np.int64)
+
+
+class _Arrivals:
+    """What the arrivals of one direction say about each of `count` messages."""
+
+    def __init__(self, rows: NDArray[np.void], count: int, *, replies: bool = False) -> None:
+        rows = rows[rows["number"] < count]
+        seq = rows["number"]
+        self.time_ns = _first(rows, count)
+        self.copies = np.bincount(seq, minlength=count)
+        self.tos = np.zeros(count, np.uint8)
+        self.tos[seq] = rows["b"] >> 32 & 0xFF
+        _, first = np.unique(seq, return_index=True)
+        order = np.zeros(len(rows), bool)
+        order[first] = True
+        leaving = rows["b"] & 0xFFFF_FFFF if replies else seq  # numbers in the order of leaving
+        leaving = leaving[order]  # of first copies, in the order they came
+        self.reordered = np.zeros(count, bool)
+        if len(leaving):
+            self.reordered[seq[order]] = leaving < np.maximum.accumulate(leaving)
+
+
+def _pick(rows: NDArray[np.void], kind: int, session: int) -> NDArray[np.void]:
+    picked: NDArray[np.void] = rows[(rows["kind"] == kind) & (rows["session"] == session)]
+    return picked
+
+
+def _first(rows: NDArray[np.void], count: int) -> NDArray[np.int64]:
+    """Each message's first time in `rows`, else MISSING."""
+    rows = rows[rows["number"] < count]
+    times = np.full(count, MISSING, np.int64)
+    times[rows["number"][::-1]] = rows["a"][::-1]
+    return times
+
+
+def _first_stamps(before_ns: NDArray[np.int64], rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """T1 of each message: the stamp taken after the sender's clock read, before the next.
+
+    Joined by time since a refused packet may or may not use up a stamp number.
+    """
+    times = np.full(len(before_ns), MISSING, np.int64)
+    if len(before_ns):
+        seq = np.searchsorted(before_ns, rows["a"], side="right") - 1
+        sound = seq >= 0
+        times[seq[sound][::-1]] = rows["a"][sound][::-1]
+    return times
+
+
+def _minus(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.int64]:
+    known = (a != MISSING) & (b != MISSING)
+    return np.where(known, np.where(known, a, 0) - np.where(known, b, 0), MISSING)
+
+
+def _plus(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.int64]:
+    known = (a != MISSING) & (b != MISSING)
+    return np.where(known, np.where(known, a, 0) + np.where(known, b, 0), MISSING)

@@ -1,0 +1,20 @@
+"""When packets are meant to be sent: pure, from the session's own seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+
+def send_times(
+    start_ns: int, interval_ns: int, count: int, arrivals: str, seed: int
+) -> Iterator[int]:
+    """`count` moments in ns: every interval (RFC 3432), or Poisson with that mean (RFC 2330)."""
+    if arrivals == "periodic":
+        yield from range(start_ns, start_ns + count * interval_ns, interval_ns)
+        return
+    draw = Random(seed).expovariate
+    moment = float(start_ns)
+    for _ in range(count):
+        moment += draw(1.0) * interval_ns
+        yield round(moment)
