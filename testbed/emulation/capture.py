@@ -1,0 +1,77 @@
+"""Packet captures: tcpdump at ports, one file each, with nanosecond time stamps.
+
+A packet that leaves is captured behind the port's queue, as it goes on the fibre.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from testbed.emulation.netns import entered
+from testbed.errors import EmulationError
+
+_START_S, _STOP_S = 20, 10
+
+
+class Capture:
+    """A running capture of one interface; `stop` completes the file."""
+
+    def __init__(self, interface: str, namespace: int, file: Path) -> None:
+        self.file = file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        command = ["tcpdump", "-i", interface, "-w", str(file), "-n", "-s", "0", "-Z", "root"]
+        command += ["--time-stamp-precision=nano", "--immediate-mode", "--packet-buffered"]
+        try:
+            with entered(namespace):
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+        except FileNotFoundError:
+            raise EmulationError(
+                "tcpdump is not installed in the lab", remedy="`testbed doctor` names the remedy"
+            ) from None
+        try:
+            self._wait_listening(interface)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_listening(self, interface: str) -> None:
+        assert self._process.stderr is not None
+        said = b""
+        deadline = time.monotonic() + _START_S
+        while b"listening on" not in said:
+            left = deadline - time.monotonic()
+            ready = left > 0 and select.select([self._process.stderr], [], [], left)[0]
+            heard = os.read(self._process.stderr.fileno(), 4096) if ready else b""
+            if not heard:
+                raise EmulationError(
+                    f"tcpdump does not capture {interface}: {said.decode().strip()}",
+                    where=str(self.file),
+                )
+            said += heard
+
+    def stop(self) -> None:
+        """End the capture; the file is whole after this. Raises EmulationError."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            _, said = self._process.communicate(timeout=_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise EmulationError("tcpdump did not end", where=str(self.file)) from None
+        if self._process.returncode:
+            raise EmulationError(
+                f"tcpdump ended with status {self._process.returncode}: {said.decode().strip()}",
+                where=str(self.file),
+            )

@@ -1,0 +1,309 @@
+"""LabNet: a plan carried out, with Mininet's face.
+
+    build   namespaces, links with their queues and addresses   (netlink, batched)
+    start   Open vSwitch, all bridges in one transaction, queues read back
+    stop    everything made here is removed; so it is after any failure
+
+    net = LabNet(plan)
+    net.start()
+    print(net.get("h1").cmd("ping -c1 10.0.0.2"))
+    net.stop()
+
+Names, `net.hosts`, `net.get`, `pingAll`, `mininet.cli.CLI(net)` and the rest are
+Mininet's. Rules come from a controller, or from `ovs-ofctl`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from testbed.emulation import links, netns, qdisc
+from testbed.emulation.capture import Capture
+from testbed.emulation.netlink import Netlink
+from testbed.emulation.nodes import LabHost, LabLink, LabSwitch, LazyNode
+from testbed.emulation.ovs import Bridge, Ovs, start_ovs
+from testbed.emulation.readback import PortCounters, PortReadback, PortShape, Readback
+from testbed.errors import EmulationError, unknown
+from testbed.plan.model import Plan, Port
+from testbed.scenario.model import Capture as Wanted
+from testbed.scenario.model import LinkEvent
+
+from mininet.net import Mininet  # isort: skip - after nodes, which spares it distutils
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, and how many of how many are."""
+
+
+class LabNet(Mininet):  # type: ignore[misc]
+    """The network of a plan.
+
+    Args:
+        plan: what to build.
+        controller: where the switches' controller listens, or None.
+        ovs: Open vSwitch to use; None starts a private one, which ends with the network.
+        progress: told of each step.
+    """
+
+    hosts: list[LabHost]
+    switches: list[LabSwitch]
+    links: list[LabLink]
+    nameToNode: dict[str, LabHost | LabSwitch]  # noqa: N815 - Mininet's names
+
+    def __init__(
+        self,
+        plan: Plan,
+        controller: tuple[str, int] | None = None,
+        *,
+        ovs: Ovs | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.plan = plan
+        self.ovs = ovs
+        self._own_ovs = ovs is None
+        self._address = controller
+        self._progress = progress or (lambda *_: None)
+        self._ports: dict[str, list[Port]] = defaultdict(list)
+        for port in plan.ports:
+            self._ports[port.node].append(port)
+        self._namespaces: dict[str, int] = {}
+        self._home: int | None = None
+        self._root: Netlink | None = None
+        self._neighbours = links.Neighbours(plan.hosts)
+        self._readback: Readback | None = None
+        self._captures: list[Capture] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        # Mininet sets limits with one process each; ours are set where they matter
+        before, Mininet.inited = Mininet.inited, True
+        try:
+            super().__init__(controller=None, build=False)
+        finally:
+            Mininet.inited = before
+
+    # Making and removing
+
+    def build(self) -> None:
+        """Make namespaces, links, queues and addresses. Raises EmulationError."""
+        try:
+            self._build()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _build(self) -> None:
+        hosts = self.plan.hosts
+        self._progress("namespaces", 0, len(hosts))
+        self._home = netns.current()
+        made = netns.make(len(hosts))
+        self._namespaces = {host.name: fd for host, fd in zip(hosts, made, strict=True)}
+        self._root = Netlink()
+        ends = links.pairs(self.plan.ports)
+        self._progress("links", 0, len(ends))
+        links.ipv6_off()
+        links.make(self._root, ends, self._namespaces)
+        for done, host in enumerate(hosts):
+            self._progress("hosts", done, len(hosts))
+            links.configure_host(
+                host,
+                self._ports[host.name],
+                self.plan,
+                self._namespaces[host.name],
+                self._neighbours,
+            )
+        links.bring_up(self._root, self._switch_ports())
+        self._make_nodes(ends)
+        self.built = True
+
+    def _make_nodes(self, ends: Iterable[tuple[Port, Port]]) -> None:
+        for host in self.plan.hosts:
+            node = LabHost(host.name, self._namespaces[host.name], host)
+            self.hosts.append(node)
+            self.nameToNode[host.name] = node
+        for switch in self.plan.switches:
+            numbered = tuple((port.name, port.number) for port in self._ports[switch.name])
+            node = LabSwitch(switch.name, Bridge(switch.name, switch.dpid, numbered))
+            self.switches.append(node)
+            self.nameToNode[switch.name] = node
+        for one, other in ends:
+            a, b = self.nameToNode[one.node], self.nameToNode[other.node]
+            self.links.append(LabLink((a, one), (b, other)))
+
+    def start(self, *, wait: bool = True) -> None:
+        """Build if need be, make the bridges, prove the queues.
+
+        Without `wait`, packets that match no flow in the kernel yet may be lost until
+        `net.ovs.wait_ready()` has returned. Raises EmulationError.
+        """
+        if not self.built:
+            self.build()
+        try:
+            self._start(wait=wait)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, *, wait: bool) -> None:
+        if self.ovs is None:
+            self._progress("Open vSwitch", 0, 1)
+            self._folder = tempfile.TemporaryDirectory(prefix="ovs-")
+            self.ovs = start_ovs(Path(self._folder.name))
+        self._progress("bridges", 0, len(self.switches))
+        self.ovs.add_bridges([node.bridge for node in self.switches], self._address)
+        for node in self.switches:
+            node.ovs = self.ovs
+        self._progress("read-back", 0, len(self.plan.ports))
+        self.verify()
+        if wait and self.switches:
+            self.ovs.wait_ready()
+        self._progress("started", 1, 1)
+
+    def connect(self, controller: tuple[str, int]) -> None:
+        """Have all switches connect to a controller that listens already."""
+        assert self.ovs is not None
+        self._address = controller
+        self.ovs.connect(controller)
+
+    def stop(self) -> None:
+        """Remove everything made here; harmless when repeated."""
+        for capture in self._captures:
+            with suppress(EmulationError):
+                capture.stop()
+        self._captures.clear()
+        for node in self.nameToNode.values():
+            node.terminate()
+        if self.ovs is not None and self._own_ovs:
+            self.ovs.stop()
+            self.ovs = None
+        elif self.ovs is not None:
+            self.ovs.remove_bridges(switch.name for switch in self.plan.switches)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+        if self._root is not None:
+            links.remove_all(self._root)
+            self._root.close()
+            self._root = None
+        netns.close(list(self._namespaces.values()))
+        self._namespaces.clear()
+        if self._home is not None:
+            os.close(self._home)
+            self._home = None
+        self.hosts, self.switches, self.links, self.nameToNode = [], [], [], {}
+        self.built = False
+
+    # Looking and acting
+
+    def netns(self, node: str) -> int:
+        """An open file descriptor of a node's namespace. Raises InputError."""
+        if node in self._namespaces:
+            return self._namespaces[node]
+        if node not in self.nameToNode or self._home is None:
+            raise unknown("node", node, self.nameToNode, where="network")
+        return self._home
+
+    def readback(self) -> Readback:
+        """What the kernel had when the network started, beside what was asked."""
+        if self._readback is None:
+            raise EmulationError("the network has not started", remedy="call start() first")
+        return self._readback
+
+    def verify(self) -> Readback:
+        """Read all queues back, and keep that. Raises EmulationError on a difference."""
+        found: list[PortReadback] = []
+        got: dict[str, dict[str, PortShape]] = {}
+        for ports, link in self._places():
+            shapes = qdisc.read(link, ports)
+            for port in ports:
+                got.setdefault(port.node, {})[port.name] = shapes[port.name]
+        for port in self.plan.ports:
+            shape = got[port.node][port.name]
+            qdisc.verify(port, shape)
+            found.append(
+                PortReadback(node=port.node, name=port.name, asked=qdisc.shape(port), got=shape)
+            )
+        self._readback = Readback(kernel=os.uname().release, ports=tuple(found))
+        return self._readback
+
+    def statistics(self) -> tuple[PortCounters, ...]:
+        """Packets, bytes, drops and overlimits of all shaped ports, in the plan's order."""
+        found: dict[tuple[str, str], PortCounters] = {}
+        for ports, link in self._places():
+            for counted in qdisc.counters(link, ports).values():
+                found[counted.node, counted.name] = counted
+        keys = ((port.node, port.name) for port in self.plan.ports)
+        return tuple(found[key] for key in keys if key in found)
+
+    def apply(self, event: LinkEvent) -> None:
+        """Cut or mend all links between two nodes: both ends go down or up.
+
+        Queues stay as they are; packets in them are lost. Raises EmulationError.
+        """
+        ends = [p for p in self.plan.ports if {p.node, p.peer_node} == {event.a, event.b}]
+        if not ends:
+            raise EmulationError(
+                f"there is no link between {event.a} and {event.b}",
+                expected=f"a neighbour of {event.a}: "
+                + ", ".join(sorted({port.peer_node for port in self._ports[event.a]})),
+            )
+        up = event.action == "mend"
+        for port in ends:
+            request = links.state(port.ifindex, up, f"{event.action} of {port.name}")
+            if port.node not in self._namespaces:
+                assert self._root is not None
+                self._root.do([request])
+                continue
+            host = self.nameToNode[port.node].plan
+            with netns.entered(self._namespaces[port.node]), Netlink() as link:
+                link.do([request])
+                if up and port is self._ports[port.node][0]:
+                    links.reach(link, host, port, self.plan, self._neighbours)
+
+    def configLinkStatus(self, src: str, dst: str, status: str) -> None:  # noqa: N802
+        """Set the links between two nodes `up` or `down`, as at the `mininet>` prompt."""
+        action = {"up": "mend", "down": "cut"}.get(status)
+        if action is None:
+            raise unknown("link status", status, ["up", "down"])
+        self.apply(LinkEvent(at_ns=0, action=action, a=str(src), b=str(dst)))  # type: ignore[arg-type]
+
+    def start_captures(self, wanted: Iterable[Wanted], folder: Path) -> list[Path]:
+        """Capture at ports into `folder`/<node>-<peer>.pcap, until `stop_captures` or
+        `stop`; all listen when this returns. Raises EmulationError, InputError."""
+        files = []
+        for one in wanted:
+            port = next((p for p in self._ports[one.node] if p.peer_node == one.peer), None)
+            if port is None:
+                peers = [p.peer_node for p in self._ports[one.node]]
+                raise unknown("neighbour", one.peer, peers, where=f"capture at {one.node}")
+            file = folder / f"{one.node}-{one.peer}.pcap"
+            self._captures.append(Capture(port.name, self.netns(one.node), file))
+            files.append(file)
+        return files
+
+    def stop_captures(self) -> None:
+        """Complete all capture files. Raises EmulationError."""
+        while self._captures:
+            self._captures.pop().stop()
+
+    def waitConnected(  # noqa: N802
+        self, timeout: float | None = None, delay: float = 0.05
+    ) -> bool:
+        """Wait until every switch is connected to its controller; False if not in time."""
+        return bool(super().waitConnected(timeout, delay))
+
+    def _switch_ports(self) -> list[Port]:
+        return [port for port in self.plan.ports if port.node not in self._namespaces]
+
+    def _places(self) -> Iterable[tuple[list[Port], Netlink]]:
+        """The ports of each namespace, with a socket there."""
+        assert self._root is not None
+        yield self._switch_ports(), self._root
+        for host in self.plan.hosts:
+            with netns.entered(self._namespaces[host.name]), Netlink() as link:
+                yield self._ports[host.name], link
+
+
+__all__ = ["LabNet", "LazyNode"]
