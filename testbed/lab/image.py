@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -189,39 +190,35 @@ def _remove(folder: Path) -> None:
 def _debian(root: Path) -> None:
     """Debian's packages, through mmdebstrap and tar, owned by the user."""
     mode = "root" if os.geteuid() == 0 else "unshare"
-    command = ["mmdebstrap", "--quiet", f"--mode={mode}", "--variant=minbase", "--format=tar"]
-    command += [f"--include={','.join(PACKAGES)}", "--aptopt=Acquire::Languages none"]
-    command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED]
-    command += [f"--aptopt={option}" for option in _apt_network()]
-    command += [SUITE, "-", *filter(None, [os.environ.get("TESTBED_DEBIAN_MIRROR")])]
+    debian = ["mmdebstrap", f"--mode={mode}", "--variant=minbase", "--format=tar"]
+    debian += [f"--include={','.join(PACKAGES)}", "--aptopt=Acquire::Languages none"]
+    debian += [f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED]
+    debian += [f"--aptopt={option}" for option in _apt_network()]
+    debian += [SUITE, "-", *filter(None, [os.environ.get("TESTBED_DEBIAN_MIRROR")])]
     unpack = ["tar", "-x", "-C", str(root), "--no-same-owner", "--no-same-permissions"]
-    environment = {"TMPDIR": "/var/tmp", **os.environ}  # noqa: S108 - /tmp is often small
+    unpack += ["--exclude=./dev/*"]
+    pipeline = f"set -o pipefail; {shlex.join(debian)} | {shlex.join(unpack)}"
+    # the shell is told when we die, and tells the whole group, which mmdebstrap alone does not
+    script = f"trap 'trap - TERM; kill 0' TERM; ({pipeline}) & wait $!"
     with tempfile.TemporaryFile() as words:
-        # setpriv: mmdebstrap removes its own folder when told to end
         with subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *command],
+            ["setpriv", "--pdeathsig", "TERM", "bash", "-c", script],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=words,
-            env=environment,
+            env={"TMPDIR": "/var/tmp", **os.environ},  # noqa: S108 - /tmp is often small
             start_new_session=True,
-        ) as debian:
+            umask=0o022,
+        ) as process:
             try:
-                tar = subprocess.run(
-                    [*unpack, "--exclude=./dev/*"],
-                    stdin=debian.stdout,
-                    stderr=subprocess.PIPE,
-                    check=False,
-                    umask=0o022,
-                )
+                code = process.wait()
             except BaseException:
-                os.killpg(debian.pid, signal.SIGTERM)
+                process.terminate()
                 raise
         words.seek(0)
         said = words.read().decode(errors="replace")
-    if debian.returncode or tar.returncode:
+    if code:
         raise LabError(
-            "cannot build the lab image: " + _reason(said or tar.stderr.decode(errors="replace")),
+            "cannot build the lab image: " + _reason(said),
             where="mmdebstrap",
             expected=f"Debian {SUITE} from a mirror, and 1 GB of free disk",
             remedy="check the network and `testbed doctor`; "
@@ -322,6 +319,7 @@ def _reason(words: str) -> str:
 def main() -> int:
     """What scripts/setup runs: build the image and say where it is."""
     start = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half built goes
 
     def say(text: str) -> None:
         print(f"lab image: {time.monotonic() - start:3.0f} s  {text}", flush=True)
