@@ -2,7 +2,7 @@
 
     percentiles.py  nearest-rank percentiles, their confidence, and when to refuse one
     deadline.py     miss ratio with its interval, and the verdict
-    variation.py    IPDV, PDV, reordering, availability
+    variation.py    IPDV, PDV, availability
     summary.py      one row per session and judged direction
 
 Delays are float nanoseconds; a lost packet is +inf everywhere.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from testbed.analysis.deadline import Word, judge
 from testbed.analysis.percentiles import Delays, Estimate, nearest_rank, percentile
-from testbed.analysis.variation import Integers, availability, ipdv, pdv, reordered
+from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.plan.model import Budget, Plan, Session
 from testbed.results.folder import SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
@@ -28,7 +28,21 @@ Direction = Literal["forward", "reverse", "rtt"]
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 """Field of a row -> percentile."""
 
-_DELAY = {"forward": "forward_ns", "reverse": "reverse_ns", "rtt": "rtt_ns"}
+_DELAY = {
+    "forward": ("forward_intended_ns",),
+    "reverse": ("reverse_ns",),
+    "rtt": ("forward_intended_ns", "reverse_ns"),
+}
+_LOST = {
+    "forward": ("lost_forward",),
+    "reverse": ("lost_forward", "lost_reverse"),
+    "rtt": ("lost_forward", "lost_reverse"),
+}
+_REORDERED = {
+    "forward": ("reordered_forward",),
+    "reverse": ("reordered_reverse",),
+    "rtt": ("reordered_forward", "reordered_reverse"),
+}
 
 
 class SummaryRow(Frozen, frozen=True, kw_only=True):
@@ -46,6 +60,8 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     """Judged: sent after the warm-up."""
     warmup: int
     lost: int
+    unstamped: int
+    """Arrived without a kernel timestamp; not judged, and not among `packets`."""
     budget_ns: int
     budget_propagation_ns: int
     budget_device_ns: int
@@ -86,14 +102,12 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
 
 
 class Series(NamedTuple):
-    """The judged packets of one session in one direction, in order of sending."""
+    """Packets of one session in one direction whose fate is known, in order of sending."""
 
     seq: Integers
     intended_ns: Integers
     delay_ns: Delays
-    """+inf where lost."""
-    arrival_ns: Delays
-    """On the clock of the run, +inf where lost."""
+    """From the intended moment; +inf where lost."""
 
 
 def summarise(plan: Plan, samples: pd.DataFrame) -> list[SummaryRow]:
@@ -112,15 +126,21 @@ def judged(session: Session) -> tuple[Direction, ...]:
     return session.judged or ("rtt",)
 
 
-def series(session: Session, direction: Direction, packets: pd.DataFrame) -> Series:
-    """A session's delays in a direction; `packets` are its samples, warm-up or not."""
+def series(direction: Direction, packets: pd.DataFrame) -> Series:
+    """A session's delays in a direction; `packets` are its samples, warm-up or not.
+
+    A packet that arrived without a kernel timestamp has no delay and is left out.
+    """
     packets = packets.sort_values("seq")
-    intended = packets["intended_ns"].to_numpy(dtype=np.int64)
-    delay = packets[_DELAY[direction]].to_numpy(dtype=float, na_value=math.inf)
-    arrival = intended + delay
-    if direction == "reverse":
-        arrival = intended + packets["rtt_ns"].to_numpy(dtype=float, na_value=math.inf)
-    return Series(packets["seq"].to_numpy(dtype=np.int64), intended, delay, arrival)
+    delay = sum(packets[c].to_numpy(dtype=float, na_value=math.nan) for c in _DELAY[direction])
+    lost = packets[list(_LOST[direction])].any(axis=1).to_numpy()
+    delays = np.where(lost, math.inf, delay)
+    known = ~np.isnan(delays)
+    return Series(
+        packets["seq"].to_numpy(dtype=np.int64)[known],
+        packets["intended_ns"].to_numpy(dtype=np.int64)[known],
+        delays[known],
+    )
 
 
 def measured(session: Session, packets: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +162,7 @@ def budget(session: Session, direction: Direction) -> Budget:
 
 def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> SummaryRow:
     kept = measured(session, packets)
-    now = series(session, direction, kept)
+    now = series(direction, kept)
     delay = now.delay_ns
     arrived = np.sort(delay[np.isfinite(delay)])
     parts = budget(session, direction)
@@ -160,13 +180,14 @@ def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> Summa
         packets=len(delay),
         warmup=len(packets) - len(kept),
         lost=len(delay) - len(arrived),
+        unstamped=len(kept) - len(delay),
         budget_ns=parts.total_ns,
         budget_propagation_ns=parts.propagation_ns,
         budget_device_ns=parts.device_ns,
         budget_serialisation_ns=parts.serialisation_ns,
         budget_radio_ns=parts.radio_ns,
         budget_compute_ns=parts.compute_ns,
-        first_ns=_first(session, direction, packets),
+        first_ns=_first(direction, packets),
         min_ns=least,
         p50=p50,
         p99=p99,
@@ -184,7 +205,7 @@ def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> Summa
         packets_needed=verdict.needed,
         ipdv_p99_ns=_value(percentile(np.abs(ipdv(now.seq, delay)), 99)),
         pdv_p99_ns=_value(percentile(pdv(delay), 99)),
-        reordered=reordered(now.seq, now.arrival_ns),
+        reordered=int(kept[list(_REORDERED[direction])].any(axis=1).sum()),
         availability=_availability(session, now),
         schedule_error_p99_ns=_schedule_error(kept),
         source=session.source,
@@ -195,8 +216,8 @@ def _value(estimate: Estimate | None) -> float | None:
     return estimate.value if estimate else None
 
 
-def _first(session: Session, direction: Direction, packets: pd.DataFrame) -> float | None:
-    delays = series(session, direction, packets).delay_ns
+def _first(direction: Direction, packets: pd.DataFrame) -> float | None:
+    delays = series(direction, packets).delay_ns
     return float(delays[0]) if len(delays) else None
 
 

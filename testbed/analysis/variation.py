@@ -1,4 +1,4 @@
-"""Delay variation, reordering and availability of one session in one direction."""
+"""Delay variation and availability of one session in one direction."""
 
 from __future__ import annotations
 
@@ -29,20 +29,6 @@ def pdv(delays: Delays) -> Delays:
         return delays.copy()
     result: Delays = delays - delays.min()
     return result
-
-
-def reordered(seq: Integers, arrival_ns: Delays) -> int:
-    """Packets that arrived after one sent later (RFC 4737 clause 3: s < NextExp).
-
-    `arrival_ns` is the moment of arrival on any one clock, not finite where lost.
-    """
-    here = np.isfinite(arrival_ns)
-    order = np.lexsort((seq[here], arrival_ns[here]))
-    arrived = seq[here][order]
-    if len(arrived) < 2:
-        return 0
-    newest = np.maximum.accumulate(arrived)
-    return int(np.count_nonzero(arrived[1:] < newest[:-1]))
 
 
 def availability(

@@ -19,6 +19,7 @@ from testbed.analysis.summary import (
     write_summary,
 )
 from testbed.plan.model import Plan, Session
+from testbed.probes.samples import MISSING
 from testbed.results.folder import RunFolder
 from testbed.results.samples import tidy
 from tests.results import synthetic
@@ -66,9 +67,10 @@ def _one(plan: Plan, name: str) -> Session:
 def test_numbers_of_a_known_sample(plan: Plan) -> None:
     session = msgspec.structs.replace(_one(plan, "ar_vr_dl"), warmup_ns=160_000_000)
     rows = synthetic.raw(session)
-    rows["forward_ns"] = 1_000_000 + 1_000 * rows["seq"]
+    rows["forward_intended_ns"] = 1_000_000 + 1_000 * rows["seq"]
     rows["schedule_error_ns"] = 5
-    rows["lost_forward"][20] = True
+    synthetic.lose(rows, "forward", slice(20, 21))
+    rows["reordered_forward"][[5, 30, 40]] = True
     row = summarise(
         msgspec.structs.replace(plan, sessions=(session,)), tidy(session.id, rows).to_pandas()
     )[0]
@@ -81,13 +83,13 @@ def test_numbers_of_a_known_sample(plan: Plan) -> None:
     assert row.p50.value == 1_355_000
     assert row.ipdv_p99_ns == 1_000
     assert row.schedule_error_p99_ns == 5
-    assert row.reordered == 0
+    assert row.reordered == 2  # the other was in the warm-up
 
 
 def test_a_reverse_loss_leaves_the_forward_delay(plan: Plan) -> None:
     session = _one(plan, "telesurgery_haptic")
     rows = synthetic.raw(session)
-    rows["lost_reverse"][5000:6000] = True
+    synthetic.lose(rows, "reverse", slice(5000, 6000))
     got = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})
     assert got[session.app, "UL"].lost == 0
     down = got[session.app, "DL"]
@@ -96,6 +98,17 @@ def test_a_reverse_loss_leaves_the_forward_delay(plan: Plan) -> None:
     assert down.p99 is not None
     assert math.isinf(down.p99.value)
     assert down.availability == pytest.approx(1 - 999 / 10_000)
+
+
+def test_a_packet_without_a_timestamp_is_neither_lost_nor_judged(plan: Plan) -> None:
+    session = _one(plan, "hft_order")
+    rows = synthetic.raw(session)
+    rows["reverse_ns"][500] = rows["rtt_ns"][500] = rows["rtt_intended_ns"][500] = MISSING
+    rows["sent_ns"][600] = rows["forward_ns"][600] = rows["rtt_ns"][600] = MISSING
+    row = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})[
+        session.app, "rtt"
+    ]
+    assert (row.lost, row.unstamped, row.packets) == (0, 1, 1_799)
 
 
 def test_session_without_packets(plan: Plan) -> None:

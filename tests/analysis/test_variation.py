@@ -1,4 +1,4 @@
-"""Delay variation, reordering and availability against brute force."""
+"""Delay variation and availability against brute force."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.analysis.variation import availability, ipdv, pdv, reordered
+from testbed.analysis.variation import availability, ipdv, pdv
 
 INF = math.inf
 DELAYS = st.lists(st.one_of(st.just(INF), st.integers(0, 50).map(float)), max_size=60)
@@ -18,11 +18,7 @@ DELAYS = st.lists(st.one_of(st.just(INF), st.integers(0, 50).map(float)), max_si
 
 @given(DELAYS)
 def test_ipdv_is_the_difference_of_neighbours_that_both_arrived(values: list[float]) -> None:
-    brute = [
-        b - a
-        for a, b in itertools.pairwise(values)
-        if math.isfinite(a) and math.isfinite(b)
-    ]
+    brute = [b - a for a, b in itertools.pairwise(values) if math.isfinite(a) and math.isfinite(b)]
     got = ipdv(np.arange(len(values)), np.array(values, dtype=float))
     assert got.tolist() == brute
 
@@ -34,20 +30,6 @@ def test_ipdv_needs_consecutive_numbers() -> None:
 def test_pdv_keeps_losses() -> None:
     assert pdv(np.array([3.0, INF, 5.0])).tolist() == [0.0, INF, 2.0]
     assert pdv(np.array([INF])).tolist() == [INF]
-
-
-@given(DELAYS)
-def test_reordered_is_the_rfcs_loop(values: list[float]) -> None:
-    arrival = [10 * i + v for i, v in enumerate(values)]
-    next_expected, brute = 0, 0
-    for at, seq in sorted((a, s) for s, a in enumerate(arrival) if math.isfinite(a)):
-        del at
-        if seq < next_expected:
-            brute += 1
-        else:
-            next_expected = seq + 1
-    got = reordered(np.arange(len(values)), np.array(arrival, dtype=float))
-    assert got == brute
 
 
 @pytest.mark.parametrize(

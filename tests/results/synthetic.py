@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from testbed.plan.model import Budget, Host, Path, Plan, Port, Session, Switch
+from testbed.probes.samples import MISSING, SAMPLE, Samples
 from testbed.results.folder import PLAN, PROVENANCE, SAMPLES, SCENARIO
 from testbed.results.provenance import Provenance, measure_host
-from testbed.results.samples import ARROW, COLUMNS, tidy
+from testbed.results.samples import ARROW, tidy
 from testbed.scenario.model import LinkEvent, Scenario, Slice, TopologyRef
 
 MS = 1_000_000
@@ -198,27 +199,40 @@ def scenario() -> Scenario:
     )
 
 
-def raw(s: Session, *, loss: float = 0.0, noise_ns: float = 40_000, seed: int = 1) -> np.ndarray:
+def raw(s: Session, *, loss: float = 0.0, noise_ns: float = 40_000, seed: int = 1) -> Samples:
     """Raw records of a session: its budget plus seeded gamma noise."""
     random = np.random.default_rng([seed, s.sender_port])
     n = s.count
-    dtype = [(c, np.bool_ if c.startswith("lost") else np.int64) for c in COLUMNS if c != "session"]
-    rows = np.zeros(n, dtype=dtype)
+    rows = np.zeros(n, dtype=SAMPLE)
     rows["seq"] = np.arange(n)
     rows["intended_ns"] = s.start_ns + s.interval_ns * np.arange(n)
     rows["schedule_error_ns"] = random.exponential(15_000, n)
     rows["sent_ns"] = rows["intended_ns"] + rows["schedule_error_ns"]
-    rows["forward_wire_ns"] = s.forward_budget.total_ns + random.gamma(1.2, noise_ns, n)
+    rows["forward_ns"] = s.forward_budget.total_ns + random.gamma(1.2, noise_ns, n)
     rows["reverse_ns"] = s.reverse_budget.total_ns + random.gamma(1.2, noise_ns, n)
-    rows["forward_ns"] = rows["forward_wire_ns"] + rows["schedule_error_ns"]
-    rows["rtt_wire_ns"] = rows["forward_wire_ns"] + rows["reverse_ns"]
+    rows["forward_intended_ns"] = rows["forward_ns"] + rows["schedule_error_ns"]
     rows["rtt_ns"] = rows["forward_ns"] + rows["reverse_ns"]
-    rows["lost_forward"] = random.random(n) < loss
-    rows["lost_reverse"] = ~rows["lost_forward"] & (random.random(n) < loss)
+    rows["rtt_intended_ns"] = rows["rtt_ns"] + rows["schedule_error_ns"]
+    rows["received"] = True
+    lose(rows, "forward", random.random(n) < loss)
+    lose(rows, "reverse", random.random(n) < loss)
     return rows
 
 
-def raws(p: Plan) -> dict[str, np.ndarray]:
+def lose(rows: Samples, way: str, which: np.ndarray | slice) -> None:
+    """Lose packets, or their replies."""
+    lost = np.zeros(len(rows), dtype=bool)
+    lost[which] = True
+    lost &= rows["received"]
+    rows[f"lost_{way}"] |= lost
+    rows["received"] &= ~lost
+    for name in ("reverse_ns", "rtt_ns", "rtt_intended_ns"):
+        rows[name][lost] = MISSING
+    if way == "forward":
+        rows["forward_ns"][lost] = rows["forward_intended_ns"][lost] = MISSING
+
+
+def raws(p: Plan) -> dict[str, Samples]:
     """Raw records of every session; the last class is congested and loses packets."""
     found = {}
     for s in p.sessions:

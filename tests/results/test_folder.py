@@ -10,31 +10,38 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from testbed.analysis.summary import write_summary
 from testbed.errors import InputError, ResultError
+from testbed.probes.samples import Samples
 from testbed.results import folder as folder_module
 from testbed.results import samples as samples_module
 from testbed.results.folder import PROVENANCE, SAMPLES, RunFolder, collect, find_run, list_runs
-from testbed.results.samples import COLUMNS, load_samples, tidy
+from testbed.results.samples import ARROW, load_samples, tidy
 from tests.results import synthetic
 
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A job folder as the guest leaves it; its raw files hold made-up records."""
+    """A job folder as the guest leaves it; its probes' logs hold made-up records."""
     plan = synthetic.plan()
     raws = synthetic.raws(plan)
 
-    def read(path: Path) -> np.ndarray:
-        path.read_bytes()
-        return raws[path.stem]
+    class Logs:
+        def __init__(self, folder: Path) -> None:
+            self.ids = [path.stem for path in folder.iterdir()]
+            if not self.ids:
+                raise ResultError("event log cannot be read")
 
-    monkeypatch.setattr(samples_module, "read_samples", read)
+        def samples(self, session: str) -> Samples:
+            if session not in self.ids:
+                raise ResultError(f"no session {session!r} in this run")
+            return raws[session]
+
+    monkeypatch.setattr(samples_module, "Logs", Logs)
     made = tmp_path / "job"
     (made / "samples").mkdir(parents=True)
     for session in plan.sessions:
@@ -87,7 +94,7 @@ def test_samples_round_trip_with_units(job: Path, tmp_path: Path) -> None:
     assert schema.metadata[b"schema"] == b"1"
     assert schema.field("rtt_ns").metadata[b"unit"] == b"ns"
     frame = RunFolder(run).samples
-    assert list(frame) == list(COLUMNS)
+    assert list(frame) == ARROW.names
     raws = synthetic.raws(synthetic.plan())
     for name, rows in raws.items():
         mine = frame[frame["session"] == name]
@@ -121,6 +128,16 @@ def test_a_failed_run_keeps_what_there_is(job: Path, tmp_path: Path) -> None:
     assert read.provenance.actual["packets"] == 17_600
     assert "llm_chat-ue1" not in set(read.samples["session"])
     assert len(read.summary) == 7
+
+
+def test_a_run_that_failed_before_traffic(job: Path, tmp_path: Path) -> None:
+    for path in (job / "samples").iterdir():
+        path.unlink()
+    run = collect(
+        job, tmp_path / "results", synthetic.provenance(), status="failed", finish=(write_summary,)
+    )
+    assert len(RunFolder(run).samples) == 0
+    assert set(RunFolder(run).summary["verdict"]) == {"not shown", "no deadline"}
 
 
 def test_a_complete_run_may_not_lack_a_session(job: Path, tmp_path: Path) -> None:
