@@ -14,6 +14,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from testbed.emulation import netlink as nl
@@ -123,6 +124,8 @@ def bring_up(link: nl.Netlink, ports: Iterable[Port]) -> None:
 def ipv6_off() -> None:
     """No IPv6 on interfaces made from here on in the thread's namespace: a packet the
     plan does not know (router solicitation, MLD) would be on every link."""
+    with suppress(OSError):  # asked for here, the module cannot turn up later, switched on
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
     for which in ("default", "all"):
         switch = Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6")
         if switch.exists():

@@ -59,10 +59,12 @@ class LazyNode(Node):  # type: ignore[misc]
     inNamespace: bool  # noqa: N815
     _pid: int | None = None
     _wanted = False
+    _made = False
 
     def __init__(self, name: str, **params: Any) -> None:
         self._started: list[Popen[Any]] = []
         super().__init__(name, **params)
+        self._made = True
 
     @property
     def pid(self) -> int | None:
@@ -89,6 +91,8 @@ class LazyNode(Node):  # type: ignore[misc]
             self.startShell()
 
     def cmd(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._made:
+            return ""  # Mininet configures what is configured already
         self._need_shell()
         return super().cmd(*args, **kwargs)
 
@@ -191,6 +195,10 @@ class LabIntf(Intf):  # type: ignore[misc]
             mac=port.mac,
             moveIntfFn=lambda *_: None,  # it is there already
         )
+
+    def config(self, **_params: Any) -> dict[str, Any]:
+        """Nothing: the port is configured already."""
+        return {}
 
 
 class LabLink(Link):  # type: ignore[misc]

@@ -5,9 +5,10 @@ process, and points OVS_RUNDIR at them, so that ovs-vsctl, ovs-ofctl and ovs-app
 started from here talk to them and to no other. Bridges of a whole network are one
 database transaction.
 
-Open vSwitch 3.1 counts no CPU in the first ten seconds after boot, and so has no
-thread for packets that need a decision; it makes them when its main loop runs after
-that. Bridges, rules and controllers do not need them: `wait_ready` comes last.
+Open vSwitch 3.1 counts no CPU in the first ten seconds after boot. If it takes up
+packets then, it does so with no thread, for good. So it is told to leave packets and
+controllers alone (`flow-restore-wait`) until `wait_ready`: in a lab that has just
+booted, everything else is done in the meantime.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from testbed.emulation.ovsdb import Database, JsonRpc, insert, mapping, mutate, 
 from testbed.errors import EmulationError
 
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-_COUNTS_CPUS_AFTER_S = 10.0
+_COUNTS_CPUS_AFTER_S = 10.05
 _NEVER_MS = "3600000"
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -43,7 +44,8 @@ class Bridge(NamedTuple):
 def start_ovs(workdir: Path) -> Ovs:
     """Start a private Open vSwitch in `workdir` (a short path: sockets live there).
 
-    Bridges can be made when this returns; see `Ovs.wait_ready` before sending packets.
+    Bridges can be made when this returns. Packets are forwarded and controllers heard
+    after `Ovs.wait_ready`.
     Raises EmulationError. Call it from the main thread: the daemons end with the
     thread that started them.
     """
@@ -79,17 +81,14 @@ class Ovs:
         _tool("ovsdb-tool", "create", str(stored), str(_SCHEMA))
         self._spawn("ovsdb-server", str(stored), f"--remote=punix:{socket}")
         self._db: Database = self._connect(socket)
+        # no eviction of idle flows, no polling of port statistics: both would cost
+        # packets their time
+        config = {"max_idle": _NEVER_MS, "stats_update_interval": _NEVER_MS}
+        self._held = _uptime_s() < _COUNTS_CPUS_AFTER_S
+        if self._held:
+            config["flow_restore_wait"] = "true"
         self._db.transact(
-            insert(
-                "Open_vSwitch",
-                "root",
-                {
-                    "external_ids": mapping(system_id="testbed"),
-                    # no eviction of idle flows, no polling of port statistics: both
-                    # would cost packets their time
-                    "other_config": mapping(max_idle=_NEVER_MS, stats_update_interval=_NEVER_MS),
-                },
-            ),
+            insert("Open_vSwitch", "root", {"other_config": mapping(**config)}),
             # OVS removes qdiscs that are not its own, except under this type
             insert("QoS", "qos", {"type": "linux-noop"}),
         )
@@ -283,11 +282,18 @@ class Ovs:
         return sum(task.read_text().startswith("handler") for task in tasks)
 
     def wait_ready(self, timeout_s: float = 30) -> None:
-        """Wait until packets that need a decision get one; there must be a bridge.
+        """Wait until packets are taken up and controllers heard; there must be a bridge.
 
-        Raises EmulationError: without it every first packet of a flow would be lost.
+        Raises EmulationError.
         """
         deadline = time.monotonic() + timeout_s
+        if self._held:
+            time.sleep(max(0, _COUNTS_CPUS_AFTER_S - _uptime_s()))
+            release = mutate(
+                "Open_vSwitch", ["other_config", "delete", ["set", ["flow-restore-wait"]]]
+            )
+            self._apply([release], timeout_s)
+            self._held = False
         while not self.handlers():
             self._check_alive()
             if time.monotonic() > deadline:
@@ -296,9 +302,7 @@ class Ovs:
                     where=str(self.rundir / "ovs-vswitchd.log"),
                     expected="at least one: it would drop every packet without a flow",
                 )
-            early = _COUNTS_CPUS_AFTER_S - time.clock_gettime(time.CLOCK_MONOTONIC)
-            time.sleep(max(early, 0) + 0.01)
-            self._control("version")  # its main loop runs, and counts CPUs
+            time.sleep(0.01)
 
     def _control(self, method: str, *params: str) -> None:
         rpc = JsonRpc(self.rundir / f"ovs-vswitchd.{self._vswitchd.pid}.ctl", timeout_s=30)
@@ -326,6 +330,11 @@ class Ovs:
             os.environ.pop("OVS_RUNDIR", None)
         else:
             os.environ["OVS_RUNDIR"] = self._before
+
+
+def _uptime_s() -> float:
+    """Since boot, by the clock that Open vSwitch counts with."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def _controller(address: tuple[str, int]) -> dict[str, Any]:
