@@ -24,8 +24,8 @@ from typing import Any
 
 from testbed.emulation.netns import entered
 from testbed.errors import EmulationError
+from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
-from testbed.probes.sender import DISCARD_PORT
 from testbed.probes.sockets import open_answering_pair, open_sink, open_udp
 
 SAMPLES = "samples"
@@ -93,6 +93,8 @@ class ProbeEngine:
         for child in self._children.values():
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
+            if child.stdin is not None:
+                child.stdin.close()
         for child in self._children.values():
             try:
                 child.wait(_END_S)
@@ -115,6 +117,7 @@ class ProbeEngine:
             "fd": sock.fileno(),
             "to": session.reflector_ip,
             "port": session.reflector_port,
+            "discard_port": DISCARD_PORT,
             "ssid": index + 1 & 0xFFFF,
             "size_bytes": session.size_bytes,
             "fragments": session.fragments,

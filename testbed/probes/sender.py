@@ -24,9 +24,6 @@ from testbed.probes.schedule import send_times
 from testbed.probes.sockets import Train, name_of
 from testbed.probes.stamp import ntp_from_ns, request_of_size
 
-DISCARD_PORT = 9
-"""Where the packets of a message go that are not its last (RFC 863)."""
-
 _CALM_NS = 3_000_000
 """A gap to the next send in which there is time to write the log."""
 _CLOCK_EVERY_NS = 1_000_000_000
@@ -40,7 +37,7 @@ class Transmitter:
         self.fd: int = row["fd"]
         self._row = row
         packet = request_of_size(row["size_bytes"], row["ssid"])
-        fill = (bytes(row["fragment_bytes"]), name_of(row["to"], DISCARD_PORT))
+        fill = (bytes(row["fragment_bytes"]), name_of(row["to"], row["discard_port"]))
         last = (packet, name_of(row["to"], row["port"]))
         self._train = Train([fill] * (row["fragments"] - 1) + [last])
         self._seq = 0

@@ -9,6 +9,8 @@ process is woken.
 
 from __future__ import annotations
 
+import array
+import contextlib
 import ctypes
 import errno
 import os
@@ -21,6 +23,7 @@ from testbed.errors import EmulationError
 
 _SO_TIMESTAMPING, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 37, 32, 33
 _SO_ATTACH_REUSEPORT_CBPF = 51
+_SO_MEMINFO, _MEMINFO_DROPS = 55, 8
 _TX_SCHED, _RX_SOFTWARE, _SOFTWARE, _OPT_ID, _OPT_TSONLY = 1 << 8, 1 << 3, 1 << 4, 1 << 7, 1 << 11
 _REPORT = _RX_SOFTWARE | _SOFTWARE | _OPT_ID | _OPT_TSONLY
 _MSG_ERRQUEUE, _MSG_DONTWAIT = 0x2000, 0x40
@@ -86,6 +89,17 @@ def open_sink(address: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the kernel makes it its minimum
     return _bind(sock, address, port)
+
+
+def sink_packets(sock: socket.socket) -> int:
+    """How many packets reached a sink: those dropped for want of room, and those kept."""
+    kept = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.recv(1, socket.MSG_DONTWAIT)
+            kept += 1
+    info = array.array("I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 9 * 4))
+    return kept + info[_MEMINFO_DROPS]
 
 
 def _bind(sock: socket.socket, address: str, port: int) -> socket.socket:
@@ -288,6 +302,21 @@ class Train(_Batch):
     def send(self, fd: int) -> bool:
         """False if the kernel refused the stamped packet, or one before it."""
         return _send(fd, self._all, self._count) == self._count
+
+
+class Repeater(_Batch):
+    """The same packet many times over."""
+
+    def __init__(self, payload: bytes, name: bytes, most: int) -> None:
+        super().__init__(1, len(payload))
+        self.payload(0, len(payload))[:] = payload
+        self.name(0)[:] = name
+        self.messages[0].control_length = 0
+        self._all = (_Message * most)(*[self.messages[0]] * most)
+
+    def send(self, fd: int, count: int) -> int:
+        """How many of `count` the kernel took."""
+        return _send(fd, self._all, count)
 
 
 def _send(fd: int, messages: Any, count: int) -> int:

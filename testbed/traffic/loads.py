@@ -1,0 +1,288 @@
+"""Background load of a plan: iperf3 for `tcp` and `udp`, our own sender for `flood`.
+
+    loads = Loads(plan, netns, folder)
+    loads.prepare()         servers listen, the flood process is ready
+    loads.start(start_ns)   returns at once; each load starts at its moment
+    loads.stop()            ends all and writes `folder`/loads.json
+
+loads.json is a list, one object a load, rates in bit/s of UDP or TCP payload:
+
+    {"id", "kind", "asked_bps", "sent_bps", "sent_bytes", "received_bytes",
+     "lost_packets", "retransmits", "seconds", "error"}
+
+What is not known is null: TCP loses no packets for good, UDP retransmits none, and a
+load that never ran has an error and no rate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from testbed.emulation.netns import entered
+from testbed.errors import EmulationError
+from testbed.plan.model import Load, Plan
+from testbed.probes.clock import sleep_until
+from testbed.probes.sockets import open_sink, open_udp, sink_packets
+
+_READY_S = 60.0
+_END_S = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Loads:
+    """Carries out a plan's loads. Raises EmulationError.
+
+    Args:
+        netns: an open file descriptor of a host's network namespace.
+        folder: where loads.json goes.
+    """
+
+    def __init__(self, plan: Plan, netns: Callable[[str], int], folder: Path) -> None:
+        self._netns, self._folder = netns, folder
+        self._floods = [load for load in plan.loads if load.kind == "flood"]
+        self._iperfs = [load for load in plan.loads if load.kind != "flood"]
+        self._servers: dict[str, subprocess.Popen[str]] = {}
+        self._clients: dict[str, subprocess.Popen[str]] = {}
+        self._flooder: subprocess.Popen[str] | None = None
+        self._senders: list[socket.socket] = []
+        self._sinks: dict[str, socket.socket] = {}
+        self._launcher: threading.Thread | None = None
+        self._over = threading.Event()
+        self._stopped = False
+
+    def prepare(self) -> None:
+        """Open what receives, and start what needs time to start."""
+        try:
+            for load in self._iperfs:
+                self._servers[load.id] = self._spawn(load.dst, _server(load))
+            if self._floods:
+                self._prepare_floods()
+            for load in self._iperfs:
+                self._wait_listening(load)
+        except BaseException:
+            self._end()
+            raise
+
+    def start(self, start_ns: int) -> None:
+        """Loads start at their moments after `start_ns` (CLOCK_MONOTONIC)."""
+        if self._flooder is not None:
+            assert self._flooder.stdin is not None
+            self._flooder.stdin.write(f"start {start_ns}\n")
+            self._flooder.stdin.flush()
+        if self._iperfs:
+            self._launcher = threading.Thread(target=self._launch, args=(start_ns,), daemon=True)
+            self._launcher.start()
+
+    def stop(self) -> None:
+        """End all loads and write what they did. The second time does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
+        rows = self._end()
+        part = self._folder / "loads.json.part"
+        part.write_text(json.dumps(rows, indent=1))
+        part.rename(self._folder / "loads.json")
+
+    def _launch(self, start_ns: int) -> None:
+        """Start each client at its moment; stay, since they end with the thread they began in."""
+        for load in sorted(self._iperfs, key=lambda load: load.start_ns):
+            sleep_until(start_ns + load.start_ns)
+            if self._over.is_set():
+                return
+            self._clients[load.id] = self._spawn(load.src, _client(load))
+        self._over.wait()
+
+    def _prepare_floods(self) -> None:
+        rows: list[dict[str, Any]] = []
+        for load in self._floods:
+            with entered(self._netns(load.dst)):
+                self._sinks[load.id] = open_sink(load.dst_ip, load.port)
+            with entered(self._netns(load.src)):
+                sock = open_udp(load.src_ip, 0, tos=load.dscp << 2)
+            self._senders.append(sock)
+            rows.append(
+                {
+                    "id": load.id,
+                    "fd": sock.fileno(),
+                    "to": load.dst_ip,
+                    "port": load.port,
+                    "packet_bytes": load.packet_bytes,
+                    "rate_bps": load.rate_bps,
+                    "start_ns": load.start_ns,
+                    "duration_ns": load.duration_ns,
+                }
+            )
+        self._flooder = _popen(
+            [sys.executable, "-m", "testbed.traffic.flood"],
+            pass_fds=[row["fd"] for row in rows],
+        )
+        assert self._flooder.stdin is not None
+        assert self._flooder.stdout is not None
+        self._flooder.stdin.write(json.dumps({"floods": rows}) + "\n")
+        self._flooder.stdin.flush()
+        out = self._flooder.stdout
+        if not select.select([out], [], [], _READY_S)[0] or out.readline() != "ready\n":
+            raise EmulationError(
+                "the flood sender did not start",
+                where=_last_line(self._flooder.communicate(timeout=_END_S)[1]),
+                expected="a process that says it is ready",
+            )
+
+    def _spawn(self, host: str, argv: Sequence[str]) -> subprocess.Popen[str]:
+        with entered(self._netns(host)):
+            try:
+                return _popen(argv)
+            except FileNotFoundError as error:
+                raise EmulationError(
+                    f"{argv[0]} is not installed in the lab",
+                    where=f"load on host {host}",
+                    expected=f"the program {argv[0]}",
+                    remedy="build the lab image again (scripts/setup)",
+                ) from error
+
+    def _wait_listening(self, load: Load) -> None:
+        """Until the server's port is open; a connection would be taken for the test itself."""
+        wanted = f":{load.port:04X} "
+        until = time.monotonic() + _READY_S
+        with entered(self._netns(load.dst)):
+            while time.monotonic() < until and self._servers[load.id].poll() is None:
+                for table in ("tcp", "tcp6"):
+                    rows = Path(f"/proc/thread-self/net/{table}").read_text().splitlines()
+                    if any(wanted in row[:30] and " 0A " in row for row in rows):  # LISTEN
+                        return
+                time.sleep(0.02)
+        raise EmulationError(
+            f"iperf3 does not listen for load {load.id!r}",
+            where=f"host {load.dst}, port {load.port}",
+            expected="a free port",
+        )
+
+    def _end(self) -> list[dict[str, Any]]:
+        self._over.set()
+        clients = {key: _finish(child) for key, child in self._clients.items()}
+        for child in self._servers.values():
+            _finish(child)
+        said = _finish(self._flooder)[0] if self._flooder is not None else ""
+        if self._launcher is not None:
+            self._launcher.join(_END_S)
+        rows = [
+            iperf_row(load, *clients.get(load.id, ("", "it was not started")))
+            for load in self._iperfs
+        ]
+        sent = json.loads(said) if said.startswith("{") else {}
+        for load in self._floods:
+            sink = self._sinks.get(load.id)
+            rows.append(flood_row(load, sent.get(load.id), sink_packets(sink) if sink else 0))
+        for sock in [*self._senders, *self._sinks.values()]:
+            sock.close()
+        self._clients, self._servers, self._flooder = {}, {}, None
+        self._senders, self._sinks = [], {}
+        return rows
+
+
+def _server(load: Load) -> list[str]:
+    return ["iperf3", "-s", "-1", "-B", load.dst_ip, "-p", str(load.port)]
+
+
+def _client(load: Load) -> list[str]:
+    seconds = max(1, round(load.duration_ns / 1e9))
+    argv = ["iperf3", "-c", load.dst_ip, "-B", load.src_ip, "-p", str(load.port), "-J"]
+    argv += ["-t", str(seconds), "-b", str(load.rate_bps), "-l", str(load.packet_bytes)]
+    argv += ["-S", str(load.dscp << 2)]
+    return [*argv, "-u"] if load.kind == "udp" else argv
+
+
+def iperf_row(load: Load, said: str, complained: str) -> dict[str, Any]:
+    """What iperf3's JSON says of a load, an aborted one included."""
+    row = _row(load)
+    try:
+        report = json.loads(said)
+    except ValueError:
+        return row | {"error": _last_line(complained) or "iperf3 gave no report"}
+    end = report.get("end", {})
+    sent = end.get("sum_sent") or end.get("sum") or {}
+    received = end.get("sum_received") or {}
+    return row | {
+        "sent_bps": sent.get("bits_per_second"),
+        "sent_bytes": sent.get("bytes"),
+        "received_bytes": received.get("bytes"),
+        "lost_packets": received.get("lost_packets", end.get("sum", {}).get("lost_packets")),
+        "retransmits": sent.get("retransmits"),
+        "seconds": sent.get("seconds"),
+        "error": report.get("error"),
+    }
+
+
+def flood_row(load: Load, sent: dict[str, Any] | None, received: int) -> dict[str, Any]:
+    """What a flood sent, and how many of its packets reached the sink."""
+    row = _row(load)
+    if sent is None:
+        return row | {"error": "it was not started"}
+    seconds = sent["seconds"]
+    sent_bytes = sent["packets"] * load.packet_bytes
+    return row | {
+        "sent_bps": sent_bytes * 8 / seconds if seconds else None,
+        "sent_bytes": sent_bytes,
+        "received_bytes": received * load.packet_bytes,
+        "lost_packets": sent["packets"] - received,
+        "seconds": seconds,
+    }
+
+
+def _row(load: Load) -> dict[str, Any]:
+    unknown = ("sent_bps", "sent_bytes", "received_bytes", "lost_packets", "retransmits")
+    return {
+        "id": load.id,
+        "kind": load.kind,
+        "asked_bps": load.rate_bps,
+        **dict.fromkeys((*unknown, "seconds", "error")),
+    }
+
+
+def _popen(argv: Sequence[str], pass_fds: Sequence[int] = ()) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=pass_fds,
+        preexec_fn=_die_with_parent,  # noqa: PLW1509  (iperf3 cannot ask for it itself)
+    )
+
+
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _finish(child: subprocess.Popen[str]) -> tuple[str, str]:
+    """End a process; what it said and complained."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+    try:
+        return child.communicate(timeout=_END_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return child.communicate(timeout=_END_S)
+    return "", "it did not end"
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
