@@ -165,7 +165,7 @@ class Launch:
             self._snapshots += 1
             self._app.ask_counters()
             end = time.monotonic() + COUNTERS_TIMEOUT_S
-            while self._app.silent and self._wake.wait(end - time.monotonic()):
+            while self._app.awaited and self._wake.wait(end - time.monotonic()):
                 pass
             write(self._status, self.status() | self.counters())
             if signum != signal.SIGUSR1:
@@ -189,7 +189,7 @@ class Launch:
             "snapshots": self._snapshots,
             "counters": sorted(app.flows, key=lambda row: (row["switch"], -row["priority"])),
             "ports": sorted(app.ports, key=lambda row: (row["switch"], row["port"])),
-            "silent": sorted({app.names[dpid] for dpid, _ in app.silent}),
+            "silent": app.silent(),
         }
 
 

@@ -23,6 +23,10 @@ from testbed.plan.model import Plan, Rule
 LOG = logging.getLogger("slice_app")
 
 CONNECTED = (handler.CONFIG_DISPATCHER, handler.MAIN_DISPATCHER)
+KINDS = ("flows", "ports")
+PORT_COUNTERS = tuple(
+    f"{way}_{what}" for what in ("packets", "bytes", "dropped", "errors") for way in ("rx", "tx")
+)
 
 
 class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
@@ -50,8 +54,9 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         """CLOCK_MONOTONIC of the first connection and of the latest barrier reply."""
 
         self._datapaths: dict[int, Any] = {}
-        self.silent: set[tuple[int, str]] = set()
+        self.awaited: set[tuple[int, str]] = set()
         """(datapath id, "flows" | "ports") asked for and not answered yet."""
+        self._answered: set[tuple[int, str]] = set()
         self.flows: list[dict[str, Any]] = []
         self.ports: list[dict[str, Any]] = []
 
@@ -99,17 +104,28 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         if self._datapaths.get(dpid) is event.datapath:
             del self._datapaths[dpid]
             LOG.warning("switch %s closed its connection", self.names[dpid])
+            self.awaited -= {(dpid, what) for what in KINDS}
+            self._notify()
 
     # --- reading counters
 
     def ask_counters(self) -> None:
         """Ask every connected switch for flow and port counters; notifies when all answered."""
-        self.flows, self.ports = [], []
         datapaths = dict(self._datapaths)
-        self.silent = {(dpid, what) for dpid in self.names for what in ("flows", "ports")}
+        self.flows, self.ports, self._answered = [], [], set()
+        self.awaited = {(dpid, what) for dpid in datapaths for what in KINDS}
         request = encode.statistics()
         for datapath in datapaths.values():
             datapath.send(request)
+
+    def silent(self) -> list[str]:
+        """Switches of the plan that did not answer the latest question completely."""
+        answered = self._answered
+        return [
+            name
+            for dpid, name in self.names.items()
+            if any((dpid, what) not in answered for what in KINDS)
+        ]
 
     @on(ofp_event.EventOFPFlowStatsReply, *CONNECTED)
     def flow_counters(self, event: Any) -> None:
@@ -125,7 +141,7 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             }
             for flow in event.msg.body
         )
-        self._answered(event.msg, "flows")
+        self._replied(event.msg, "flows")
 
     @on(ofp_event.EventOFPPortStatsReply, *CONNECTED)
     def port_counters(self, event: Any) -> None:
@@ -136,15 +152,11 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             for port in event.msg.body
             if port.port_no <= ofp.OFPP_MAX
         )
-        self._answered(event.msg, "ports")
+        self._replied(event.msg, "ports")
 
-    def _answered(self, message: Any, what: str) -> None:
+    def _replied(self, message: Any, what: str) -> None:
         if not message.flags & ofp.OFPMPF_REPLY_MORE:
-            self.silent.discard((message.datapath.id, what))
-            if not self.silent:
+            self._answered.add((message.datapath.id, what))
+            self.awaited.discard((message.datapath.id, what))
+            if not self.awaited:
                 self._notify()
-
-
-PORT_COUNTERS = tuple(
-    f"{way}_{what}" for way in ("rx", "tx") for what in ("packets", "bytes", "dropped", "errors")
-)

@@ -5,10 +5,22 @@ h1 --- s1 --- s2 --- ... --- sN --- h2      h1's session to h2, queue 2 on every
 
 from __future__ import annotations
 
-from testbed.plan.model import Budget, Host, Path, Plan, Port, Rule, Session, Switch
+from testbed.plan.model import Budget, Host, Path, Plan, Port, Queue, Rule, Session, Switch
 
 UP, DOWN = 17, 18
 """Labels of the two directions, and their cookies."""
+RATE_BPS = 100_000_000
+QUEUES = tuple(
+    Queue(
+        id=number,
+        name=name,
+        rate_bps=RATE_BPS // 4,
+        ceil_bps=RATE_BPS,
+        priority=2 - number,
+        limit_packets=1000,
+    )
+    for number, name in enumerate(("best-effort", "silver", "gold"))
+)
 
 
 def chain(length: int = 3) -> Plan:
@@ -39,8 +51,18 @@ def chain(length: int = 3) -> Plan:
         reverse_budget=Budget(propagation_ns=0, device_ns=0, serialisation_ns=0),
     )
     ports = _ports(names)
-    sent = {"ipv4_src": "10.0.0.1", "ipv4_dst": "10.0.0.2", "udp_src": 40000, "udp_dst": 862}
-    back = {"ipv4_src": "10.0.0.2", "ipv4_dst": "10.0.0.1", "udp_src": 862, "udp_dst": 40000}
+    sent: dict[str, int | str] = {
+        "ipv4_src": "10.0.0.1",
+        "ipv4_dst": "10.0.0.2",
+        "udp_src": 40000,
+        "udp_dst": 862,
+    }
+    back: dict[str, int | str] = {
+        "ipv4_src": "10.0.0.2",
+        "ipv4_dst": "10.0.0.1",
+        "udp_src": 862,
+        "udp_dst": 40000,
+    }
     return Plan(
         experiment="chain",
         seed=1,
@@ -104,8 +126,12 @@ def _host(name: str, number: int) -> Host:
         site="",
         ip=f"10.0.0.{number}",
         prefix=24,
-        mac=f"02:00:00:00:00:{number:02x}",
+        mac=host_mac(name),
     )
+
+
+def host_mac(name: str) -> str:
+    return f"02:00:00:00:00:{int(name[1:]):02x}"
 
 
 def _ports(names: list[str]) -> dict[tuple[str, str], Port]:
@@ -121,13 +147,14 @@ def _ports(names: list[str]) -> dict[tuple[str, str], Port]:
                     name=f"{name}-eth{0 if host else side}",
                     number=0 if host else side,
                     ifindex=100 + 2 * at + side,
-                    mac=f"02:00:00:00:{side:02x}:{at:02x}",
+                    mac=host_mac(name) if host else f"02:00:00:00:{side:02x}:{at:02x}",
                     peer_node=peer,
                     peer_name=f"{peer}-eth{0 if peer.startswith('h') else 3 - side}",
                     delay_ns=0,
                     propagation_ns=0,
                     device_ns=0,
-                    rate_bps=None,
+                    rate_bps=RATE_BPS,
                     limit_packets=1000,
+                    queues=() if host else QUEUES,
                 )
     return ports

@@ -1,0 +1,216 @@
+"""Proof that the switches send every session and load along its planned path.
+
+Before traffic, `trace_paths` asks Open vSwitch what it would do with each packet, hop
+by hop: the port, label and queue it names at one switch make the packet at the next.
+After traffic, `check_counters` holds the rules' counters against the paths.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from testbed.errors import EmulationError
+from testbed.plan.matches import MPLS, example, plan_matches
+from testbed.plan.model import Match, Path, Plan
+from testbed.scenario.model import Frozen
+
+Appctl = Callable[..., str]
+"""appctl(method, *parameters) -> answer, as ovs-appctl to ovs-vswitchd. It is asked
+thousands of times: `ovsdb.JsonRpc(control_socket).call` does it without a process."""
+
+FLOW_NAMES = {
+    "eth_type": "dl_type",
+    "ipv4_src": "nw_src",
+    "ipv4_dst": "nw_dst",
+    "ip_proto": "nw_proto",
+}
+"""OXM name -> what `ofproto/trace` calls it, where that differs."""
+
+Fields = dict[str, int | str]
+
+
+class TraceHop(Frozen, frozen=True, kw_only=True):
+    """What one switch does with a packet."""
+
+    switch: str
+    in_port: int
+    out_port: str
+    """Interface the packet leaves by; a reason if it does not leave by exactly one."""
+    label: int | None
+    """MPLS label the packet leaves with."""
+    queue: int | None
+    """None: no queue was selected."""
+
+
+class TraceResult(Frozen, frozen=True, kw_only=True):
+    """A packet of a path, as Open vSwitch would forward it."""
+
+    path: str
+    packet: str
+    """As the first switch gets it."""
+    hops: tuple[TraceHop, ...]
+
+
+def trace_paths(plan: Plan, appctl: Appctl) -> list[TraceResult]:
+    """Trace every kind of packet of every session and load, both ways.
+
+    Raises EmulationError naming switch, expected and found at the first packet that
+    would not go its planned way.
+    """
+    tracer = _Tracer(plan, appctl)
+    return [tracer.follow(path, match) for path, match in plan_matches(plan)]
+
+
+class _Tracer:
+    def __init__(self, plan: Plan, appctl: Appctl) -> None:
+        self._appctl = appctl
+        self._mac = {host.name: host.mac for host in plan.hosts}
+        self._port = {(port.node, port.peer_node): port for port in plan.ports}
+        self._interfaces = datapath_ports(appctl("dpif/show"))
+        self._asked: dict[tuple[str, str], str] = {}
+
+    def follow(self, path: Path, match: Match) -> TraceResult:
+        ethernet: Fields = {"dl_src": self._mac[path.src], "dl_dst": self._mac[path.dst]}
+        inner: Fields = {FLOW_NAMES.get(k, k): v for k, v in example(match).items()}
+        inner["nw_ttl"] = 64
+        label: int | None = None
+        hops: list[TraceHop] = []
+        for before, switch, after in zip(path.nodes, path.nodes[1:], path.nodes[2:], strict=False):
+            in_port = self._port[switch, before].number
+            seen = inner if label is None else labelled(label)
+            actions = self._trace(switch, {"in_port": in_port, **ethernet, **seen})
+            hop = self._hop(switch, in_port, actions, label)
+            out = self._port[switch, after]
+            planned = TraceHop(
+                switch=switch,
+                in_port=in_port,
+                out_port=out.name,
+                label=None if after == path.dst else path.label,
+                queue=path.queue if out.queues else None,
+            )
+            if hop != planned:
+                raise EmulationError(
+                    f"{switch} would not send {path.id} as planned: {_show(hop)}",
+                    where=f"{switch}, datapath actions {','.join(actions)}",
+                    expected=_show(planned),
+                )
+            hops.append(hop)
+            label = hop.label
+        return TraceResult(path=path.id, packet=_flow(inner), hops=tuple(hops))
+
+    def _trace(self, switch: str, packet: Fields) -> list[str]:
+        """Datapath actions for a packet; a question already asked is not asked again."""
+        key = (switch, _flow(packet))
+        if key not in self._asked:
+            self._asked[key] = self._appctl("ofproto/trace", *key)
+        return datapath_actions(self._asked[key])
+
+    def _hop(
+        self, switch: str, in_port: int, actions: Sequence[str], label: int | None
+    ) -> TraceHop:
+        out: list[str] = []
+        queue = None
+        for action in actions:
+            if action.isdecimal():
+                out.append(self._interfaces.get(int(action), f"datapath port {action}"))
+            elif pushed := re.fullmatch(r"push_mpls\(label=(\d+),.*\)", action):
+                label = int(pushed[1])
+            elif action.startswith("pop_mpls("):
+                label = None
+            elif priority := re.fullmatch(r"set\(skb_priority\((0x[0-9a-f]+)\)\)", action):
+                queue = (int(priority[1], 16) & 0xFFFF) - 1  # queue N is class 1:N+1
+            else:
+                out.append(action)
+        return TraceHop(
+            switch=switch,
+            in_port=in_port,
+            out_port=" and ".join(out) or "drop",
+            label=label,
+            queue=queue,
+        )
+
+
+def labelled(label: int) -> Fields:
+    """The packet between two switches: behind a label the rest is hidden."""
+    return {"dl_type": MPLS, "mpls_label": label, "mpls_bos": 1, "mpls_ttl": 64}
+
+
+def datapath_ports(text: str) -> dict[int, str]:
+    """Port number in the kernel -> interface, from `dpif/show`.
+
+    >>> datapath_ports("  s1:\\n    s1-eth1 1/2: (system)")
+    {2: 's1-eth1'}
+    """
+    rows = re.findall(r"^\s+(\S+) \d+/(\d+): ", text, flags=re.MULTILINE)
+    return {int(number): name for name, number in rows}
+
+
+def datapath_actions(text: str) -> list[str]:
+    """The last line of `ofproto/trace`, split; commas in brackets stay.
+
+    >>> datapath_actions("Datapath actions: push_mpls(label=17,tc=5),set(skb_priority(0x3)),1")
+    ['push_mpls(label=17,tc=5)', 'set(skb_priority(0x3))', '1']
+    """
+    found = re.search(r"^Datapath actions: (.*)$", text, flags=re.MULTILINE)
+    if found is None:
+        raise EmulationError(
+            "Open vSwitch did not say what it does with a packet",
+            where=text.strip().splitlines()[-1] if text.strip() else "ofproto/trace",
+            expected="a line `Datapath actions: ...`",
+        )
+    return re.findall(r"[^,()]+(?:\((?:[^()]|\([^()]*\))*\))?", found[1])
+
+
+def check_counters(
+    plan: Plan,
+    counters: Iterable[Mapping[str, Any]],
+    carried: Mapping[str, int] | None = None,
+) -> None:
+    """Hold the rules' counters against the plan. Raises EmulationError.
+
+    Every rule is still there, and no other. Every switch of a path counted at least the
+    packets that arrived at the path's end: `carried`, by path id; a path not in it
+    counted none. Without `carried`, each session's forward path carried something.
+
+    Open vSwitch brings its counters up to date twice a second; "revalidator/purge"
+    through appctl does so at once.
+    """
+    installed: Counter[tuple[str, int]] = Counter()
+    packets: Counter[tuple[str, int]] = Counter()
+    for row in counters:
+        installed[row["switch"], row["cookie"]] += 1
+        packets[row["switch"], row["cookie"]] += row["packets"]
+    planned = Counter((rule.switch, rule.cookie) for rule in plan.rules)
+    for switch, cookie in planned.keys() | installed.keys():
+        found, expected = installed[switch, cookie], planned[switch, cookie]
+        if found != expected:
+            raise EmulationError(
+                f"{switch} has {found} rules with cookie {cookie}",
+                where="flow counters after traffic",
+                expected=str(expected),
+            )
+    least = carried if carried is not None else {s.forward.id: 1 for s in plan.sessions}
+    paths = {path.id: path for path, _ in plan_matches(plan)}
+    for path in paths.values():
+        for switch in path.nodes[1:-1]:
+            found = packets[switch, path.cookie]
+            wrong = found < least[path.id] if path.id in least else carried is not None and found
+            if wrong:
+                raise EmulationError(
+                    f"{switch} counted {found} packets of {path.id}",
+                    where="flow counters after traffic",
+                    expected=f"at least {least[path.id]}" if path.id in least else "none",
+                )
+
+
+def _flow(packet: Fields) -> str:
+    return ",".join(f"{name}={value}" for name, value in packet.items())
+
+
+def _show(hop: TraceHop) -> str:
+    label = "no label" if hop.label is None else f"label {hop.label}"
+    queue = "no queue" if hop.queue is None else f"queue {hop.queue}"
+    return f"out by {hop.out_port}, {label}, {queue}"

@@ -1,0 +1,127 @@
+"""Runs inside a lab: the chain built, its rules installed by either framework, traffic, counters.
+
+    python3 -m tests.controllers.in_lab FOLDER [PACKAGES]
+
+PACKAGES is what the controller imports from instead of the lab's own packages. Writes
+FOLDER/<framework>.json: {"status", "flows", "traces", "echoed"}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.emulation import proof
+from testbed.emulation.netns import entered
+from testbed.emulation.network import LabNet
+from testbed.emulation.ovsdb import JsonRpc
+from tests.controllers.chain import chain
+
+PORT = 6653
+FULL_PACKET = 1472
+"""UDP payload of a 1500-byte packet: on a labelled link it is longer than that."""
+
+
+def main(folder: Path, packages: str | None) -> None:
+    plan = chain(3)
+    scratch = Path(tempfile.mkdtemp())
+    plan_file, status_file = scratch / "plan.json", scratch / "status.json"
+    plan_file.write_bytes(msgspec.json.encode(plan))
+    path = os.environ["PYTHONPATH"]
+    if packages:
+        path = f"{Path(__file__).parents[2]}:{packages}"
+    controller = subprocess.Popen(
+        [sys.executable, "-m", "controllers.launch"]
+        + f"--plan {plan_file} --port {PORT} --status {status_file}".split(),
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    net = LabNet(plan, controller=("127.0.0.1", PORT))
+    try:
+        net.start()
+        while not status_file.exists() and controller.poll() is None:
+            time.sleep(0.01)
+        flows = {switch.name: dump_flows(switch.name) for switch in plan.switches}
+        (control,) = Path(os.environ["OVS_RUNDIR"]).glob("ovs-vswitchd.*.ctl")
+        appctl = JsonRpc(control).call
+        began = time.monotonic()
+        traces = proof.trace_paths(plan, appctl)
+        tracing = time.monotonic() - began
+        echoed = echo(net, plan.sessions[0], 20)
+        appctl("revalidator/purge")
+        controller.terminate()
+        controller.wait(20)
+        status = json.loads(status_file.read_text())
+        session = plan.sessions[0]
+        proof.check_counters(
+            plan, status["counters"], {session.forward.id: echoed, session.reverse.id: echoed}
+        )
+    finally:
+        controller.kill()
+        controller.wait()
+        net.stop()
+    found = {
+        "status": status,
+        "flows": flows,
+        "traces": msgspec.to_builtins(traces),
+        "tracing_seconds": tracing,
+        "echoed": echoed,
+        "returncode": controller.returncode,
+    }
+    framework = status["framework"].split()[0]
+    (folder / f"{framework}.json").write_text(json.dumps(found, indent=1))
+
+
+def dump_flows(switch: str) -> list[str]:
+    """The rules as ovs-ofctl shows them, without what counts."""
+    text = subprocess.run(
+        ["ovs-ofctl", "-O", "OpenFlow13", "dump-flows", switch],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    rows = [row.strip() for row in text.splitlines() if "cookie=" in row]
+    return sorted(re.sub(r"(duration|n_packets|n_bytes)=[^,]+, ", "", row) for row in rows)
+
+
+def echo(net: LabNet, session: Any, count: int) -> int:
+    """Send `count` full packets of the session and back; how many returned."""
+    with entered(net.netns(session.reflector)):
+        there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        there.bind((session.reflector_ip, session.reflector_port))
+    with entered(net.netns(session.sender)):
+        here = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        here.bind((session.sender_ip, session.sender_port))
+        here.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, session.dscp << 2)
+        here.settimeout(0.5)
+
+    def reflect() -> None:
+        while True:
+            data, address = there.recvfrom(9000)
+            there.sendto(data, address)
+
+    threading.Thread(target=reflect, daemon=True).start()
+    back = 0
+    for _ in range(count):
+        here.sendto(bytes(FULL_PACKET), (session.reflector_ip, session.reflector_port))
+        try:
+            back += len(here.recv(9000)) == FULL_PACKET
+        except TimeoutError:
+            continue
+    return back
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+    sys.stdout.flush()
+    os._exit(0)
