@@ -42,8 +42,10 @@ def main(folder: Path, packages: str | None) -> None:
     if packages:
         path = f"{Path(__file__).parents[2]}:{packages}"
     controller = subprocess.Popen(
-        [sys.executable, "-m", "controllers.launch"]
-        + f"--plan {plan_file} --port {PORT} --status {status_file}".split(),
+        [
+            *(sys.executable, "-m", "controllers.launch", "--port", str(PORT)),
+            *("--plan", str(plan_file), "--status", str(status_file)),
+        ],
         env=os.environ | {"PYTHONPATH": path},
     )
     net = LabNet(plan, controller=("127.0.0.1", PORT))
