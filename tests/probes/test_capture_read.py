@@ -15,8 +15,7 @@ from testbed.errors import ResultError
 from testbed.plan.model import Session
 from testbed.probes.capture_read import Finding, verify_capture
 from testbed.probes.stamp import reply, request_of_size, stamp_request
-
-from .plans import plan, session
+from tests.probes.plans import plan, session
 
 S = session("up", sender_ip="10.0.0.1", reflector_ip="10.0.0.2", sender_port=5000)
 T = 1_700_000_000 * 10**9

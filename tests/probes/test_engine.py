@@ -29,8 +29,7 @@ from testbed.plan.model import Plan
 from testbed.probes import engine as engine_module
 from testbed.probes.engine import SAMPLES, ProbeEngine, grace_ns
 from testbed.probes.samples import MISSING, read_samples
-
-from .plans import MS, plan, session
+from tests.probes.plans import MS, plan, session
 
 
 @pytest.fixture
