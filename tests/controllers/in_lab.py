@@ -22,9 +22,9 @@ from pathlib import Path
 import msgspec
 
 from testbed.emulation import proof
+from testbed.emulation.appctl import Appctl
 from testbed.emulation.netns import entered
 from testbed.emulation.network import LabNet
-from testbed.emulation.ovsdb import JsonRpc
 from testbed.errors import EmulationError
 from testbed.plan.model import Plan, Session
 from tests.controllers.chain import chain
@@ -56,7 +56,7 @@ def main(folder: Path, packages: str | None) -> None:
             time.sleep(0.01)
         flows = {switch.name: dump_flows(switch.name) for switch in plan.switches}
         (control,) = Path(os.environ["OVS_RUNDIR"]).glob("ovs-vswitchd.*.ctl")
-        appctl = JsonRpc(control).call
+        appctl = Appctl(control)
         began = time.monotonic()
         traces = proof.trace_paths(plan, appctl)
         tracing = time.monotonic() - began
@@ -87,7 +87,7 @@ def main(folder: Path, packages: str | None) -> None:
     (folder / f"{framework}.json").write_text(json.dumps(found, indent=1))
 
 
-def misled(plan: Plan, appctl: proof.Appctl) -> str:
+def misled(plan: Plan, appctl: Appctl) -> str:
     """What tracing says when the second switch sends the session back; put right again."""
     match = "priority=100,mpls,in_port=1,mpls_label=17"
     back, on = "set_queue:2,in_port", "set_queue:2,output:2"
