@@ -118,7 +118,7 @@ class City(MetroTopo):
         self.lan("metro_gw", mesh.core[core_site], rate=core_rate)
         lay_compute(self, "metro", "metro_gw", rate=core_rate)
 
-        self.switch("cloud_gw", "router", site="cloud", **outward(metro, 3))
+        self.switch("cloud_gw", "router", site="cloud", **outward(metro, 2.2))
         self.fibre("metro_gw", "cloud_gw", km=far_km, rate=core_rate, coherent=True)
         lay_compute(self, "cloud", "cloud_gw", rate=core_rate)
 
@@ -138,7 +138,9 @@ class City(MetroTopo):
             radio=Radio(uplink, downlink, uplink_rate, downlink_rate),
         )
         for i in range(homes):
-            home = self.host(f"home{i + 1}", site="home", **outward(self.place(router(i)), 1.1))
+            home = self.host(
+                f"home{i + 1}", site="home", **outward(self.place(router(i)), 1.1, turn=-0.015)
+            )
             self.lan(home, router(i), rate=home_rate)
 
 
