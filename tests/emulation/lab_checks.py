@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from testbed.scenario.model import Capture, LinkEvent
 from tests.emulation.plans import MS, linear, plan, two_queues
 
 from mininet.cli import CLI  # isort: skip - after nodes, which spares it distutils
-from mininet.log import setLogLevel  # isort: skip
+from mininet.log import lg  # isort: skip
 
 CHECKS: dict[str, Callable[[Path], Any]] = {}
 
@@ -61,12 +61,14 @@ def shell(command: str) -> str:
     return subprocess.run(["sh", "-c", command], check=False, capture_output=True, text=True).stdout
 
 
-def host_of_things() -> dict[str, list[str]]:
+def everything() -> dict[str, list[str]]:
     """Everything a network could leave behind."""
     return {
         "links": re.findall(r"^\d+: ([^:@]+)", shell("ip link"), re.MULTILINE),
         "namespaces": shell("readlink /proc/[0-9]*/ns/net | sort -u").split(),
-        "processes": sorted(set(shell("ps -A -o comm=").split()) - {"ps", "sh"}),
+        "processes": sorted(  # kernel threads, children of 2, come and go
+            set(shell("ps --ppid 2 -p 2 -N -o comm=").split()) - {"ps", "sh"}
+        ),
         "datapaths": shell("ovs-dpctl dump-dps 2>/dev/null").split(),
         "files": shell("ls /tmp").split(),
     }
@@ -106,10 +108,10 @@ def isolation(_: Path) -> Any:
         h1.cmd("tc qdisc change dev h1-eth0 root netem delay 1ms rate 100mbit limit 1000")
         server = h2.popen("iperf3 -s -1")
         time.sleep(1)
-        flood = h1.popen("iperf3 -c 10.0.0.2 -u -b 30M -l 1448 -t 8")
+        flood = h1.popen("iperf3 -c 10.0.0.2 -u -b 30M -l 1448 -t 12")
         time.sleep(2)
-        for queue in (0, 1):
-            rule("s1", f"priority=9,icmp,in_port=1,actions=set_queue:{queue},output:2")
+        for queue in (1, 0):
+            rule("s1", f"priority=40000,icmp,in_port=1,actions=set_queue:{queue},output:2")
             h1.cmd("ping -c1 -W2 10.0.0.2")
             found[f"queue {queue} ms"] = rtts_ms(h1.cmd("ping -c10 -i0.1 -W2 10.0.0.2"))
         flood.communicate()
@@ -128,7 +130,7 @@ def readback(_: Path) -> Any:
     with started(linear(2, rate_bps=5_000_000_000, delay_ns=1_234_567, queues=queues)) as net:
         found["ports"] = msgspec.to_builtins(net.readback())["ports"]
         for what, command in {
-            "limit": "tc qdisc change dev s1-eth1 root netem delay 1234567ns rate 5gbit limit 999",
+            "limit": "tc qdisc change dev s1-eth1 root netem delay 1.234567ms rate 5gbit limit 999",
             "delay": "tc qdisc change dev s1-eth1 root netem delay 1300us rate 5gbit limit 1000",
             "none": "tc qdisc del dev s1-eth1 root",
             "other": "tc qdisc replace dev s1-eth1 root tbf rate 1mbit burst 2k limit 9k",
@@ -156,21 +158,21 @@ def refusal(act: Callable[[], Any]) -> str:
 
 @check
 def leftovers(_: Path) -> Any:
-    before = host_of_things()
+    before = everything()
     with started(linear(3)) as net:
         net.get("h1").cmd("sleep 100 &")
         net.get("h2").popen("sleep 100")
         net.start_captures([Capture(node="h1", peer="s1")], Path("/tmp"))  # noqa: S108
-        during = host_of_things()
+        during = everything()
     Path("/tmp/h1-s1.pcap").unlink()  # noqa: S108
     time.sleep(0.5)  # the kernel frees namespaces in its own time
-    return {"before": before, "during": during, "after": host_of_things()}
+    return {"before": before, "during": during, "after": everything()}
 
 
 @check
 def failures(_: Path) -> Any:
     """Plans that cannot be carried out, and what they leave."""
-    before = host_of_things()
+    before = everything()
     good = linear(2)
     twice = msgspec.structs.replace(good.ports[-1], ifindex=good.ports[0].ifindex + 1)
     lonely = good.ports[:-1]
@@ -187,7 +189,7 @@ def failures(_: Path) -> Any:
             }.items()
         },
         "before": before,
-        "after": host_of_things(),
+        "after": everything(),
     }
 
 
@@ -201,7 +203,7 @@ def cuts(_: Path) -> Any:
             said = h1.cmd("ping -c2 -i0.2 -W1 10.0.0.2")
             found[when] = {
                 "answers": len(rtts_ms(said)),
-                "down": re.findall(
+                "state": re.findall(
                     r"(\d+)\(.*?state:\s+(\w+)",
                     shell("ovs-ofctl -O OpenFlow13 show s1"),
                     re.DOTALL,
@@ -251,9 +253,8 @@ def mininet_face(folder: Path) -> Any:
     with started(linear(2)) as net:
         lost = net.pingAll()
         h1, s1 = net.get("h1", "s1")
-        setLogLevel("output")
-        with redirect_stdout(said):
-            CLI(net, script=str(script))
+        lg.handlers[0].stream = said
+        CLI(net, script=str(script))
         return {
             "lost": lost,
             "names": [list(net), len(net.links), "h1" in net],
@@ -285,7 +286,7 @@ def death(_: Path) -> Any:
         "from testbed.emulation.network import LabNet; from tests.emulation.plans import linear\n"
         "net = LabNet(linear(2)); net.start(wait=False); print('up', flush=True); input()"
     )
-    before = host_of_things()
+    before = everything()
     child = subprocess.Popen(
         [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
@@ -294,11 +295,11 @@ def death(_: Path) -> Any:
     )
     assert child.stdout is not None
     child.stdout.readline()
-    during = host_of_things()
+    during = everything()
     child.kill()
     child.wait()
     time.sleep(1)
-    after = host_of_things()
+    after = everything()
     # in a lab the kernel ends too; here it goes on, so the datapath has to go
     shell("ovs-dpctl del-dp ovs-system; ip link del group 0x7e57bed")
     return {"before": before, "during": during, "after": after}
