@@ -87,6 +87,8 @@ def slice_colours(plan: Plan) -> dict[str, str]:
 def save(figure: Figure, folder: Path, name: str, title: str, alt: str) -> Picture:
     """Write `name`.svg and `name`.png into a folder; the picture for the page."""
     with themed():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not for each format
         figure.savefig(folder / f"{name}.png", dpi=160)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Title": title})

@@ -15,7 +15,8 @@ from testbed.results.folder import RunFolder
 
 COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red"}
 
-_PATH_WIDTH = 25
+_WIDTH = 26
+"""Of the first column, characters."""
 
 
 def verdict_table(run: RunFolder) -> RenderableType:
@@ -38,15 +39,13 @@ def summary_table(
         title_justify="left",
         title_style="bold",
     )
-    table.add_column("class, path")
-    table.add_column("slice", overflow="fold")
+    table.add_column("class\nslice: path", no_wrap=True, overflow="ellipsis")
     for name in ("budget", "p50", "p99", "p99.9", "max", "loss", "deadline"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         table.add_row(
             _name(row),
-            Text(row.slice),
             wording.delay(row.budget_ns),
             *(_percentile(row, name) for name in ("p50", "p99", "p999")),
             wording.delay(row.max_ns),
@@ -59,7 +58,8 @@ def summary_table(
 
 def _name(row: SummaryRow) -> Text:
     name = Text(f"{row.app} {row.direction}")
-    name.append("\n" + wording.path(row.path, _PATH_WIDTH), style="dim")
+    start = f"\n{row.slice}: "
+    name.append(start + wording.path(row.path, _WIDTH - len(start) + 1), style="dim")
     return name
 
 
