@@ -35,6 +35,7 @@ PRIMING_SEQ = 0xFFFF_FFFF
 _PRIME_PACE_S = 0.01
 _READY_S = 60.0
 _END_S = 30.0
+_LAST_REPLIES_S = 0.2
 
 
 def grace_ns(sessions: Sequence[Session]) -> int:
@@ -90,6 +91,9 @@ class ProbeEngine:
                 raise self._failure("sender")
             time.sleep(grace_ns(self._plan.sessions) / 1e9)
             self._check("receiver", "reflector")
+            self._end("reflector")
+            time.sleep(_LAST_REPLIES_S)
+            self._check("receiver")
         finally:
             self.close()
 
@@ -113,22 +117,24 @@ class ProbeEngine:
     def close(self) -> None:
         """End the processes, which write what they have, and close the sockets."""
         for child in self._children.values():
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-            if child.stdin is not None:
-                child.stdin.close()
-        for child in self._children.values():
-            try:
-                child.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            for pipe in (child.stdin, child.stdout, child.stderr):
-                if pipe is not None:
-                    pipe.close()
+            _ask_to_end(child)
+        for name in self._children:
+            self._end(name)
         self._children.clear()
         while self._sockets:
             self._sockets.pop().close()
+
+    def _end(self, name: str) -> None:
+        child = self._children[name]
+        _ask_to_end(child)
+        try:
+            child.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def _open_sender(self, index: int, session: Session) -> dict[str, Any]:
         with entered(self._netns(session.sender)):
@@ -209,6 +215,13 @@ class ProbeEngine:
             where=f"exit status {child.returncode}" + (f": {said[-1]}" if said else ""),
             expected="a process that runs as long as the measurement",
         )
+
+
+def _ask_to_end(child: subprocess.Popen[str]) -> None:
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+    if child.stdin is not None:
+        child.stdin.close()  # for one that waits for the start
 
 
 def _fds(rows: Sequence[Mapping[str, Any]]) -> list[int]:
