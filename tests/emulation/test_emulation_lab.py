@@ -46,7 +46,7 @@ def test_tcp_gets_the_rate_and_no_more(found: dict[str, Any]) -> None:
 
 def test_protected_queue_hardly_notices_a_flood(found: dict[str, Any]) -> None:
     flooded, protected = (found["isolation"][f"queue {n} ms"] for n in (0, 1))
-    # 500 packets of 1490 bytes at 20 Mbit/s are 298 ms
+    # 125 packets of 1490 bytes at 5 Mbit/s are 298 ms
     assert median(flooded) > 200
     assert len(protected) == 10
     assert median(protected) < 50
@@ -74,7 +74,7 @@ def test_every_port_is_read_back_as_asked(found: dict[str, Any]) -> None:
     ("what", "said"),
     [
         ("limit", "limit 1000 packets, got 999 packets"),
-        ("delay", "delay 1234567 ns, got 1300000 ns"),
+        ("delay", "delay 1234567 ns, got 1299968 ns"),
         ("none", "rate 5000000000 bit/s, got not shaped"),
         ("other", "queueing discipline 'tbf'"),
         ("class", "queue 1 rate 1000000000 bit/s, got 2000000000 bit/s"),
