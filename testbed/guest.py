@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,6 +195,7 @@ def _network(job: Path, plan: Plan, say: Progress, stack: ExitStack) -> tuple[La
     say("build", f"{len(plan.hosts)} hosts, {len(plan.switches)} switches, {len(plan.ports)} ports")
     net = LabNet(plan)
     stack.callback(net.stop)
+    stack.callback(_keep_logs, net, job)
     net.build()
     say("switches", "bridges, then every delay and queue read back from the kernel")
     net.start(wait=False)
@@ -202,6 +204,12 @@ def _network(job: Path, plan: Plan, say: Progress, stack: ExitStack) -> tuple[La
     net.connect(("127.0.0.1", CONTROLLER_PORT))
     control.wait_installed()
     return net, control
+
+
+def _keep_logs(net: LabNet, job: Path) -> None:
+    if net.ovs is not None:
+        for log in net.ovs.rundir.glob("*.log"):
+            shutil.copy(log, job)
 
 
 class Controller:
