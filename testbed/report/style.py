@@ -32,7 +32,13 @@ PARTS = {
 }
 """Part of a delay budget -> colour."""
 
-VERDICTS = {"met": "#117a4a", "not shown": "#9a6700", "missed": "#b42318", "no deadline": SOFT}
+VERDICTS = {
+    "met": "#117a4a",
+    "not shown": "#9a6700",
+    "missed": "#b42318",
+    "not valid": "#9a6700",
+    "no deadline": SOFT,
+}
 
 _RC: Any = {
     "font.family": "sans-serif",

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from testbed.analysis.summary import SummaryRow, summarise
 from testbed.report import wording
-from testbed.results.folder import RunFolder
+from testbed.results.folder import LOADS, RunFolder
 
-COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red"}
+COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red", "not valid": "yellow"}
 
 _WIDTH = 26
 """Of the first column, characters."""
@@ -24,7 +24,8 @@ def verdict_table(run: RunFolder) -> RenderableType:
     made = run.provenance
     lab = made.lab.get("lab", "unknown")
     rows = summarise(run.plan, run.samples)
-    return summary_table(rows, lab, title=run.scenario.question, notes=made.notes)
+    notes = [*wording.shortfalls(run.record(LOADS)), *made.notes]
+    return summary_table(rows, lab, title=run.scenario.question, notes=notes)
 
 
 def summary_table(
