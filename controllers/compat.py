@@ -34,7 +34,7 @@ except ImportError:
     from ryu.lib import hub
     from ryu.ofproto import ofproto_protocol, ofproto_v1_3, ofproto_v1_3_parser
 
-    FRAMEWORK = f"ryu {ryu.__version__}"
+    FRAMEWORK = f"ryu {ryu.version}"
 finally:
     gc.freeze()
     gc.enable()

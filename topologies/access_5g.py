@@ -40,7 +40,7 @@ def lay_cells(
         span: fibre from gNB to that switch, with unit.
     """
     limits.whole(ues, "ues", 1, 99)
-    km = length_km(span, "gNB span")
+    km = length_km(span, "parameter gnb_span")
     gnbs = []
     for i, switch in enumerate(switches, 1):
         at = outward(topo.place(switch), 1.15, turn=0.02 * switches[: i - 1].count(switch))
@@ -63,24 +63,24 @@ def lay_compute(topo: MetroTopo, name: str, switch: str, *, rate: str) -> None:
 class Access5G(MetroTopo):
     """Terminals, gNBs, and compute in three distances.
 
-     ue1 )))                park           metro                          cloud
-     ue3 ))) gnb1--2 km--.   |               |                              |
-                         park_sw---20 km---metro_gw---1500 km x 1.5---cloud_gw
-     ue2 ))) gnb2--2 km--'
-     ue4 )))
+    ue1 )))                 park              metro                     cloud
+    ue3 ))) gnb1--2 km--.    |                  |                         |
+                        |-park_sw----20 km---metro_gw--1500 km x 1.5--cloud_gw
+    ue2 ))) gnb2--2 km--'
+    ue4 )))
 
-     one-way                      up           down
-     radio (means, see UPLINK)    2.45 ms      1.51 ms
-     gnb, in the radio's figures  0            0
-     2 km fibre                   9.794 us     9.794 us
-     park_sw, switch              1 us         1 us
-     20 km and transponder pair   127.94 us    127.94 us
-     metro_gw, router             15 us        15 us
-     2250 km, 28 amplifiers and
-     transponder pair             11.0525 ms   11.0525 ms
-     cloud_gw, router             15 us        15 us
+    one-way                      up           down
+    radio (means, see UPLINK)    2.45 ms      1.51 ms
+    gnb, in the radio's figures  0            0
+    2 km fibre                   9.794 us     9.794 us
+    park_sw, switch              1 us         1 us
+    20 km and transponder pair   127.94 us    127.94 us
+    metro_gw, router             15 us        15 us
+    2250 km, 28 amplifiers and
+    transponder pair             11.0525 ms   11.0525 ms
+    cloud_gw, router             15 us        15 us
 
-     ue1 -> park 2.461 ms, back 1.521 ms; metro 2.604 and 1.664; cloud 13.671 and 12.731
+    ue1 -> park 2.461 ms, back 1.521 ms; metro 2.604 and 1.664; cloud 13.671 and 12.731
 
     The terminals are ue1, ue2, ...; odd ones on gnb1 and even ones on gnb2 by default. The
     compute hosts are park, metro and cloud. Each terminal has its radio rates for itself.
@@ -118,12 +118,11 @@ class Access5G(MetroTopo):
         far_km = length_km(cloud_distance, "parameter cloud_distance") * limits.number(
             route_factor, "route_factor", "parameter route_factor", low=1, high=3
         )
-        for i, (name, kind) in enumerate(
-            (("park_sw", "switch"), ("metro_gw", "router"), ("cloud_gw", "router"))
-        ):
-            site = name[:-3]
-            self.switch(name, kind, site=site, x=(1 - i) * km)
-            lay_compute(self, site, name, rate=rate)
+        self.switch("park_sw", "switch", site="park", x=-km)
+        self.switch("metro_gw", "router", site="metro")
+        self.switch("cloud_gw", "router", site="cloud", x=km)
+        for name, switch in (("park", "park_sw"), ("metro", "metro_gw"), ("cloud", "cloud_gw")):
+            lay_compute(self, name, switch, rate=rate)
         self.fibre("park_sw", "metro_gw", km=km, rate=rate, coherent=True)
         self.fibre("metro_gw", "cloud_gw", km=far_km, rate=rate, coherent=True)
         lay_cells(

@@ -16,27 +16,32 @@ FIREWALL_ROUTE_FACTOR = 1.3
 class City(MetroTopo):
     """metro_mesh and access_5g in one: a city with its cells and compute sites.
 
-    ue1 ue5        ue2 ue6        ue3 ue7
-      )))            )))            )))       one-way, the same in both directions
-     gnb1           gnb2           gnb3       except for the radio:
-      |              |              |
-    park_sw--park    |  home2       |           radio up       2.45 ms
-      | home1        | /            |           radio down     1.51 ms
-     a12 ...        a22 ...        a32 ...      2 km fibre     9.794 us
-    horseshoe 1    horseshoe 2    horseshoe 3   5 km fibre    24.485 us
-     /    \\         /    \\         /    \\       12 km fibre   58.764 us
-    x1----x2-------x3----x4--x5---x6----x7--x8  transponder end   15 us
-    |  the core ring x1 .. x8 with    |     |   OXC              0.5 us
-    |  chords x1-x3-x5-x7-x1  |       |     |   router            15 us
-    '-------------------------|------------'    firewall         200 us
-          x1 x2 x3 x4 x6 x7   |                 cloud        11.0525 ms
-                \\ | | /       |
-                   fw-----metro_gw----1500 km x 1.5----cloud_gw
-                              |                           |
-                            metro                       cloud
+        ue1 ue5                ue2 ue6                ue3 ue7
+          )))                    )))                    )))
+         gnb1                   gnb2                   gnb3
+           | 2 km                |                      |
+         park_sw--park           |                      |
+           | 2 km                |                      |
+      a11-a12-a13-a14       a21-a22-a23-a24        a31-a32-a33-a34     5 km spans
+       |           |         |           |          |           |
+    x8-x1----------x2--------x3----------x4----x5---x6----------x7-x8  12 km spans,
+                                               |                       28 km chords
+                                               |                       x1-x3-x5-x7-x1
+      x1 x2 x3 x4 x6 x7 --20 km-- fw------metro_gw---1500 km x 1.5---cloud_gw
+                                               |                        |
+                                             metro                    cloud
 
-    ue1 -> park 2.461 ms, back 1.521 ms; metro 2.812 and 1.872; cloud 13.88 and 12.94
-    (lowest delay; fewest hops leads from ue1 to metro through the firewall, 2.892 ms)
+    one-way, the same in both directions except for the radio:
+
+      radio up (mean)   2.45 ms       aJK, metro_gw, cloud_gw, routers   15 us
+      radio down        1.51 ms       xN, OXCs                          0.5 us
+      2 km fibre       9.794 us       transponder end, at each OXC       15 us
+      5 km fibre      24.485 us       park_sw, switch                     1 us
+      12 km fibre     58.764 us       fw, firewall                      200 us
+      to the cloud  11.0525 ms        gNB, in the radio's figures         0
+
+      ue1 -> park 2.461 ms, back 1.521 ms; metro 2.812 and 1.872; cloud 13.88 and 12.94
+      (least delay; by fewest hops ue1 reaches metro through the firewall, 2.892 ms)
 
     Hosts:    ue1 .. ue8, terminals, ueN on gnbM with M = 1 + (N - 1) mod 4;
               park, metro, cloud, compute; home1, home2, wired.
@@ -113,7 +118,7 @@ class City(MetroTopo):
         self.lan("metro_gw", mesh.core[core_site], rate=core_rate)
         lay_compute(self, "metro", "metro_gw", rate=core_rate)
 
-        self.switch("cloud_gw", "router", site="cloud", **outward(metro, 3))
+        self.switch("cloud_gw", "router", site="cloud", **outward(metro, 2.2))
         self.fibre("metro_gw", "cloud_gw", km=far_km, rate=core_rate, coherent=True)
         lay_compute(self, "cloud", "cloud_gw", rate=core_rate)
 
@@ -133,7 +138,9 @@ class City(MetroTopo):
             radio=Radio(uplink, downlink, uplink_rate, downlink_rate),
         )
         for i in range(homes):
-            home = self.host(f"home{i + 1}", site="home", **outward(self.place(router(i)), 1.1))
+            home = self.host(
+                f"home{i + 1}", site="home", **outward(self.place(router(i)), 1.1, turn=-0.015)
+            )
             self.lan(home, router(i), rate=home_rate)
 
 

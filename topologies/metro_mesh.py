@@ -77,27 +77,32 @@ def lay_mesh(
 class MetroMesh(MetroTopo):
     """A core mesh of OXCs, and access routers on horseshoes between two core sites.
 
-            h1 at a12
-       a11--a12--a13--a14              one-way, the same in both directions:
-        |   horseshoe  |
-        x1-----12 km---x2                a12  access router        15 us
-       /  \\             |  \\              |    5 km fibre       24.485 us
-     x8    28 km        |   \\            a11  access router        15 us
-     |       \\          |    \\           |    5 km fibre       24.485 us
-     x7       '---------x3----x4         |    transponder end      15 us
-      \\                 .                x1   OXC                 0.5 us
-       x6------x5 ......'                |    12 km fibre      58.764 us
-                                         |    28 km chord     137.402 us
-     dc1 at x1, dc2 at x5                x1   OXC                 0.5 us
-                                         |    transponder end      15 us
-                                         dc1_gw  router            15 us
+            h1                   h2                         h3
+            |                    |                          |
+       a11-a12-a13-a14      a21-a22-a23-a24            a31-a32-a33-a34
+        |           |        |           |              |           |
+    x8--x1----------x2-------x3----------x4-----x5------x6----------x7--x8
+        |'-------28 km-------''-------28 km-----''-----28 km--------'|
+      dc1_gw                                   dc2_gw         28 km to x1
+        |                                       |
+       dc1                                     dc2
 
-                                       h1 -> dc1: 124.47 us
+    one-way, the same in both directions:
+
+      a12  access router     15 us        x1      OXC              0.5 us
+           5 km fibre    24.485 us                transponder end   15 us
+      a11  access router     15 us        dc1_gw  router            15 us
+           5 km fibre    24.485 us
+           transponder end   15 us        12 km fibre           58.764 us
+      x1   ...                            28 km chord          137.557 us
+
+      h1 -> dc1: 124.47 us
 
     Neighbours on the core ring are `span` apart, and every second site has a chord to the
-    next but one. Each horseshoe is a chain of routers between two neighbouring core sites,
-    with a host (h1, h2, ...) in its middle. Compute stands at two opposite core sites: dc1
-    and dc2. Rates are what a lab on the wall clock can send, not what such fibre carries.
+    next but one: fewer hops, longer fibre. Each horseshoe is a chain of routers between two
+    neighbouring core sites, with a host (h1, h2, ...) in its middle. Compute stands at two
+    opposite core sites: dc1 and dc2. Rates are what a lab on the wall clock can send, not
+    what such fibre carries.
     """
 
     def build(

@@ -248,14 +248,6 @@ def record(row: SummaryRow) -> dict[str, Any]:
     return flat
 
 
-def json_record(row: SummaryRow) -> dict[str, Any]:
-    """As `record`, for JSON, which has no infinity: a delay of lost packets is "inf"."""
-    return {
-        name: "inf" if isinstance(value, float) and math.isinf(value) else value
-        for name, value in record(row).items()
-    }
-
-
 def write_summary(run: Path) -> Path:
     """Write 8-summary.csv into a run folder; an empty cell is a refused percentile."""
     folder = RunFolder(run)

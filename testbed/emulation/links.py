@@ -27,12 +27,14 @@ from testbed.plan.model import Host, Plan, Port
 GROUP = 0x7E57BED
 """Interface group (`ip link show group`) of all links made here."""
 _TX_QUEUE_PACKETS = 1000
+_SWITCH_MTU = 1600
+"""A full packet and its labels; Open vSwitch drops what is longer without counting it."""
 
 _IFINFO = struct.Struct("=BxHiII")
 _UP = 1
 _LOOPBACK_INDEX = 1
-_MAC, _NAME, _TXQLEN, _LINKINFO, _GROUP, _NETNS_FD, _TX_QUEUES, _RX_QUEUES = (
-    *(1, 3, 13, 18, 27, 28, 31, 32),
+_MAC, _NAME, _MTU, _TXQLEN, _LINKINFO, _GROUP, _NETNS_FD, _TX_QUEUES, _RX_QUEUES = (
+    *(1, 3, 4, 13, 18, 27, 28, 31, 32),
 )
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 
@@ -96,6 +98,8 @@ def _end(port: Port, namespaces: Mapping[str, int]) -> bytes:
     )
     if port.node in namespaces:
         body += nl.u32(_NETNS_FD, namespaces[port.node])
+    else:
+        body += nl.u32(_MTU, _SWITCH_MTU)
     return body
 
 

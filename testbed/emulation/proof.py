@@ -17,9 +17,9 @@ from testbed.plan.matches import MPLS, example, plan_matches
 from testbed.plan.model import Match, Path, Plan
 from testbed.scenario.model import Frozen
 
-Appctl = Callable[..., str]
-"""appctl(method, *parameters) -> answer, as ovs-appctl to ovs-vswitchd. It is asked
-thousands of times: `ovsdb.JsonRpc(control_socket).call` does it without a process."""
+Ask = Callable[..., str]
+"""ask(method, *parameters) -> answer, as of ovs-vswitchd; asked thousands of times, so an
+`appctl.Appctl` rather than the program ovs-appctl."""
 
 FLOW_NAMES = {
     "eth_type": "dl_type",
@@ -54,7 +54,7 @@ class TraceResult(Frozen, frozen=True, kw_only=True):
     hops: tuple[TraceHop, ...]
 
 
-def trace_paths(plan: Plan, appctl: Appctl) -> list[TraceResult]:
+def trace_paths(plan: Plan, appctl: Ask) -> list[TraceResult]:
     """Trace every kind of packet of every session and load, both ways.
 
     Raises EmulationError naming switch, expected and found at the first packet that
@@ -65,7 +65,7 @@ def trace_paths(plan: Plan, appctl: Appctl) -> list[TraceResult]:
 
 
 class _Tracer:
-    def __init__(self, plan: Plan, appctl: Appctl) -> None:
+    def __init__(self, plan: Plan, appctl: Ask) -> None:
         self._appctl = appctl
         self._mac = {host.name: host.mac for host in plan.hosts}
         self._port = {(port.node, port.peer_node): port for port in plan.ports}

@@ -17,6 +17,7 @@ The folder appears in one rename, complete and on disk, or not at all.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -199,7 +200,7 @@ class RunFolder:
         """8-summary.csv; an empty cell is a percentile that was refused."""
         path = self.path / SUMMARY
         try:
-            return pd.read_csv(path)
+            return pd.read_csv(path, dtype_backend="numpy_nullable")
         except FileNotFoundError as problem:
             raise ResultError(
                 f"{SUMMARY} is missing", where=str(path), remedy="run the experiment again"
@@ -212,10 +213,25 @@ class RunFolder:
                 remedy="run the experiment again",
             ) from problem
 
+    def summary_rows(self) -> list[dict[str, Any]]:
+        """The summary as JSON can hold it: a refused percentile is None, a delay of
+        lost packets "inf".
+        """
+        return [
+            {str(name): _plain(value) for name, value in row.items()}
+            for row in self.summary.to_dict("records")
+        ]
+
     def record(self, name: str) -> Any:
         """A stage's own record, such as 3-readback.json; None if that stage left none."""
         path = self.path / name
         return read_json(path, dict) if path.exists() else None
+
+
+def _plain(value: Any) -> Any:
+    if value is pd.NA:
+        return None
+    return "inf" if value == math.inf else value
 
 
 def list_runs(root: Path) -> list[Path]:

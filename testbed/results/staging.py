@@ -114,9 +114,9 @@ def unwritable(path: Path, error: OSError) -> ResultError:
         where=str(path),
         expected="a folder this user may write, with space for the samples",
         remedy=(
-            f"free some space (`df -h {path}`), or choose another folder with --results"
+            f"free some space (`df -h {path}`), or set TESTBED_HOME to a folder with more"
             if full
-            else "choose another folder with --results, or correct its permissions"
+            else "correct its permissions, or set TESTBED_HOME to another folder"
         ),
     )
 

@@ -2,7 +2,9 @@
 
 model.py     the network's data
 elements.py  fibre and device constants, and where each comes from
+limits.py    what names, rates and delays may be
 topo.py      MetroTopo, the base of topologies/: fibre(), lan(), radio()
+drawing.py   positions on a plane
 describe.py  describe(topo) -> Network, for any mininet.topo.Topo
 zoo.py       real graphs by name (topohub)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import pytest
 from testbed.analysis.summary import (
     SummaryRow,
     budget,
-    json_record,
     record,
     summarise,
     write_summary,
@@ -133,6 +133,12 @@ def test_csv_and_json(tmp_path: Path) -> None:
     assert table["p999_ns"].isna().sum() == 5  # refused: an empty cell
     rows = summarise(RunFolder(run).plan, RunFolder(run).samples)
     assert list(table.columns) == list(record(rows[0]))
-    flood = json_record(rows[-1])
-    assert flood["p99_ns"] == "inf"  # two losses in a hundred
-    assert msgspec.json.decode(msgspec.json.encode(flood)) == flood
+    plain = RunFolder(run).summary_rows()
+    assert plain[-1]["p99_ns"] == "inf"  # two losses in a hundred
+    assert plain[-1]["p999_ns"] is None  # refused
+    assert plain[-1]["deadline_ns"] is None
+    for row, flat in zip(rows, plain, strict=True):
+        assert flat["deadline_ns"] == row.deadline_ns
+        assert flat["verdict"] == row.verdict
+        assert flat["packets"] == row.packets
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain

@@ -2,8 +2,8 @@
 
     python3 -m tests.controllers.in_lab FOLDER [PACKAGES]
 
-PACKAGES is what the controller imports from instead of the lab's own packages. Writes
-FOLDER/<framework>.json: {"status", "flows", "traces", "echoed"}.
+PACKAGES is where the controller looks for its framework first. Writes what was found
+to FOLDER/<framework>.json.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from testbed.emulation import proof
+from testbed.emulation.appctl import Appctl
 from testbed.emulation.netns import entered
 from testbed.emulation.network import LabNet
-from testbed.emulation.ovsdb import JsonRpc
+from testbed.errors import EmulationError
+from testbed.plan.model import Plan, Session
 from tests.controllers.chain import chain
 
 PORT = 6653
@@ -40,10 +41,12 @@ def main(folder: Path, packages: str | None) -> None:
     plan_file.write_bytes(msgspec.json.encode(plan))
     path = os.environ["PYTHONPATH"]
     if packages:
-        path = f"{Path(__file__).parents[2]}:{packages}"
+        path = f"{packages}:{path}"
     controller = subprocess.Popen(
-        [sys.executable, "-m", "controllers.launch"]
-        + f"--plan {plan_file} --port {PORT} --status {status_file}".split(),
+        [
+            *(sys.executable, "-m", "controllers.launch", "--port", str(PORT)),
+            *("--plan", str(plan_file), "--status", str(status_file)),
+        ],
         env=os.environ | {"PYTHONPATH": path},
     )
     net = LabNet(plan, controller=("127.0.0.1", PORT))
@@ -53,10 +56,11 @@ def main(folder: Path, packages: str | None) -> None:
             time.sleep(0.01)
         flows = {switch.name: dump_flows(switch.name) for switch in plan.switches}
         (control,) = Path(os.environ["OVS_RUNDIR"]).glob("ovs-vswitchd.*.ctl")
-        appctl = JsonRpc(control).call
+        appctl = Appctl(control)
         began = time.monotonic()
         traces = proof.trace_paths(plan, appctl)
         tracing = time.monotonic() - began
+        wrong = misled(plan, appctl)
         echoed = echo(net, plan.sessions[0], 20)
         appctl("revalidator/purge")
         controller.terminate()
@@ -75,11 +79,27 @@ def main(folder: Path, packages: str | None) -> None:
         "flows": flows,
         "traces": msgspec.to_builtins(traces),
         "tracing_seconds": tracing,
+        "wrong": wrong,
         "echoed": echoed,
         "returncode": controller.returncode,
     }
     framework = status["framework"].split()[0]
     (folder / f"{framework}.json").write_text(json.dumps(found, indent=1))
+
+
+def misled(plan: Plan, appctl: Appctl) -> str:
+    """What tracing says when the second switch sends the session back; put right again."""
+    match = "priority=100,mpls,in_port=1,mpls_label=17"
+    back, on = "set_queue:2,in_port", "set_queue:2,output:2"
+    command = ["ovs-ofctl", "-O", "OpenFlow13", "mod-flows", "--strict", "s2"]
+    subprocess.run([*command, f"{match},actions={back}"], check=True)
+    try:
+        proof.trace_paths(plan, appctl)
+        return ""
+    except EmulationError as error:
+        return str(error)
+    finally:
+        subprocess.run([*command, f"{match},actions={on}"], check=True)
 
 
 def dump_flows(switch: str) -> list[str]:
@@ -94,7 +114,7 @@ def dump_flows(switch: str) -> list[str]:
     return sorted(re.sub(r"(duration|n_packets|n_bytes)=[^,]+, ", "", row) for row in rows)
 
 
-def echo(net: LabNet, session: Any, count: int) -> int:
+def echo(net: LabNet, session: Session, count: int) -> int:
     """Send `count` full packets of the session and back; how many returned."""
     with entered(net.netns(session.reflector)):
         there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

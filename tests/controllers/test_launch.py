@@ -71,10 +71,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
 
 
 def command(folder: Path, port: int, timeout: int = 20) -> list[str]:
-    files = f"--plan {folder}/plan.json --status {folder}/status.json"
-    return [sys.executable, "-m", "controllers.launch"] + (
-        f"{files} --port {port} --timeout {timeout}".split()
-    )
+    return [
+        *(sys.executable, "-m", "controllers.launch"),
+        *("--plan", f"{folder}/plan.json", "--status", f"{folder}/status.json"),
+        *("--port", str(port), "--timeout", str(timeout)),
+    ]
 
 
 def free_port() -> int:

@@ -79,7 +79,7 @@ def test_root_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultError) as caught, staging(tmp_path / "file"):
         pass
-    assert "--results" in caught.value.remedy
+    assert "TESTBED_HOME" in caught.value.remedy
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,0 +1,303 @@
+"""Figures of what was measured: CCDF, delay budget, time series. Delays in ms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from testbed.analysis.percentiles import Delays
+from testbed.analysis.summary import SummaryRow, measured, series
+from testbed.plan.model import Plan, Session
+from testbed.report import style, wording
+
+WIDTH = 10.5
+"""Inches."""
+_COLUMNS = 3
+_MS = 1e6
+_POINTS = 400
+"""Of one curve, at most: enough for the eye, and the page stays small."""
+_FAR = 1e9
+"""Beyond any axis, ms."""
+_BAD = style.VERDICTS["missed"]
+_LINES: dict[str, Any] = {"forward": "-", "reverse": (0, (4, 1.6)), "rtt": "-"}
+
+Groups = Mapping[str, pd.DataFrame]
+
+
+def grouped(samples: pd.DataFrame) -> Groups:
+    """Session -> its packets."""
+    return {str(name): part for name, part in samples.groupby("session", observed=True)}
+
+
+def _delays(row: SummaryRow, session: Session, packets: Groups) -> Delays:
+    """The judged delays of a row, ms; +inf where lost."""
+    if row.session not in packets:
+        return np.empty(0)
+    kept = measured(session, packets[row.session])
+    return series(row.judged, kept).delay_ns / _MS
+
+
+def _panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
+    columns = max(1, min(_COLUMNS, len(titles)))
+    lines = max(1, math.ceil(len(titles) / columns))
+    figure = Figure(figsize=(WIDTH, height * lines), layout="constrained")
+    axes: list[Axes] = figure.subplots(lines, columns, squeeze=False).ravel().tolist()
+    for spare in axes[len(titles) :]:
+        spare.set_axis_off()
+    for ax, title in zip(axes, titles, strict=False):
+        ax.set_title(title)
+    return figure, axes
+
+
+def ccdf(
+    plan: Plan, rows: Sequence[SummaryRow], packets: Groups, colours: Mapping[str, str]
+) -> Figure:
+    """One panel per class: the share of packets later than a delay, with the deadline.
+
+    A lost packet is later than any delay, so a curve with losses runs off to the right.
+    """
+    sessions = {s.id: s for s in plan.sessions}
+    apps = list(dict.fromkeys(row.app for row in rows))
+    with style.themed():
+        figure, axes = _panels(apps, 2.6)
+        for i, (ax, app) in enumerate(zip(axes, apps, strict=False)):
+            mine = [row for row in rows if row.app == app]
+            found = [_delays(row, sessions[row.session], packets) for row in mine]
+            bottom = 0.5 / max(2, *(row.packets for row in mine))
+            ax.set(xscale="log", yscale="log", ylim=(bottom, 1.5))
+            ax.set_xlim(*_reach(mine[0], np.concatenate(found)))
+            for row, delays in zip(mine, found, strict=True):
+                _curve(ax, row, delays, colours[row.slice])
+            _forbid(ax, mine[0], bottom)
+            _plain_log(ax)
+            ax.set_xlabel("round trip, ms" if mine[0].judged == "rtt" else "one-way delay, ms")
+            if i % _COLUMNS == 0:
+                ax.set_ylabel("share of packets later")
+            _name_curves(ax, mine, colours)
+    return figure
+
+
+def _reach(row: SummaryRow, delays: Delays) -> tuple[float, float]:
+    seen = [*delays[np.isfinite(delays)].tolist(), (row.deadline_ns or row.budget_ns) / _MS]
+    low, high = max(min(seen), 1e-3), max(seen)
+    room = max(high / low, 2.0)
+    return low / room**0.06, high * room**0.16
+
+
+def _curve(ax: Axes, row: SummaryRow, delays: Delays, colour: str) -> None:
+    arrived = np.sort(delays[np.isfinite(delays)])
+    if not len(arrived):
+        return
+    later = 1 - np.arange(1, len(arrived) + 1) / len(delays)
+    even = np.linspace(0, len(arrived) - 1, _POINTS // 2)
+    tail = len(arrived) - np.geomspace(1, len(arrived), _POINTS // 2)
+    keep = np.unique(np.concatenate([even, tail]).astype(int))
+    x = np.concatenate(([arrived[0]], arrived[keep], [_FAR]))
+    y = np.concatenate(([1.0], later[keep], [later[-1]]))
+    y[y < 1e-12] = 1e-12  # below the axis: nothing was later
+    ax.plot(x, y, color=colour, linewidth=1.6, linestyle=_LINES[row.judged], drawstyle="steps-post")
+
+
+def _forbid(ax: Axes, row: SummaryRow, bottom: float) -> None:
+    """The deadline, and the corner a curve must stay out of to meet it."""
+    if row.deadline_ns is None:
+        return
+    at = row.deadline_ns / _MS
+    allowed = max(1 - (1.0 if row.reliability is None else row.reliability), bottom)
+    ax.fill_between([at, _FAR], allowed, 2, color=_BAD, alpha=0.13, linewidth=0, zorder=0.5)
+    ax.plot([at, at, _FAR], [2, allowed, allowed], color=_BAD, linewidth=1.2)
+    ax.annotate(
+        f"deadline {wording.nominal(row.deadline_ns)}",
+        (at, 1.2),
+        xytext=(2.5, 0),
+        textcoords="offset points",
+        rotation=90,
+        va="top",
+        fontsize=7.5,
+        color=_BAD,
+    )
+
+
+def _plain_log(ax: Axes) -> None:
+    """Ticks at 1, 2 and 5, written as plain numbers."""
+    low, high = ax.get_xlim()
+    wide = high / low > 30
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _name_curves(ax: Axes, rows: Sequence[SummaryRow], colours: Mapping[str, str]) -> None:
+    if len(rows) == 1:
+        return
+    several = len({row.session for row in rows}) > 1
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=colours[row.slice],
+            linestyle=_LINES[row.judged],
+            label=f"{row.direction} {row.session}" if several else row.direction,
+        )
+        for row in rows[:4]
+    ]
+    ax.legend(handles=handles, loc="lower left", fontsize=7, handlelength=2.2)
+
+
+def budget(rows: Sequence[SummaryRow]) -> Figure:
+    """Stacked budget of every row, with the measured minimum, p50 and p99 on it."""
+    with style.themed():
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.36 * len(rows)), layout="constrained")
+        ax = figure.subplots()
+        right = _budget_reach(rows)
+        for y, row in enumerate(rows):
+            _bar(ax, y, row)
+            for x, marker in _marks(row):
+                _mark(ax, x, y, marker, right)
+            _budget_deadline(ax, row, y, right)
+        ax.set(xlim=(0, right), ylim=(len(rows) - 0.4, -0.6))
+        ax.set_xlabel("delay, ms (one-way; of a row marked rtt, round trip)")
+        ax.set_yticks(range(len(rows)), [f"{row.app} {row.direction}" for row in rows])
+        ax.tick_params(axis="y", length=0)
+        ax.grid(visible=False, axis="y")
+        ax.spines["left"].set_visible(False)
+        figure.legend(handles=_budget_legend(rows), loc="outside upper left", ncols=9, fontsize=8)
+    return figure
+
+
+def _part(row: SummaryRow, name: str) -> float:
+    field = {"devices": "device"}.get(name, name)
+    return float(getattr(row, f"budget_{field}_ns")) / _MS
+
+
+def _bar(ax: Axes, y: int, row: SummaryRow) -> None:
+    left = 0.0
+    for name, colour in style.PARTS.items():
+        width = _part(row, name)
+        ax.barh(
+            y, width, left=left, height=0.62, color=colour, edgecolor=style.PAPER, linewidth=0.4
+        )
+        left += width
+
+
+def _marks(row: SummaryRow) -> list[tuple[float, str]]:
+    found = [] if row.min_ns is None else [(row.min_ns / _MS, "|")]
+    for estimate, marker in ((row.p50, "o"), (row.p99, "D")):
+        if estimate is not None:
+            found.append((estimate.value / _MS, marker))
+    return found
+
+
+def _budget_reach(rows: Sequence[SummaryRow]) -> float:
+    """As far as the largest budget and p50 need; a wild tail does not squeeze the rest."""
+    largest = max((row.budget_ns / _MS for row in rows), default=1.0)
+    seen = [x for row in rows for x, _ in _marks(row) if math.isfinite(x)]
+    return 1.12 * max(largest, min(max(seen, default=largest), 4 * largest))
+
+
+def _mark(ax: Axes, x: float, y: int, marker: str, right: float) -> None:
+    if x > right * 0.985:  # beyond the axis: an arrow at the edge
+        text = "lost" if math.isinf(x) else f"{x:.3g}"
+        kind = {"o": "p50", "D": "p99", "|": "min"}[marker]
+        shift = {"|": -0.2, "o": 0.0, "D": 0.2}[marker]
+        ax.annotate(
+            f"{kind} {text} \N{RIGHTWARDS ARROW}",
+            (right, y + shift),
+            ha="right",
+            va="center",
+            fontsize=7,
+            zorder=4,
+        )
+        return
+    size = {"|": 13, "o": 6, "D": 5.5}[marker]
+    ax.plot(
+        x,
+        y,
+        marker=marker,
+        markersize=size,
+        color=style.INK,
+        markerfacecolor=style.PAPER if marker == "o" else style.INK,
+        markeredgewidth=1.4,
+        linestyle="none",
+        zorder=3,
+    )
+
+
+def _budget_deadline(ax: Axes, row: SummaryRow, y: int, right: float) -> None:
+    if row.deadline_ns is not None and row.deadline_ns / _MS < right:
+        at = row.deadline_ns / _MS
+        ax.plot([at, at], [y - 0.42, y + 0.42], color=_BAD, linewidth=2, zorder=3.5)
+
+
+def _budget_legend(rows: Sequence[SummaryRow]) -> list[Patch | Line2D]:
+    used = [name for name in style.PARTS if any(_part(row, name) for row in rows)]
+    handles: list[Patch | Line2D] = [Patch(color=style.PARTS[n], label=n) for n in used]
+    for marker, label in (("|", "min"), ("o", "p50"), ("D", "p99")):
+        handles.append(
+            Line2D(
+                [],
+                [],
+                linestyle="none",
+                marker=marker,
+                color=style.INK,
+                markerfacecolor=style.PAPER if marker == "o" else style.INK,
+                markersize=9 if marker == "|" else 6,
+                label=label,
+            )
+        )
+    handles.append(
+        Line2D([], [], linestyle="none", marker="|", color=_BAD, markersize=11,
+               markeredgewidth=2, label="deadline")
+    )  # fmt: skip
+    return handles
+
+
+def over_time(
+    plan: Plan, rows: Sequence[SummaryRow], packets: Groups, colours: Mapping[str, str]
+) -> Figure:
+    """One small panel per row: the slowest packet of every moment, losses, cuts, warm-up."""
+    sessions = {s.id: s for s in plan.sessions}
+    with style.themed():
+        figure, axes = _panels([f"{row.app} {row.direction}" for row in rows], 1.65)
+        for i, (ax, row) in enumerate(zip(axes, rows, strict=False)):
+            session = sessions[row.session]
+            if row.session in packets:
+                found = series(row.judged, packets[row.session])
+                _moments(ax, found.intended_ns / 1e9, found.delay_ns / _MS, colours[row.slice])
+            ax.axvspan(0, session.warmup_ns / 1e9, color=style.GRID, alpha=0.6, linewidth=0)
+            for event in plan.events:
+                ax.axvline(event.at_ns / 1e9, color=style.INK, linestyle=":", linewidth=1)
+            ax.set_xlim(0, max(plan.duration_ns / 1e9, 1e-3))
+            if i % _COLUMNS == 0:
+                ax.set_ylabel("ms")
+            if i + _COLUMNS >= len(rows):
+                ax.set_xlabel("time, s")
+    return figure
+
+
+def _moments(ax: Axes, at: Delays, delays: Delays, colour: str) -> None:
+    """Median line and the range up to the largest delay, over equal bins of time."""
+    bins = min(_POINTS // 2, max(1, len(at)))
+    table = pd.DataFrame({"at": at, "delay": np.where(np.isfinite(delays), delays, np.nan)})
+    table["bin"] = pd.cut(table["at"], bins, labels=False) if len(at) > 1 else 0
+    groups = table.groupby("bin")
+    middle = groups["at"].mean()
+    ax.fill_between(
+        middle, groups["delay"].min(), groups["delay"].max(), color=colour, alpha=0.35, linewidth=0
+    )
+    ax.plot(middle, groups["delay"].median(), color=colour, linewidth=1.1)
+    top = np.nanmax(table["delay"]) if table["delay"].notna().any() else 1.0
+    ax.set_ylim(0, 1.25 * top)
+    lost = at[~np.isfinite(delays)]
+    if len(lost):
+        lost = lost[list(style.thin(len(lost), _POINTS // 2))]
+        ax.plot(lost, np.full(len(lost), 1.17 * top), "|", color=_BAD, markersize=5)

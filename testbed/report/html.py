@@ -1,0 +1,108 @@
+"""One self-contained page about a run: no other file, no network, light or dark, printable."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
+
+from testbed.analysis.summary import SummaryRow, summarise
+from testbed.plan.model import Plan
+from testbed.report import figures, style, wording
+from testbed.report.map import draw_map
+from testbed.report.style import Picture
+from testbed.results.folder import FIGURES, REPORT, RunFolder
+from testbed.results.staging import unwritable
+from testbed.units import show_bps
+
+
+def write_report(run: Path) -> Path:
+    """Write 9-report.html and figures/ into a run folder; returns the page.
+
+    Raises ResultError: run unreadable, or folder not writable.
+    """
+    folder = RunFolder(run)
+    rows = summarise(folder.plan, folder.samples)
+    try:
+        (run / FIGURES).mkdir(exist_ok=True)
+        pictures = {p.name: p for p in draw(folder, rows, run / FIGURES)}
+        page = _template().render(
+            provenance=folder.provenance,
+            scenario=folder.scenario,
+            plan=folder.plan,
+            rows=rows,
+            pictures=pictures,
+            colours=style.slice_colours(folder.plan),
+            verdicts=style.VERDICTS,
+            say=wording,
+            command=shlex.join(folder.provenance.command),
+            loads=load_rows(folder),
+        )
+        target = run / REPORT
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(run, error) from error
+    return target
+
+
+def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path) -> list[Picture]:
+    """Draw all figures of a run into a folder, as SVG and PNG."""
+    plan, colours = folder.plan, style.slice_colours(folder.plan)
+    pictures = [
+        style.save(
+            draw_map(plan, colours), target, "map", "Map of the network and its slice paths",
+            _map_alt(plan),
+        )
+    ]  # fmt: skip
+    if not rows:
+        return pictures
+    packets = figures.grouped(folder.samples)
+    told = "; ".join(f"{r.app} {r.direction}: {r.verdict}" for r in rows)
+    return [
+        *pictures,
+        style.save(
+            figures.ccdf(plan, rows, packets, colours), target, "ccdf", "Delay by class",
+            f"Share of packets later than a delay, one panel per class, with its deadline. {told}.",
+        ),
+        style.save(
+            figures.budget(rows), target, "budget", "Delay budget against measured",
+            "Predicted delay of each session, stacked by cause, with measured min, p50 and p99. "
+            + "; ".join(
+                f"{r.app} {r.direction}: budget {wording.delay(r.budget_ns)}, "
+                f"p50 {wording.percentile(r, 'p50')}"
+                for r in rows
+            ),
+        ),
+        style.save(
+            figures.over_time(plan, rows, packets, colours), target, "time", "Delay over time",
+            "Delay of each session against the time of sending, with losses and events.",
+        ),
+    ]  # fmt: skip
+
+
+def _map_alt(plan: Plan) -> str:
+    paths = {f"{s.slice}: {'>'.join(s.forward.nodes)}" for s in plan.sessions}
+    return f"{len(plan.switches)} switches and {len(plan.hosts)} hosts. Slice paths: " + "; ".join(
+        sorted(paths)
+    )
+
+
+def load_rows(folder: RunFolder) -> list[tuple[str, ...]]:
+    """Background flows of the plan: id, slice, kind, from, to, rate asked."""
+    return [
+        (load.id, load.slice, load.kind, load.src, load.dst, show_bps(load.rate_bps))
+        for load in folder.plan.loads
+    ]
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("testbed", "report"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")

@@ -1,0 +1,82 @@
+"""Plans for probe tests: sessions between two hosts, nothing else unless asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed.plan.model import Budget, Path, Plan, Port, Session
+
+MS = 1_000_000
+
+
+def path(src: str, dst: str, nodes: tuple[str, ...], label: int | None = None) -> Path:
+    return Path(
+        id=f"{src}-{dst}",
+        cookie=1,
+        slice="s",
+        src=src,
+        dst=dst,
+        nodes=nodes,
+        label=label,
+        queue=0,
+        policy="p",
+    )
+
+
+def session(name: str, **given: Any) -> Session:
+    budget = Budget(propagation_ns=MS, device_ns=0, serialisation_ns=0)
+    fields: dict[str, Any] = {
+        "id": name,
+        "app": "app",
+        "slice": "s",
+        "sender": "a",
+        "reflector": "b",
+        "sender_ip": "127.0.0.1",
+        "reflector_ip": "127.0.0.2",
+        "sender_port": 50_001,
+        "reflector_port": 50_862,
+        "dscp": 46,
+        "size_bytes": 100,
+        "start_ns": 0,
+        "interval_ns": 2 * MS,
+        "count": 50,
+        "warmup_ns": 0,
+        "deadline_ns": 10 * MS,
+        "judged": ("forward",),
+        "reliability": None,
+        "forward": path("a", "b", ("a", "s1", "s2", "b"), 17),
+        "reverse": path("b", "a", ("b", "s2", "s1", "a"), 18),
+        "forward_budget": budget,
+        "reverse_budget": budget,
+    }
+    return Session(**(fields | given))
+
+
+def port(node: str, peer: str) -> Port:
+    return Port(
+        node=node,
+        name=f"{node}-{peer}",
+        number=1,
+        ifindex=1,
+        mac="02:00:00:00:00:01",
+        peer_node=peer,
+        peer_name=f"{peer}-{node}",
+        delay_ns=0,
+        propagation_ns=0,
+        device_ns=0,
+        rate_bps=None,
+        limit_packets=1,
+    )
+
+
+def plan(*sessions: Session, **given: Any) -> Plan:
+    fields: dict[str, Any] = {
+        "experiment": "e",
+        "seed": 1,
+        "policy": "p",
+        "hosts": (),
+        "switches": (),
+        "ports": (port("a", "s1"), port("s1", "s2"), port("s2", "b")),
+        "rules": (),
+    }
+    return Plan(sessions=sessions, **(fields | given))

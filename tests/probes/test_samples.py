@@ -1,0 +1,183 @@
+"""Event logs in, one table a session out: delays, losses, duplicates, order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.errors import ResultError
+from testbed.probes import events
+from testbed.probes.events import EventLog, pack_arrival
+from testbed.probes.samples import MISSING, Logs, Samples, read_samples
+
+MS = 1_000_000
+START = 5_000 * MS
+OFFSET = 1_700_000_000 * 10**9
+EVERY = 10 * MS
+
+
+class Fate(NamedTuple):
+    """What happens to one message; delays in ns, None is lost."""
+
+    late: int = 0
+    forward: int | None = MS
+    turn: int = 1000
+    reverse: int | None = 2 * MS
+
+
+def write(folder: Path, fates: list[Fate], drift: int = 0) -> Path:
+    """The logs of session "one" (index 1), among those of a session "zero"."""
+    logs = {
+        name: EventLog(folder / name, ["zero", "one"])
+        for name in (events.SENT_FILE, events.RECEIVED_FILE, events.REFLECTED_FILE)
+    }
+    sent, received, reflected = logs.values()
+    sent.add(events.START, 0, 0, 0, START, 0)
+    end = START + (len(fates) + 1) * EVERY
+    sent.add(events.CLOCK, 0, 0, 0, START, START + OFFSET)
+    sent.add(events.CLOCK, 0, 0, 0, end, end + OFFSET + drift)
+    arrivals: list[tuple[int, int]] = []
+    back: list[tuple[int, int, int]] = []
+    for seq, fate in enumerate(fates):
+        due = START + seq * EVERY
+        t1 = due + OFFSET + fate.late
+        sent.add(events.SENT, 0, 1, seq, due, t1 - 50)
+        sent.add(events.SENT, 0, 0, seq, due, t1 - 40)
+        received.add(events.SENDER_TX, 0, 1, seq, t1, 0)
+        if fate.forward is not None:
+            arrivals.append((t1 + fate.forward, seq))
+    for own, (t2, seq) in enumerate(sorted(arrivals)):
+        t3 = t2 + fates[seq].turn
+        reflected.add(events.REFLECTOR_RX, 0, 1, seq, t2, pack_arrival(own, 184, 62))
+        reflected.add(events.REFLECTOR_TX, 0, 1, seq, t3, own)
+        delay = fates[seq].reverse
+        if delay is not None:
+            back.append((t3 + delay, seq, own))
+    for t4, seq, own in sorted(back):
+        received.add(events.SENDER_RX, 0, 1, seq, t4, pack_arrival(own, 184, 61))
+    for log in logs.values():
+        log.close()
+    return folder
+
+
+delays = st.one_of(st.none(), st.integers(1, 8 * MS))
+fates = st.lists(
+    st.builds(Fate, st.integers(0, MS), delays, st.integers(0, 5000), delays), max_size=30
+)
+
+
+@given(fates)
+@settings(max_examples=40, deadline=None)
+def test_what_happened_is_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, happened: list[Fate]
+) -> None:
+    table = read_samples(write(tmp_path_factory.mktemp("logs"), happened), "one")
+    assert len(table) == len(happened)
+    for seq, (row, fate) in enumerate(zip(table, happened, strict=True)):
+        assert row["seq"] == seq
+        assert row["intended_ns"] == seq * EVERY
+        assert row["sent_ns"] == seq * EVERY + fate.late
+        assert row["schedule_error_ns"] == fate.late
+        arrived = fate.forward is not None
+        returned = arrived and fate.reverse is not None
+        assert row["lost_forward"] == (not arrived)
+        assert row["lost_reverse"] == (arrived and not returned)
+        assert row["received"] == returned
+        if fate.forward is not None:
+            assert row["forward_ns"] == fate.forward
+            assert row["forward_intended_ns"] == fate.forward + fate.late
+            assert row["tos_forward"] == 184
+        else:
+            assert row["forward_ns"] == MISSING
+        if fate.forward is not None and fate.reverse is not None:
+            assert row["reverse_ns"] == fate.reverse
+            assert row["rtt_ns"] == fate.forward + fate.reverse
+            assert row["rtt_intended_ns"] == fate.forward + fate.reverse + fate.late
+        else:
+            assert row["rtt_ns"] == MISSING
+
+
+def one(folder: Path, happened: list[Fate], drift: int = 0) -> Samples:
+    return read_samples(write(folder, happened, drift), "one")
+
+
+def test_overtaken_on_the_way_there(tmp_path: Path) -> None:
+    table = one(tmp_path, [Fate(), Fate(forward=25 * MS), Fate(), Fate()])
+    assert list(table["reordered_forward"]) == [False, True, False, False]
+    assert not table["reordered_reverse"].any()  # replies came back as they left
+
+
+def test_overtaken_on_the_way_back(tmp_path: Path) -> None:
+    table = one(tmp_path, [Fate(), Fate(reverse=25 * MS), Fate(), Fate()])
+    assert list(table["reordered_reverse"]) == [False, True, False, False]
+    assert not table["reordered_forward"].any()
+
+
+def test_duplicates_are_counted_and_the_first_copy_judged(tmp_path: Path) -> None:
+    write(tmp_path, [Fate(), Fate()])
+    with (tmp_path / events.REFLECTED_FILE).open("ab") as log:
+        late = START + OFFSET + 9 * MS
+        log.write(events.EVENT.pack(events.REFLECTOR_RX, 0, 1, 0, late, pack_arrival(2, 0, 1)))
+    table = read_samples(tmp_path, "one")
+    assert list(table["copies_forward"]) == [2, 1]
+    assert list(table["forward_ns"]) == [MS, MS]
+
+
+def test_clock_drift_is_taken_out_of_the_schedule_only(tmp_path: Path) -> None:
+    """REALTIME gains 3 us on MONOTONIC; stamps are REALTIME's, intended times MONOTONIC's."""
+    table = one(tmp_path, [Fate()] * 5, drift=3000)
+    assert set(table["forward_ns"]) == {MS}
+    error = table["schedule_error_ns"]
+    assert list(np.diff(error)) == [-500] * 4
+    assert error[0] == 0
+
+
+def test_refused_message_is_lost_and_shifts_nobody(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / events.SENT_FILE, ["one"])
+    log.add(events.START, 0, 0, 0, START, 0)
+    log.add(events.CLOCK, 0, 0, 0, START, START + OFFSET)
+    received = EventLog(tmp_path / events.RECEIVED_FILE, ["one"])
+    for seq in range(3):
+        due = START + seq * EVERY
+        log.add(events.SENT, seq == 1, 0, seq, due, due + OFFSET)
+        if seq != 1:  # its number in the kernel may or may not be used up
+            received.add(events.SENDER_TX, 0, 0, seq - (seq > 1), due + OFFSET + 100, 0)
+    EventLog(tmp_path / events.REFLECTED_FILE, ["one"]).close()
+    log.close()
+    received.close()
+    table = read_samples(tmp_path, "one")
+    assert list(table["not_sent"]) == [False, True, False]
+    assert list(table["schedule_error_ns"]) == [100, MISSING, 100]
+    assert table["lost_forward"].all()
+
+
+def test_half_an_event_at_the_end_is_ignored(tmp_path: Path) -> None:
+    """An aborted run's last block may be cut anywhere."""
+    whole = one(tmp_path, [Fate()] * 4)
+    for name in (events.SENT_FILE, events.RECEIVED_FILE, events.REFLECTED_FILE):
+        file = tmp_path / name
+        file.write_bytes(file.read_bytes()[:-7])
+    table = read_samples(tmp_path, "one")
+    assert list(table["forward_ns"]) == list(whole["forward_ns"])
+    assert list(table["lost_reverse"]) == [False, False, False, True]
+
+
+def test_more_than_one_block_is_written(tmp_path: Path) -> None:
+    assert len(one(tmp_path, [Fate()] * 3000)) == 3000
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="cannot be read"):
+        Logs(tmp_path)
+    write(tmp_path, [Fate()])
+    with pytest.raises(ResultError, match="no session 'two'") as caught:
+        read_samples(tmp_path, "two")
+    assert "zero, one" in caught.value.expected
+    (tmp_path / events.SENT_FILE).write_bytes(b"something else entirely")
+    with pytest.raises(ResultError, match="not an event log"):
+        Logs(tmp_path)
