@@ -84,7 +84,16 @@ def reference(options: PortOptions) -> Port:
         overhead_bytes=options.overhead_bytes,
         default_queue=options.default_queue,
         queues=tuple(
-            Queue(q.id, q.level, q.quantum_bytes, q.limit_packets, q.limit_bytes)
+            Queue(
+                q.id,
+                q.level,
+                q.quantum_bytes,
+                q.limit_packets,
+                q.limit_bytes,
+                q.promised_bps,
+                q.burst_bytes,
+                q.peak_bps,
+            )
             for q in options.queues
         ),
     )

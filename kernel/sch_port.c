@@ -9,9 +9,12 @@
  *
  * - A packet whose queue is full is dropped. The packet in transmission no longer
  *   counts as queued.
- * - The transmitter never stops a packet it has begun. When it is free it takes the
- *   next packet of the lowest non-empty level (strict priority). Queues of one level
- *   share it by deficit round robin, quantum bytes a turn (as sch_drr does).
+ * - The transmitter never stops a packet it has begun. When it is free it serves
+ *   first the queues that are behind their promised rate, lowest level first, then the
+ *   one furthest behind; then all others, lowest level first (strict priority), queues
+ *   of one level sharing by deficit round robin, quantum bytes a turn.
+ * - A queue with a peak rate begins no packet before the one before it has taken
+ *   bits / peak since it began.
  * - A packet is delivered to the device when its last bit has travelled the fibre.
  * - skb->priority H:(N+1), with H the qdisc's handle, selects queue N, as OpenFlow
  *   set_queue:N does; everything else goes to the default queue.
@@ -72,6 +75,10 @@ struct port_queue_parms {
 	__u32 quantum_bytes;	/* per turn among queues of one level */
 	__u32 limit_packets;
 	__u64 limit_bytes;	/* 0: packets only */
+	__u64 promised_bps;	/* 0: none */
+	__u64 peak_bps;		/* 0: the port's */
+	__u32 burst_bytes;	/* promised rate not used that may be used later */
+	__u32 pad;
 };
 
 enum { PORT_PERIODIC, PORT_POISSON };
@@ -117,6 +124,9 @@ struct port_queue {
 	struct port_entry *ring;
 	u32 head;
 	s64 deficit;
+	s64 due_ps;		/* behind its promised rate from here on */
+	s64 held_ps;		/* may begin no packet before */
+	s64 burst_ps;
 	struct port_queue_stats stats;
 };
 
@@ -135,6 +145,7 @@ struct port_sched {
 	struct port_queue *queue;
 	struct port_source *source;
 	struct list_head *round;	/* per level: its queues that are not empty */
+	bool promises, peaks;		/* of any queue */
 	u32 waiting;			/* packets in queues, background included */
 	u32 waiting_real;
 	u64 free_ns, free_frac;		/* transmitter is free at free_ns + free_frac / rate */
@@ -211,52 +222,118 @@ static u64 port_free_ns(const struct port_sched *q)
 	return q->free_ns + !!q->free_frac;
 }
 
-static void port_transmit_time(struct port_sched *q, u32 bytes)
+static u64 port_wire_bits(const struct port_sched *q, u32 bytes)
 {
-	s64 wire = (s64)bytes + q->parms.overhead_bytes;
-	u64 parts;
-
-	if (!q->parms.rate_bps || wire <= 0)
-		return;
-	parts = q->free_frac + (u64)wire * 8 * NSEC_PER_SEC;
-	q->free_ns += div64_u64_rem(parts, q->parms.rate_bps, &q->free_frac);
+	return 8 * (u64)max_t(s64, (s64)bytes + q->parms.overhead_bytes, 0);
 }
 
-static struct port_queue *port_next_queue(struct port_sched *q)
+static bool port_held(const struct port_queue *queue, u64 now)
 {
-	struct port_queue *queue;
+	return queue->parms.peak_bps && queue->held_ps > (s64)(now * 1000);
+}
+
+/* When the transmitter takes its next packet, if no more arrive. */
+static u64 port_decision_ns(const struct port_sched *q)
+{
+	u64 earliest = U64_MAX;
+	u32 i;
+
+	if (!q->waiting)
+		return U64_MAX;
+	for (i = 0; q->peaks && i < q->queues; i++)
+		if (q->queue[i].stats.backlog_packets)
+			earliest = min(earliest, q->queue[i].parms.peak_bps ?
+				       div_u64(q->queue[i].held_ps + 999, 1000) : 0);
+	return max(port_free_ns(q), q->peaks ? earliest : 0);
+}
+
+/* The queue furthest behind its promised rate, in the lowest level that has one. */
+static struct port_queue *port_promised(struct port_sched *q, u64 now)
+{
+	struct port_queue *found = NULL, *queue;
+	u32 i;
+
+	for (i = 0; q->promises && i < q->queues; i++) {
+		queue = &q->queue[i];
+		if (!queue->stats.backlog_packets || !queue->parms.promised_bps ||
+		    queue->due_ps > (s64)(now * 1000) || port_held(queue, now))
+			continue;
+		if (!found || queue->parms.level < found->parms.level ||
+		    (queue->parms.level == found->parms.level && queue->due_ps < found->due_ps))
+			found = queue;
+	}
+	return found;
+}
+
+/* The next queue in its level's round. Somebody is not held. */
+static struct port_queue *port_round(struct port_sched *q, u64 now)
+{
+	struct port_queue *queue, *next;
+	bool again;
 	u32 i;
 
 	for (i = 0; i < q->levels; i++) {
-		while (!list_empty(&q->round[i])) {
-			queue = list_first_entry(&q->round[i], struct port_queue, turn);
-			if (queue->ring[queue->head].bytes <= queue->deficit)
-				return queue;
-			queue->deficit += queue->parms.quantum_bytes;
-			list_move_tail(&queue->turn, &q->round[i]);
-		}
+		do {
+			again = false;
+			list_for_each_entry_safe(queue, next, &q->round[i], turn) {
+				if (port_held(queue, now))
+					continue;
+				if (queue->ring[queue->head].bytes <= queue->deficit)
+					return queue;
+				queue->deficit += queue->parms.quantum_bytes;
+				list_move_tail(&queue->turn, &q->round[i]);
+				again = true;
+				break;
+			}
+		} while (again);
 	}
 	return NULL;
 }
 
 /* The free transmitter takes the next packet. */
-static void port_serve(struct port_sched *q)
+static void port_serve(struct port_sched *q, u64 now)
 {
-	struct port_queue *queue = port_next_queue(q);
-	struct port_queue_stats *stats = &queue->stats;
-	struct port_entry *entry = &queue->ring[queue->head];
-	struct sk_buff *skb = entry->skb;
-	u64 wait_ns = port_free_ns(q) - entry->arrival_ns;
-	u64 delivery_ns;
+	struct port_queue *queue = port_promised(q, now);
+	struct port_queue_stats *stats;
+	struct port_entry *entry;
+	struct sk_buff *skb;
+	u64 bits, wait_ns, delivery_ns;
+
+	if (queue) {
+		entry = &queue->ring[queue->head];
+	} else {
+		queue = port_round(q, now);
+		if (WARN_ON_ONCE(!queue))
+			return;
+		entry = &queue->ring[queue->head];
+		queue->deficit -= entry->bytes;
+	}
+	stats = &queue->stats;
+	skb = entry->skb;
+	wait_ns = now - entry->arrival_ns;
+	bits = port_wire_bits(q, entry->bytes);
 
 	if (++queue->head == queue->parms.limit_packets)
 		queue->head = 0;
-	queue->deficit -= entry->bytes;
 	stats->backlog_bytes -= entry->bytes;
 	if (!--stats->backlog_packets)
 		list_del_init(&queue->turn);
 	q->waiting--;
-	port_transmit_time(q, entry->bytes);
+
+	if (now > port_free_ns(q)) {	/* all that waited was held */
+		q->free_ns = now;
+		q->free_frac = 0;
+	}
+	if (q->parms.rate_bps)
+		q->free_ns += div64_u64_rem(q->free_frac + bits * NSEC_PER_SEC,
+					    q->parms.rate_bps, &q->free_frac);
+	if (queue->parms.promised_bps)
+		queue->due_ps = max_t(s64, queue->due_ps, now * 1000 - queue->burst_ps) +
+			div64_u64(bits * 1000000000000ULL, queue->parms.promised_bps);
+	if (queue->parms.peak_bps)
+		queue->held_ps = now * 1000 +
+			div64_u64(bits * 1000000000000ULL, queue->parms.peak_bps);
+
 	if (!skb) {
 		stats->background_packets++;
 		stats->background_bytes += entry->bytes;
@@ -287,11 +364,11 @@ static bool port_arrive(struct port_sched *q, struct port_queue *queue, struct s
 	struct port_queue_stats *stats = &queue->stats;
 	struct port_entry *entry;
 	u32 at;
-	bool idle = !q->waiting && port_free_ns(q) <= now;
+	bool at_once = port_free_ns(q) <= now && !port_held(queue, now);
 
-	if (!idle && (stats->backlog_packets >= queue->parms.limit_packets ||
-		      (queue->parms.limit_bytes &&
-		       stats->backlog_bytes + bytes > queue->parms.limit_bytes))) {
+	if (!at_once && (stats->backlog_packets >= queue->parms.limit_packets ||
+			 (queue->parms.limit_bytes &&
+			  stats->backlog_bytes + bytes > queue->parms.limit_bytes))) {
 		if (skb)
 			stats->drops++;
 		else
@@ -313,10 +390,10 @@ static bool port_arrive(struct port_sched *q, struct port_queue *queue, struct s
 	stats->backlog_bytes += bytes;
 	q->waiting++;
 	q->waiting_real += !!skb;
-	if (idle) {
+	if (at_once) {
 		q->free_ns = now;
 		q->free_frac = 0;
-		port_serve(q);
+		port_serve(q, now);
 		return true;
 	}
 	stats->max_backlog_packets = max(stats->max_backlog_packets, stats->backlog_packets);
@@ -351,17 +428,17 @@ static void port_background(struct port_sched *q, struct port_source *s)
 static void port_advance(struct port_sched *q, u64 now)
 {
 	struct port_source *source;
-	u64 free, arrival;
+	u64 decision, arrival;
 
 	for (;;) {
 		source = port_next_source(q);
 		arrival = source && source->next_ps != U64_MAX ?
 			div_u64(source->next_ps, 1000) : U64_MAX;
-		free = q->waiting ? port_free_ns(q) : U64_MAX;
-		if (min(free, arrival) > now)
+		decision = port_decision_ns(q);
+		if (min(decision, arrival) > now)
 			return;
-		if (free <= arrival)
-			port_serve(q);
+		if (decision <= arrival)
+			port_serve(q, decision);
 		else
 			port_background(q, source);
 	}
@@ -425,11 +502,11 @@ static struct sk_buff *port_dequeue(struct Qdisc *sch)
 		qdisc_tree_reduce_backlog(sch, 1, qdisc_pkt_len(skb));
 		kfree_skb_reason(skb, SKB_DROP_REASON_QDISC_DROP);
 	}
-	/* nothing that waits can be delivered before the transmitter is free and the delay over */
+	/* nothing that waits is delivered before it is taken and the delay over */
 	if (skb)
 		qdisc_watchdog_schedule_ns(&q->watchdog, port_cb(skb)->delivery_ns);
 	else if (q->waiting_real)
-		qdisc_watchdog_schedule_ns(&q->watchdog, port_free_ns(q) + q->parms.delay_ns);
+		qdisc_watchdog_schedule_ns(&q->watchdog, port_decision_ns(q) + q->parms.delay_ns);
 	return NULL;
 }
 
@@ -491,8 +568,12 @@ static int port_check_queues(const struct port_queue_parms *parms, u32 count,
 			}
 		if (parms[i].id >= 0xfffe || parms[i].level >= PORT_MAX_QUEUES ||
 		    parms[i].quantum_bytes < 64 || !parms[i].limit_packets ||
-		    parms[i].limit_packets > PORT_MAX_LIMIT) {
-			NL_SET_ERR_MSG(extack, "a queue's id, level, quantum or limit is out of range");
+		    parms[i].limit_packets > PORT_MAX_LIMIT ||
+		    parms[i].promised_bps > PORT_MAX_RATE || parms[i].peak_bps > PORT_MAX_RATE ||
+		    (parms[i].promised_bps && parms[i].promised_bps < 8) ||
+		    (parms[i].peak_bps && parms[i].peak_bps < 8) ||
+		    parms[i].burst_bytes > 8 * PORT_MAX_PACKET) {
+			NL_SET_ERR_MSG(extack, "a queue's id, level, quantum, limit or rate is out of range");
 			return -EINVAL;
 		}
 	}
@@ -518,6 +599,9 @@ static int port_set_queues(struct Qdisc *sch, const struct port_queue_parms *par
 		queue[i].parms = parms[i];
 		queue[i].stats.id = parms[i].id;
 		INIT_LIST_HEAD(&queue[i].turn);
+		if (parms[i].promised_bps)
+			queue[i].burst_ps = div64_u64(8000000000000ULL * parms[i].burst_bytes,
+						      parms[i].promised_bps);
 		queue[i].ring = kvcalloc(parms[i].limit_packets, sizeof(struct port_entry),
 					 GFP_KERNEL);
 		if (!queue[i].ring)
@@ -539,8 +623,13 @@ static int port_set_queues(struct Qdisc *sch, const struct port_queue_parms *par
 	q->queue = queue;
 	q->queues = count;
 	q->levels = 0;
-	for (i = 0; i < count; i++)
+	q->promises = false;
+	q->peaks = false;
+	for (i = 0; i < count; i++) {
 		q->levels = max(q->levels, parms[i].level + 1);
+		q->promises |= !!parms[i].promised_bps;
+		q->peaks |= !!parms[i].peak_bps;
+	}
 	for (i = 0; i < q->sources; i++)	/* they name queues that are gone */
 		q->source[i].next_ps = U64_MAX;
 	q->sources = 0;

@@ -19,7 +19,7 @@ _PARMS, _QUEUES, _SOURCES = 1, 2, 3
 _STATS_APP = 4  # linux/gen_stats.h
 
 _PARMS_STRUCT = struct.Struct("=QQQIiII")
-_QUEUE = struct.Struct("=IIIIQ")
+_QUEUE = struct.Struct("=IIIIQQQII")
 _SOURCE = struct.Struct("=QQQQIIII8I")
 _STATISTICS = struct.Struct("=IIII10Q")
 _ARRIVALS: tuple[Literal["periodic", "poisson"], ...] = ("periodic", "poisson")
@@ -41,6 +41,12 @@ class PortQueue(Frozen, frozen=True, kw_only=True):
     """Packets that may wait; the one in transmission does not count."""
     limit_bytes: int = 0
     """0: packets only."""
+    promised_bps: int = 0
+    """Served first, of whatever level, while it has had less; 0: no promise."""
+    burst_bytes: int = 2 * DEFAULT_QUANTUM_BYTES
+    """How much of its promise a queue may save up."""
+    peak_bps: int = 0
+    """Its packets begin no faster than at this rate; 0: the port's."""
 
 
 class PortSource(Frozen, frozen=True, kw_only=True):
@@ -131,7 +137,15 @@ def encode(port: PortOptions) -> bytes:
 
 def _encode_queue(queue: PortQueue) -> bytes:
     return _QUEUE.pack(
-        queue.id, queue.level, queue.quantum_bytes, queue.limit_packets, queue.limit_bytes
+        queue.id,
+        queue.level,
+        queue.quantum_bytes,
+        queue.limit_packets,
+        queue.limit_bytes,
+        queue.promised_bps,
+        queue.peak_bps,
+        queue.burst_bytes,
+        0,
     )
 
 
@@ -173,8 +187,13 @@ def decode(options: bytes) -> PortOptions:
                 quantum_bytes=quantum,
                 limit_packets=packets,
                 limit_bytes=limit_bytes,
+                promised_bps=promised,
+                peak_bps=peak,
+                burst_bytes=burst,
             )
-            for id_, level, quantum, packets, limit_bytes in _QUEUE.iter_unpack(found[_QUEUES])
+            for id_, level, quantum, packets, limit_bytes, promised, peak, burst, _ in (
+                _QUEUE.iter_unpack(found[_QUEUES])
+            )
         ),
         sources=tuple(map(_decode_source, _SOURCE.iter_unpack(found.get(_SOURCES, b"")))),
     )

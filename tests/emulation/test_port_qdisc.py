@@ -19,7 +19,17 @@ from testbed.errors import EmulationError
 u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)
 queues = st.lists(
-    st.builds(PortQueue, id=u32, level=u32, quantum_bytes=u32, limit_packets=u32, limit_bytes=u64),
+    st.builds(
+        PortQueue,
+        id=u32,
+        level=u32,
+        quantum_bytes=u32,
+        limit_packets=u32,
+        limit_bytes=u64,
+        promised_bps=u64,
+        peak_bps=u64,
+        burst_bytes=u32,
+    ),
     max_size=8,
 ).map(tuple)
 sources = st.lists(
