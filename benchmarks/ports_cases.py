@@ -1,6 +1,6 @@
 """Cases in which the lab's ports are held against the reference model.
 
-Every rate, load and kind of arrival, and with them, in turn, one to nine hops, five
+Every rate, load and kind of arrival, and with them, in turn, one to nine hops, six
 ways to schedule, buffers that overflow, and small, middle and full-size packets.
 """
 
@@ -41,6 +41,20 @@ SCHEDULERS: dict[str, tuple[PortQueue, ...]] = {
 }
 
 
+def promises(rate_bps: int) -> tuple[PortQueue, ...]:
+    """Queues with promised and peak rates: shares of the port, as slices have them."""
+    return tuple(
+        PortQueue(
+            id=n,
+            level=(7, 0, 1, 0)[n],
+            limit_packets=LIMIT,
+            promised_bps=rate_bps * (5, 30, 20, 10)[n] // 100,
+            peak_bps=rate_bps * (0, 60, 0, 10)[n] // 100,
+        )
+        for n in range(4)
+    )
+
+
 class Case(Frozen, frozen=True, kw_only=True):
     """One stream of packets over one chain of equal ports."""
 
@@ -70,14 +84,19 @@ class Case(Frozen, frozen=True, kw_only=True):
 def cases(packets: int, only: int | None = None) -> list[Case]:
     """All combinations of rate, load and arrivals, the rest in turn; or some of them."""
     made = []
-    hops, schedulers = itertools.cycle(range(1, 10)), itertools.cycle(SCHEDULERS)
+    hops, schedulers = itertools.cycle(range(1, 10)), itertools.cycle([*SCHEDULERS, "promises"])
     for seed, (rate, load, arrivals) in enumerate(itertools.product(RATES, LOADS, ARRIVALS)):
         scheduler, over = next(schedulers), next(hops)
+        if seed % len(SCHEDULERS) == 0:  # or the two would keep step with load and arrivals
+            next(schedulers)
         made.append(
             Case(
                 name=f"{rate // 10**6} Mbit/s, {load:.0%} {arrivals}, {scheduler}, {over} hops",
                 port=PortOptions(
-                    rate_bps=rate, delay_ns=(seed * 77_777) % 500_000, queues=SCHEDULERS[scheduler]
+                    rate_bps=rate,
+                    delay_ns=(seed * 77_777) % 500_000,
+                    overhead_bytes=(0, 24)[seed % 2],
+                    queues=SCHEDULERS.get(scheduler) or promises(rate),
                 ),
                 hops=over,
                 load=load,

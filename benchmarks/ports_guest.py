@@ -90,11 +90,12 @@ def run(job: Path, number: int, case: Case, link: nl.Netlink) -> None:
         link.do(nl.Request(nl.RTM_NEWQDISC, replace, tc(i, options), "a port") for i in chain)
         taps = [tap(job / f"{number}-{side}.pcap", side) for side in ("in", "out")]
         send(raw, case)
-        time.sleep(0.1 + case.hops * (case.port.delay_ns / 1e9 + 0.1))
+        time.sleep(2)  # the last packet is out, and tcpdump has been given its last block
         for process in taps:
             process.terminate()
             process.wait()
-    seen = [read(link, index) for index in chain]
+    ports = read(link)
+    seen = [ports[index] for index in chain]
     (job / f"{number}.json").write_bytes(msgspec.json.encode(seen))
     link.do(nl.Request(RTM_DELQDISC, 0, tc(i, b""), "a port's end") for i in chain)
 
@@ -104,18 +105,21 @@ def tc(index: int, options: bytes) -> bytes:
     return head + nl.text(1, KIND) + nl.attr(2, options) if options else head
 
 
-def read(link: nl.Netlink, index: int) -> dict[str, object]:
+def read(link: nl.Netlink) -> dict[int, dict[str, object]]:
+    """Options and counters of all ports, by interface."""
+    ports = {}
     for data in link.dump(nl.RTM_GETQDISC, TCMSG.pack(0, 0, 0, 0, 0, 0)):
-        if TCMSG.unpack_from(data)[2] == index:
-            found = nl.attrs(data[TCMSG.size :])
-            return {"port": decode(found[2]), "queues": statistics(found[7])}
-    raise SystemExit(f"interface {index} has no port")
+        found = nl.attrs(data[TCMSG.size :])
+        if found[1] == KIND.encode() + b"\0":
+            index = TCMSG.unpack_from(data)[2]
+            ports[index] = {"port": decode(found[2]), "queues": statistics(found[7])}
+    return ports
 
 
 def tap(path: Path, side: str) -> subprocess.Popen[bytes]:
     nano = "--time-stamp-precision=nano"
     process = subprocess.Popen(
-        ["tcpdump", "-i", side, "-w", str(path), "-s", "64", "-B", "65536", nano],
+        ["tcpdump", "-Z", "root", "-i", side, "-w", str(path), "-s", "64", "-B", "65536", nano],
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
