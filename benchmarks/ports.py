@@ -14,17 +14,19 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from benchmarks.ports_cases import Case, cases
-from testbed.emulation.port_qdisc import PortOptions
+from benchmarks.ports_cases import Case, background_cases, cases
+from testbed.emulation.port_qdisc import PortOptions, PortQueueStatistics, PortSource
 from testbed.lab.uml import UmlLab
 from testbed.lab.virtual import LabKernelWallLab, VirtualLab
+from testbed.reference import sources
 from testbed.reference.port import Arrival, Port, Queue, run
+from testbed.scenario.model import Frozen
 
 LABS: dict[str, type[VirtualLab | LabKernelWallLab]] = {
     "virtual": VirtualLab,
@@ -40,6 +42,21 @@ class Seen(NamedTuple):
     time_ns: int
     bytes: int
     queue: int
+
+
+class CountedPort(Frozen, frozen=True):
+    """A port as the lab had it, and what it counted."""
+
+    port: PortOptions
+    queues: tuple[PortQueueStatistics, ...]
+
+
+class Counted(Frozen, frozen=True):
+    """What the guest leaves of a case."""
+
+    ports: tuple[CountedPort, ...]
+    real_ns: int
+    """CLOCK_REALTIME less CLOCK_MONOTONIC."""
 
 
 class Outcome(NamedTuple):
@@ -99,15 +116,25 @@ def reference(options: PortOptions) -> Port:
     )
 
 
+def background(asked: Sequence[PortSource], real_ns: int) -> Iterator[Arrival]:
+    """The sources' packets together, on the clock of the captures."""
+    same = [sources.Source(**msgspec.structs.asdict(source)) for source in asked]
+    for arrival in sources.arrivals(*same):
+        yield arrival._replace(time_ns=arrival.time_ns + real_ns)
+
+
 Counts = dict[int, list[int]]
 """Queue -> [packets sent, packets dropped]."""
 
 
-def predict(port: Port, hops: int, seen: Sequence[Seen]) -> tuple[dict[int, int], list[Counts]]:
+def predict(
+    port: Port, hops: int, seen: Sequence[Seen], asked: Sequence[PortSource], real_ns: int
+) -> tuple[dict[int, int], list[Counts]]:
     """When each packet leaves the last port; the counts of each."""
     counts = []
     for _ in range(hops):
-        fates = run(port, [Arrival(s.time_ns, s.bytes, s.queue) for s in seen])
+        offered = [Arrival(s.time_ns, s.bytes, s.queue) for s in seen]
+        fates = run(port, offered, background(asked, real_ns))
         count = {queue.id: [0, 0] for queue in port.queues}
         out = []
         for packet, fate in zip(seen, fates, strict=True):
@@ -124,14 +151,15 @@ def compare(job: Path, number: int, case: Case) -> Outcome:
     entered, left = (pcap(job / f"{number}-{side}.pcap") for side in ("in", "out"))
     if len(entered) != case.packets:
         raise SystemExit(f"the first tap saw {len(entered)} of {case.packets} packets")
-    model, counts = predict(reference(case.port), case.hops, entered)
+    left_behind = msgspec.json.decode((job / f"{number}.json").read_bytes(), type=Counted)
+    had = left_behind.ports[0].port
+    model, counts = predict(reference(had), case.hops, entered, had.sources, left_behind.real_ns)
     lab = {packet.number: packet.time_ns for packet in left}
     off = sorted(abs(lab[n] - model[n]) for n in lab.keys() & model.keys())
-    counted = msgspec.json.decode((job / f"{number}.json").read_bytes())
     agree = all(
-        [queue["packets"], queue["drops"]] == counts[hop][queue["id"]]
-        for hop, port in enumerate(counted)
-        for queue in port["queues"]
+        [queue.packets, queue.drops] == counts[hop][queue.id]
+        for hop, port in enumerate(left_behind.ports)
+        for queue in port.queues
     )
     return Outcome(
         case=case,
@@ -163,10 +191,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--packets", type=int, default=1000)
     parser.add_argument("--cases", type=int)
+    parser.add_argument("--background", action="store_true", help="the cases with background")
     parser.add_argument("--lab", choices=LABS, default="virtual")
     parser.add_argument("--keep", type=Path, help="keep captures in this new folder")
     asked = parser.parse_args()
     todo = cases(asked.packets, asked.cases)
+    if asked.background:
+        todo = background_cases(asked.packets)
     with tempfile.TemporaryDirectory() as folder:
         job = asked.keep or Path(folder)
         job.mkdir(exist_ok=True)

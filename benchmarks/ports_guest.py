@@ -24,7 +24,7 @@ import msgspec
 from benchmarks.ports_cases import Case
 from testbed.emulation import netlink as nl
 from testbed.emulation.ovs import Bridge, start_ovs
-from testbed.emulation.port_qdisc import KIND, decode, encode, statistics
+from testbed.emulation.port_qdisc import KIND, PortOptions, decode, encode, statistics
 
 SWITCHES = 10
 LEAD_NS = 20_000_000
@@ -85,7 +85,7 @@ def run(job: Path, number: int, case: Case, link: nl.Netlink) -> None:
         for queue in range(8):  # before there is anything to wait in
             raw.send(frame(WARMING, 64, queue))
         time.sleep(0.1)
-        options = encode(case.port)
+        options = encode(with_background(case))
         replace = nl.CREATE | nl.REPLACE
         link.do(nl.Request(nl.RTM_NEWQDISC, replace, tc(i, options), "a port") for i in chain)
         taps = [tap(job / f"{number}-{side}.pcap", side) for side in ("in", "out")]
@@ -96,8 +96,20 @@ def run(job: Path, number: int, case: Case, link: nl.Netlink) -> None:
             process.wait()
     ports = read(link)
     seen = [ports[index] for index in chain]
-    (job / f"{number}.json").write_bytes(msgspec.json.encode(seen))
+    real_ns = time.time_ns() - time.monotonic_ns()  # nothing passes between the two in a lab
+    (job / f"{number}.json").write_bytes(msgspec.json.encode({"ports": seen, "real_ns": real_ns}))
     link.do(nl.Request(RTM_DELQDISC, 0, tc(i, b""), "a port's end") for i in chain)
+
+
+def with_background(case: Case) -> PortOptions:
+    """The case's port, its background beginning now and ending after the last packet."""
+    now = time.monotonic_ns()
+    *_, (last, _, _) = case.offered()
+    sources = tuple(
+        msgspec.structs.replace(source, start_ns=now + 1, stop_ns=now + last + 10 * LEAD_NS)
+        for source in case.port.sources
+    )
+    return msgspec.structs.replace(case.port, sources=sources)
 
 
 def tc(index: int, options: bytes) -> bytes:

@@ -90,10 +90,10 @@ def run(port: Port, arrivals: Sequence[Arrival], background: Iterable[Arrival] =
     left = len(arrivals)
     for _, real, number, arrival in heapq.merge(modelled, foreground, key=lambda e: e[:2]):
         state.transmit_until(arrival.time_ns, fates)
-        state.arrive(arrival, number, fates)
         left -= real
-        if not left:
-            break
+        if not left and not real and not state.real:
+            break  # only background is left
+        state.arrive(arrival, number, fates)
     state.transmit_until(None, fates)
     return fates
 
@@ -111,6 +111,8 @@ class _State:
         self.turns: dict[int, deque[int]] = {level: deque() for level in levels}
         self.free = Fraction(0)
         """When the transmitter has sent its last bit."""
+        self.real = 0
+        """Packets that wait, background not counted."""
 
     def arrive(self, arrival: Arrival, number: int, fates: list[Fate]) -> None:
         id_ = arrival.queue if arrival.queue in self.queue else self.port.default_queue
@@ -125,6 +127,7 @@ class _State:
             self.turns[queue.level].append(id_)
             self.deficit[id_] = queue.quantum_bytes
         waiting.append((arrival, number))
+        self.real += number >= 0
         self.waiting_bytes[id_] += arrival.bytes
         if at_once:
             self.free = Fraction(arrival.time_ns)
@@ -144,6 +147,7 @@ class _State:
             id_ = self._round(start_ns)
             self.deficit[id_] -= self.waiting[id_][0][0].bytes
         arrival, number = self.waiting[id_].popleft()
+        self.real -= number >= 0
         self.waiting_bytes[id_] -= arrival.bytes
         queue = self.queue[id_]
         if not self.waiting[id_]:

@@ -6,6 +6,7 @@ picoseconds, logarithms by repeated squaring (kernel/sch_port.c, port_exponentia
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -73,8 +74,14 @@ def mean_gap_ps(source: Source) -> int:
     return bits * source.burst * 10**12 // (weights * source.rate_bps)
 
 
-def arrivals(source: Source) -> Iterator[Arrival]:
-    """The source's packets, without end unless it stops."""
+def arrivals(*sources: Source) -> Iterator[Arrival]:
+    """The sources' packets in order of time, without end unless they stop."""
+    for _, arrival in heapq.merge(*map(_timed, sources), key=lambda timed: timed[0]):
+        yield arrival
+
+
+def _timed(source: Source) -> Iterator[tuple[int, Arrival]]:
+    """Packets with their times in picoseconds, which order those of one nanosecond."""
     random = Random(source.seed)
     gap_ps = mean_gap_ps(source)
     at_ps = source.start_ns * 1000
@@ -84,7 +91,7 @@ def arrivals(source: Source) -> Iterator[Arrival]:
         at_ps += gap_ps * random.exponential() >> 24
     while True:
         for _ in range(source.burst):
-            yield Arrival(at_ps // 1000, _size(source, random), source.queue)
+            yield at_ps, Arrival(at_ps // 1000, _size(source, random), source.queue)
         periodic = source.arrivals == "periodic"
         at_ps += gap_ps if periodic else gap_ps * random.exponential() >> 24
         if source.stop_ns and at_ps // 1000 >= source.stop_ns:
