@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,12 +143,12 @@ def build(say: Say = lambda text: None) -> Image:
         )
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "image.lock", say):
+    with locked(cache / "image.lock", say):
         if (image := find()) is not None:
             return image
         for left in cache.glob("image-*.part"):
             say(f"removing an interrupted build, {left.name}")
-            _remove(left)
+            remove(left)
         part = cache / f"image-{key()}.part"
         try:
             part.mkdir()
@@ -166,32 +166,37 @@ def build(say: Say = lambda text: None) -> Image:
                 remedy="free some, or set XDG_CACHE_HOME to a folder on another disk",
             ) from error
         finally:
-            _remove(part)
+            remove(part)
     return existing()
 
 
 @contextlib.contextmanager
-def _locked(path: Path, say: Say) -> Iterator[None]:
+def locked(path: Path, say: Say, what: str = "image") -> Iterator[None]:
+    """Inside the block no other process builds the same."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another build of the image")
+            say(f"waiting for another build of the {what}")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
+    """Delete a folder, also what is write-protected in it."""
     for directory, _, _ in os.walk(folder):
         Path(directory).chmod(0o755)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _debian(root: Path) -> None:
-    """Debian's packages, through mmdebstrap and tar, owned by the user."""
+def unpack_debian(root: Path, packages: Iterable[str], what: str = "the lab image") -> None:
+    """A Debian with `packages` in `root`, through mmdebstrap and tar, owned by the user.
+
+    Raises LabError, which says that `what` cannot be built.
+    """
     mode = "root" if os.geteuid() == 0 else "unshare"
     debian = ["mmdebstrap", f"--mode={mode}", "--variant=minbase", "--format=tar"]
-    debian += [f"--include={','.join(PACKAGES)}", "--aptopt=Acquire::Languages none"]
+    debian += [f"--include={','.join(packages)}", "--aptopt=Acquire::Languages none"]
     debian += [f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED]
     debian += [f"--aptopt={option}" for option in _apt_network()]
     debian += [SUITE, "-", *filter(None, [os.environ.get("TESTBED_DEBIAN_MIRROR")])]
@@ -218,12 +223,16 @@ def _debian(root: Path) -> None:
         said = words.read().decode(errors="replace")
     if code:
         raise LabError(
-            "cannot build the lab image: " + _reason(said),
+            f"cannot build {what}: " + reason(said),
             where="mmdebstrap",
             expected=f"Debian {SUITE} from a mirror, and 1 GB of free disk",
             remedy="check the network and `testbed doctor`; "
             "TESTBED_DEBIAN_MIRROR names another mirror",
         )
+
+
+def _debian(root: Path) -> None:
+    unpack_debian(root, PACKAGES)
     for folder in ("project", "results", "opt/lab"):
         (root / folder).mkdir(parents=True)
     (root / "lab-kernel").touch()  # where a kernel of our own is bound
@@ -279,7 +288,7 @@ def _python(root: Path) -> None:
         )
         if done.returncode and exact:
             raise LabError(
-                "cannot install the guest's Python packages: " + _reason(done.stderr),
+                "cannot install the guest's Python packages: " + reason(done.stderr),
                 where="pip in the lab image",
                 expected="a Python package registry, as `pip config list` names it",
                 remedy="check the network, PIP_* settings and certificates",
@@ -309,7 +318,7 @@ def _manifest(root: Path) -> None:
     (root / "manifest.txt").write_text("\n".join(versions))
 
 
-def _reason(words: str) -> str:
+def reason(words: str) -> str:
     """The first error in what a tool printed; the last line if none looks like one."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"E:|ERROR|error", line, re.I)]

@@ -93,7 +93,7 @@ def test_killed_build_leaves_no_process_and_is_swept(cache: Path) -> None:
     os.kill(builder.pid, signal.SIGKILL)
     builder.wait()
     _wait(lambda: not _mentioning(str(cache.parent)))
-    image._remove(part)
+    image.remove(part)
     assert not part.exists()
 
 

@@ -1,0 +1,143 @@
+"""Cases in which the lab's ports are held against the reference model.
+
+Every rate, load and kind of arrival, and with them, in turn, one to nine hops, six
+ways to schedule, buffers that overflow, and small, middle and full-size packets.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+
+from testbed.emulation.port_qdisc import PortOptions, PortQueue, PortSource
+from testbed.scenario.model import Frozen
+
+RATES = (20_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)
+LOADS = (0.3, 0.8, 1.5)
+ARRIVALS = ("poisson", "periodic", "bursty")
+SIZES = (64, 594, 1514)
+MEAN_BYTES = sum(SIZES) / len(SIZES)
+BURST = 20
+
+LIMIT = 40
+SCHEDULERS: dict[str, tuple[PortQueue, ...]] = {
+    "fifo": (PortQueue(id=0, limit_packets=LIMIT),),
+    "priority-2": tuple(PortQueue(id=n, level=1 - n, limit_packets=LIMIT) for n in range(2)),
+    "priority-4": tuple(PortQueue(id=n, level=3 - n, limit_packets=LIMIT) for n in range(4)),
+    "drr-4": tuple(
+        PortQueue(id=n, quantum_bytes=1514 * (n + 1), limit_packets=LIMIT) for n in range(4)
+    ),
+    "mixed-4": tuple(
+        PortQueue(
+            id=n,
+            level=(2, 1, 1, 0)[n],
+            quantum_bytes=(1514, 3000, 500, 1514)[n],
+            limit_packets=LIMIT,
+            limit_bytes=(0, 20_000, 0, 5_000)[n],
+        )
+        for n in range(4)
+    ),
+}
+
+
+def promises(rate_bps: int) -> tuple[PortQueue, ...]:
+    """Queues with promised and peak rates: shares of the port, as slices have them."""
+    return tuple(
+        PortQueue(
+            id=n,
+            level=(7, 0, 1, 0)[n],
+            limit_packets=LIMIT,
+            promised_bps=rate_bps * (5, 30, 20, 10)[n] // 100,
+            peak_bps=rate_bps * (0, 60, 0, 10)[n] // 100,
+        )
+        for n in range(4)
+    )
+
+
+class Case(Frozen, frozen=True, kw_only=True):
+    """One stream of packets over one chain of equal ports."""
+
+    name: str
+    port: PortOptions
+    hops: int
+    load: float
+    arrivals: str
+    packets: int
+    seed: int
+
+    def offered(self) -> Iterator[tuple[int, int, int]]:
+        """(time ns, frame bytes, queue) of every packet, from time 0."""
+        rng = random.Random(self.seed)
+        gap_ns = MEAN_BYTES * 8e9 / self.port.rate_bps / self.load
+        time = 0.0
+        for number in range(self.packets):
+            yield round(time), rng.choice(SIZES), rng.randrange(len(self.port.queues))
+            if self.arrivals == "poisson":
+                time += rng.expovariate(1 / gap_ns)
+            elif self.arrivals == "periodic":
+                time += gap_ns
+            elif number % BURST == BURST - 1:
+                time += rng.expovariate(1 / gap_ns / BURST)
+
+
+def background_cases(packets: int) -> list[Case]:
+    """Packets that share their ports with modelled background of a third to a half."""
+    made = []
+    for seed, (rate, scheduler) in enumerate(
+        itertools.product(RATES[1:], ("fifo", "priority-4", "drr-4", "promises"))
+    ):
+        queues = SCHEDULERS.get(scheduler) or promises(rate)
+        sources = tuple(
+            PortSource(
+                queue=queue.id,
+                rate_bps=rate // (2 + seed % 2) // len(queues),
+                sizes=((64, 7), (594, 4), (1514, 1)) if queue.id % 2 == 0 else ((1514, 1),),
+                arrivals=("poisson", "periodic")[queue.id // 2],
+                burst=(1, 1, 1, 5)[queue.id],
+                seed=1000 * seed + queue.id,
+            )
+            for queue in queues
+        )
+        hops = 1 + seed % 4
+        made.append(
+            Case(
+                name=f"{rate // 10**6} Mbit/s, 30% + background, {scheduler}, {hops} hops",
+                port=PortOptions(
+                    rate_bps=rate, delay_ns=seed * 1000, queues=queues, sources=sources
+                ),
+                hops=hops,
+                load=0.3,
+                arrivals="poisson",
+                packets=packets,
+                seed=seed,
+            )
+        )
+    return made
+
+
+def cases(packets: int, only: int | None = None) -> list[Case]:
+    """All combinations of rate, load and arrivals, the rest in turn; or some of them."""
+    made = []
+    hops, schedulers = itertools.cycle(range(1, 10)), itertools.cycle([*SCHEDULERS, "promises"])
+    for seed, (rate, load, arrivals) in enumerate(itertools.product(RATES, LOADS, ARRIVALS)):
+        scheduler, over = next(schedulers), next(hops)
+        if seed % 9 == 8:  # or schedulers would keep step with load and arrivals
+            next(schedulers)
+        made.append(
+            Case(
+                name=f"{rate // 10**6} Mbit/s, {load:.0%} {arrivals}, {scheduler}, {over} hops",
+                port=PortOptions(
+                    rate_bps=rate,
+                    delay_ns=(seed * 77_777) % 500_000,
+                    overhead_bytes=(0, 24)[seed % 2],
+                    queues=SCHEDULERS.get(scheduler) or promises(rate),
+                ),
+                hops=over,
+                load=load,
+                arrivals=arrivals,
+                packets=packets,
+                seed=seed,
+            )
+        )
+    return made if only is None else random.Random(1).sample(made, only)

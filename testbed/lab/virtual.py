@@ -1,0 +1,55 @@
+"""The virtual lab: the lab kernel in virtual time. Exact on any machine, however loaded.
+
+Time stands still while anything in the lab computes, and jumps to the next timer when
+all of it sleeps. Start date, addresses and randomness are fixed, so a run repeats.
+See kernel/README.md and docs/virtual-time.md.
+"""
+
+from __future__ import annotations
+
+from testbed.lab import kernel
+from testbed.lab.base import Missing
+from testbed.lab.image import Image
+from testbed.lab.uml import Kernel, UmlLab
+
+START_NS = 1_700_000_000 * 10**9
+"""The lab's date at boot, since 1970."""
+
+CLOCK = (
+    "time-travel=inf-cpu",
+    f"time-travel-start={START_NS}",
+    "norandmaps",
+    "lab-seed=1",
+)
+
+
+class VirtualLab(UmlLab):
+    """Virtual time, as an ordinary user."""
+
+    def __init__(self, *, memory_bytes: int | None = None) -> None:
+        super().__init__("virtual", memory_bytes=memory_bytes)
+
+    def kernel(self, built: Image) -> Kernel:
+        own = kernel.existing()
+        return Kernel(release=own.release, path=own.program, arguments=CLOCK)
+
+    def missing(self) -> list[Missing]:
+        return [*super().missing(), *kernel.missing()]
+
+    def describe(self) -> dict[str, str]:
+        own = kernel.existing()
+        return {**super().describe(), "kernel_id": own.id, "kernel_source": own.source}
+
+
+class LabKernelWallLab(UmlLab):
+    """The lab kernel on the wall clock: to tell what virtual time changes, and what the kernel."""
+
+    def __init__(self, *, memory_bytes: int | None = None) -> None:
+        super().__init__("lab-kernel-wall", memory_bytes=memory_bytes)
+
+    def kernel(self, built: Image) -> Kernel:
+        own = kernel.existing()
+        return Kernel(release=own.release, path=own.program)
+
+    def missing(self) -> list[Missing]:
+        return [*super().missing(), *kernel.missing()]

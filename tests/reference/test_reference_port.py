@@ -1,0 +1,164 @@
+"""The event model against hand-made cases and queueing theory."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.reference.port import Arrival, Port, Queue, run
+from testbed.reference.sources import Source, arrivals, mean_gap_ps
+from testbed.reference.waiting import Load, cobham, md1
+
+RATE = 20_000_000
+FULL = 1500
+FULL_NS = FULL * 8 * 10**9 // RATE  # 600 us
+
+
+def deliveries(port: Port, *packets: tuple[int, int, int]) -> list[int | None]:
+    return [fate.delivery_ns for fate in run(port, [Arrival(*packet) for packet in packets])]
+
+
+def test_one_packet_takes_serialisation_and_propagation() -> None:
+    assert deliveries(Port(RATE, delay_ns=500_000), (0, FULL, 0)) == [FULL_NS + 500_000]
+
+
+def test_a_hundred_gigabit_port_carries_fractions_of_nanoseconds() -> None:
+    # 64 bytes take 5.12 ns: 100 of them back to back take 512
+    port = Port(100_000_000_000)
+    times = deliveries(port, *[(0, 64, 0)] * 100)
+    assert times[0] == 6
+    assert times[-1] == 512
+
+
+def test_priority_waits_for_the_packet_in_service_only() -> None:
+    port = Port(RATE, queues=(Queue(0, level=1), Queue(1, level=0)))
+    times = deliveries(port, (0, FULL, 0), (0, FULL, 0), (1, FULL, 1))
+    assert times == [FULL_NS, 3 * FULL_NS, 2 * FULL_NS]
+
+
+def test_equal_quanta_share_bytes_not_packets() -> None:
+    port = Port(RATE, queues=(Queue(0, quantum_bytes=1500), Queue(1, quantum_bytes=1500)))
+    mixed = [(0, 1500, 0)] * 20 + [(0, 500, 1)] * 60
+    times = deliveries(port, *mixed)
+    done = [time for time in times[:11] if time is not None][-1]
+    small = sum(time is not None and time <= done for time in times[20:])
+    assert 27 <= small <= 33  # eleven large packets: as many bytes in thirty-three small ones
+
+
+def test_a_full_queue_drops_and_the_packet_in_service_does_not_count() -> None:
+    port = Port(RATE, queues=(Queue(limit_packets=2),))
+    times = deliveries(port, *[(0, FULL, 0)] * 5)
+    assert [time is None for time in times] == [False, False, False, True, True]
+
+
+def test_byte_limit() -> None:
+    port = Port(RATE, queues=(Queue(limit_packets=10, limit_bytes=2000),))
+    times = deliveries(port, (0, 1500, 0), (0, 1500, 0), (0, 500, 0), (0, 1, 0))
+    assert [time is None for time in times] == [False, False, False, True]
+
+
+def test_a_queue_that_does_not_exist_is_the_default() -> None:
+    port = Port(RATE, queues=(Queue(0, level=1), Queue(5, level=0)), default_queue=5)
+    assert deliveries(port, (0, FULL, 0), (0, FULL, 0), (0, FULL, 77)) == [
+        FULL_NS,
+        3 * FULL_NS,
+        2 * FULL_NS,
+    ]
+
+
+packets = st.lists(
+    st.tuples(st.integers(0, 10**7), st.integers(60, 1514), st.integers(0, 3)), max_size=60
+).map(lambda rows: sorted((Arrival(*row) for row in rows), key=lambda a: a.time_ns))
+ports = st.builds(
+    Port,
+    rate_bps=st.sampled_from([RATE, 10**9, 10**10, 10**11]),
+    delay_ns=st.integers(0, 10**6),
+    queues=st.tuples(
+        st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(64, 4000)
+    ).map(
+        lambda v: tuple(
+            Queue(i, level=v[i] if i < 3 else 0, quantum_bytes=v[3], limit_packets=8)
+            for i in range(4)
+        )
+    ),
+)
+
+
+@given(ports, packets)
+def test_the_transmitter_is_never_idle_nor_doubly_busy(port: Port, offered: list[Arrival]) -> None:
+    sent = sorted(
+        (fate.start_ns, fate.delivery_ns, a)
+        for a, fate in zip(offered, run(port, offered), strict=True)
+        if fate.start_ns is not None and fate.delivery_ns is not None
+    )
+    for start, delivery, arrival in sent:
+        assert start >= arrival.time_ns
+        took = delivery - start - port.delay_ns
+        assert took == pytest.approx(arrival.bytes * 8e9 / port.rate_bps, abs=1)
+    for (_, before, _), (start, _, arrival) in pairwise(sent):
+        assert start >= before - port.delay_ns - 1
+        assert start <= max(arrival.time_ns, before - port.delay_ns)
+
+
+def poisson(
+    rate_pps: float, size: int, queue: int, count: int, rng: random.Random
+) -> list[Arrival]:
+    time, out = 0.0, []
+    for _ in range(count):
+        time += rng.expovariate(rate_pps) * 1e9
+        out.append(Arrival(round(time), size, queue))
+    return out
+
+
+def mean_wait_s(port: Port, offered: list[Arrival], queue: int) -> float:
+    fates = zip(offered, run(port, offered), strict=True)
+    waits = [
+        f.start_ns - a.time_ns for a, f in fates if a.queue == queue and f.start_ns is not None
+    ]
+    return sum(waits) / len(waits) / 1e9
+
+
+@pytest.mark.parametrize("load", [0.3, 0.8])
+def test_mean_wait_is_that_of_m_d_1(load: float) -> None:
+    service = FULL * 8 / RATE
+    offered = poisson(load / service, FULL, 0, 100_000, random.Random(1))
+    port = Port(RATE, queues=(Queue(limit_packets=10**6),))
+    # the spread of the mean of so many packets
+    assert mean_wait_s(port, offered, 0) == pytest.approx(md1(load / service, service), rel=0.05)
+
+
+def test_mean_waits_are_those_of_cobham() -> None:
+    service = FULL * 8 / RATE
+    classes = [Load(share / service, service, service**2) for share in (0.2, 0.3, 0.2)]
+    rng = random.Random(2)
+    offered = sorted(
+        (
+            a
+            for n, c in enumerate(classes)
+            for a in poisson(c.rate_pps, FULL, n, round(c.rate_pps * 40), rng)
+        ),
+        key=lambda a: a.time_ns,
+    )
+    port = Port(RATE, queues=tuple(Queue(n, level=n, limit_packets=10**6) for n in range(3)))
+    for n, wait in enumerate(cobham(classes)):
+        assert mean_wait_s(port, offered, n) == pytest.approx(wait, rel=0.04)
+
+
+@pytest.mark.parametrize("kind", ["poisson", "periodic"])
+def test_background_has_the_rate_it_was_asked_for(kind: str) -> None:
+    source = Source(
+        rate_bps=10**10,
+        sizes=((64, 7), (594, 4), (1514, 1)),
+        arrivals=kind,
+        burst=3,
+        seed=5,  # type: ignore[arg-type]
+    )
+    stream = arrivals(source)
+    some = [next(stream) for _ in range(60_000)]
+    seconds = (some[-1].time_ns - some[0].time_ns) / 1e9
+    assert sum(a.bytes * 8 for a in some) / seconds == pytest.approx(10**10, rel=0.02)
+    assert mean_gap_ps(source) == pytest.approx(3 * (64 * 7 + 594 * 4 + 1514) / 12 * 8 * 100, abs=1)
