@@ -93,7 +93,7 @@ def verdict(row: SummaryRow) -> str:
     asked = f"{reliability(row.reliability)} within {nominal(row.deadline_ns)} asked"
     if row.verdict == "not valid":
         error = delay(row.schedule_error_p99_ns)
-        return f"The lab was too busy: packets left up to {error} late, beyond their interval."
+        return f"The lab was too busy: packets left {error} late (p99), beyond their interval."
     if row.verdict == "met":
         return f"{late}; {asked}, shown with 97.5 % confidence."
     if row.verdict == "missed":
@@ -129,4 +129,19 @@ def precision(rows: Sequence[SummaryRow], lab: str) -> str:
         if lab == "virtual"
         else "delays include what a shared processor adds, now and then milliseconds"
     )
-    return f"Lab {lab}: {clock}; packets left up to {delay(max(errors))} after their schedule."
+    return (
+        f"Lab {lab}: {clock}; 99 % of each session's packets left within {delay(max(errors))} "
+        "of their schedule."
+    )
+
+
+def shortfalls(loads: object) -> list[str]:
+    """Loads that sent less than asked, from 6-loads.json; TCP sends what it can."""
+    if not isinstance(loads, list):
+        return []
+    return [
+        f"Load {load['id']} sent {show_bps(load['sent_bps'] or 0)} of "
+        f"{show_bps(load['asked_bps'])} asked: the lab could not send more."
+        for load in loads
+        if load["kind"] != "tcp" and (load["sent_bps"] or 0) < 0.95 * load["asked_bps"]
+    ]
