@@ -119,7 +119,6 @@ def _session(
         seed=derived_seed(scenario.seed, id_),
         warmup_ns=scenario.warmup_ns,
         deadline_ns=probe.deadline_ns or app.deadline_ns,
-        survival_ns=app.survival_ns,
         deadline_kind=app.judged,
         judged=role.judged,
         directions={"forward": role.forward, "reverse": role.reverse},
