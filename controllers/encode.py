@@ -52,8 +52,12 @@ ACTIONS: dict[str, tuple[int, Callable[[int], Any]]] = {
 """Action of the plan -> bits of its value, and its encoder."""
 
 
-def install(rules: Sequence[Rule]) -> bytes:
-    """One switch's whole buffer: delete all, add `rules`, barrier. Raises TestbedError."""
+def install(rules: Sequence[Rule], *, clear: bool = True) -> bytes:
+    """One switch's whole buffer: delete all, add `rules`, barrier. Raises TestbedError.
+
+    Without `clear` nothing is deleted: a rule that is there is replaced in one step, so
+    packets are forwarded throughout (OpenFlow 1.3.5 clause 6.4).
+    """
     deletion = parser.OFPFlowMod(
         of13(),
         table_id=ofp.OFPTT_ALL,
@@ -63,7 +67,7 @@ def install(rules: Sequence[Rule]) -> bytes:
     )
     return b"".join(
         (
-            _bytes(deletion, 0),
+            _bytes(deletion, 0) if clear else b"",
             *(flow_mod(rule, xid) for xid, rule in enumerate(rules, start=1)),
             _bytes(parser.OFPBarrierRequest(of13()), len(rules) + 1),
         )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from controllers.slice_app import SliceApp
 
 COUNTERS_TIMEOUT_S = 10.0
+IDLE_S = 86_400.0
 PR_SET_PDEATHSIG = 1
 BACKLOG = 1024
 """All switches connect at once; the framework's 50 would make the others retry after 1 s."""
@@ -114,6 +115,8 @@ class Launch:
         cfg.CONF(args=[], project="testbed", default_config_files=[])
         cfg.CONF.set_override("ofp_listen_host", address)
         cfg.CONF.set_override("ofp_tcp_listen_port", port)
+        # one thread a switch would wake up every 5 s, all at once, and disturb the packets
+        cfg.CONF.set_override("socket_timeout", IDLE_S)
         try:  # the framework would bind in a thread, where nobody sees it fail
             server = hub.listen((address, port), backlog=BACKLOG)
         except OSError as error:

@@ -2,7 +2,8 @@
 
 It decides nothing. When a switch says its datapath id, it gets one buffer (delete
 all, add all, barrier); when its barrier comes back its rules are in. Switches the
-plan does not know are left alone. A switch that connects again is set up again.
+plan does not know are left alone. A switch that connects again gets its rules again,
+without the deletion: it may still be forwarding.
 
 The application's own thread handles events; `launch` reads the state from the main
 thread, woken by `notify`.
@@ -69,13 +70,15 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
     @on(ofp_event.EventOFPSwitchFeatures, handler.CONFIG_DISPATCHER)
     def connected(self, event: Any) -> None:
         datapath, dpid = event.msg.datapath, event.msg.datapath_id
-        if dpid not in self._buffers:
+        if dpid not in self._rules:
             LOG.warning("switch with datapath id %#x is not in the plan: left alone", dpid)
             return
         self._datapaths[dpid] = datapath
         self.waiting.add(dpid)
+        first = not self.installs[self.names[dpid]]
         self.installs[self.names[dpid]] += 1
-        datapath.send(self._buffers[dpid])
+        again = None if first else encode.install(self._rules[dpid], clear=False)
+        datapath.send(again or self._buffers[dpid])
 
     @on(ofp_event.EventOFPBarrierReply, *CONNECTED)
     def installed(self, event: Any) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,12 +25,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from testbed.errors import EmulationError, LabError, TestbedError
 from testbed.plan.model import Plan
+
+if TYPE_CHECKING:
+    from testbed.emulation.network import LabNet
 
 CONTROLLER_PORT = 6653
 LEAD_NS = 500_000_000
@@ -93,56 +97,70 @@ def _innermost(problem: BaseException) -> str:
 
 def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     """Build, install, prove, measure, collect."""
-    from testbed.emulation import proof  # noqa: PLC0415  (imports cost seconds in the lab)
+    # imports cost seconds in a lab: each verb pays for its own
+    from testbed.emulation.appctl import Appctl  # noqa: PLC0415
+    from testbed.emulation.proof import check_counters, trace_paths  # noqa: PLC0415
     from testbed.probes.engine import ProbeEngine  # noqa: PLC0415
     from testbed.traffic.loads import Loads  # noqa: PLC0415
 
     say = Progress(job)
     plan = msgspec.json.decode((job / "plan.json").read_bytes(), type=Plan)
-    net, control, ovs = _network(job, plan, say, stack)
+    net, control = _network(job, plan, say, stack)
     write_json(job / "readback.json", net.readback())
+    assert net.ovs is not None
 
-    say("prove", "tracing every planned path through the switches")
-    traces = proof.trace_paths(plan, ovs.appctl)
+    say("prove", "asking the switches which way every path takes")
+    appctl = Appctl(next(net.ovs.rundir.glob("ovs-vswitchd.*.ctl")))
+    stack.callback(appctl.close)
+    traces = trace_paths(plan, appctl)
 
-    say("measure", "opening probe sessions")
-    if plan.captures:
-        (job / "captures").mkdir(exist_ok=True)
-        stack.callback(net.start_captures(plan.captures, job / "captures").stop)
+    say("measure", f"opening {len(plan.sessions)} probe sessions")
+    (job / "captures").mkdir()
+    net.start_captures(plan.captures, job / "captures")
     loads = Loads(plan, net.netns, job)
     stack.callback(loads.stop)
     loads.prepare()
     engine = ProbeEngine(plan, net.netns, job)
+    stack.callback(engine.close)
     engine.prepare()
+    net.ovs.wait_ready()
     start_ns = time.monotonic_ns() + LEAD_NS
     happened: list[dict[str, Any]] = []
-    threading.Thread(
-        target=_events, args=(plan, net.apply, start_ns, happened), daemon=True
-    ).start()
-    threading.Thread(target=_clock, args=(plan, start_ns, say), daemon=True).start()
+    _thread(_events, plan, net.apply, start_ns, happened)
+    _thread(_clock, plan, start_ns, say)
     loads.start(start_ns)
     engine.run(start_ns)
 
     say("collect", "counters and queues")
     loads.stop()
-    write_json(job / "ports.json", net.statistics())
+    net.stop_captures()
+    appctl("revalidator/purge")
     status = control.counters()
     write_json(
         job / "control.json",
-        {**status, "traces": traces, "events": happened, "datapath": ovs.lost()},
+        {
+            **status,
+            "traces": traces,
+            "events": happened,
+            "ports": net.statistics(),
+            "datapath": appctl("dpctl/show"),
+        },
     )
     if not plan.events:
-        proof.check_counters(plan, status["counters"])
+        check_counters(plan, status["counters"])
     return 0
 
 
 def shell(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
-    """The Mininet prompt on the built network."""
+    """The Mininet prompt on the built network, or the commands of JOB/script."""
     from mininet.cli import CLI  # noqa: PLC0415
 
     plan = msgspec.json.decode((job / "plan.json").read_bytes(), type=Plan)
-    net, _, _ = _network(job, plan, Progress(job), stack)
-    CLI(net)
+    net, _ = _network(job, plan, Progress(job), stack)
+    assert net.ovs is not None
+    net.ovs.wait_ready()
+    script = job / "script"
+    CLI(net, script=str(script) if script.exists() else None)
     return 0
 
 
@@ -169,26 +187,29 @@ VERBS: dict[str, Callable[[Path, dict[str, Any], ExitStack], int]] = {
 }
 
 
-def _network(
-    job: Path, plan: Plan, say: Progress, stack: ExitStack
-) -> tuple[Any, Controller, Any]:
+def _network(job: Path, plan: Plan, say: Progress, stack: ExitStack) -> tuple[LabNet, Controller]:
     """Switches, links and rules; all undone by the stack."""
     from testbed.emulation.network import LabNet  # noqa: PLC0415
-    from testbed.emulation.ovs import start_ovs  # noqa: PLC0415
 
     control = stack.enter_context(controller(job, plan))
     say("build", f"{len(plan.hosts)} hosts, {len(plan.switches)} switches, {len(plan.ports)} ports")
-    net = LabNet(plan, controller=("127.0.0.1", CONTROLLER_PORT))
+    net = LabNet(plan)
     stack.callback(net.stop)
+    stack.callback(_keep_logs, net, job)
     net.build()
-    say("switches", "starting Open vSwitch")
-    ovs = start_ovs(Path("/run/openvswitch"))
-    stack.callback(ovs.stop)
-    say("shape", "switch ports, delays and queues, then reading them back")
-    net.start()
+    say("switches", "bridges, then every delay and queue read back from the kernel")
+    net.start(wait=False)
     say("install", f"{len(plan.rules)} rules on {len(plan.switches)} switches")
-    control.wait()
-    return net, control, ovs
+    control.wait_listening()
+    net.connect(("127.0.0.1", CONTROLLER_PORT))
+    control.wait_installed()
+    return net, control
+
+
+def _keep_logs(net: LabNet, job: Path) -> None:
+    if net.ovs is not None:
+        for log in net.ovs.rundir.glob("*.log"):
+            shutil.copy(log, job)
 
 
 class Controller:
@@ -197,27 +218,26 @@ class Controller:
     def __init__(self, process: subprocess.Popen[bytes], status: Path, log: Path) -> None:
         self._process, self._status, self._log = process, status, log
 
-    def wait(self, seconds: float = 120.0) -> dict[str, Any]:
+    def wait_listening(self) -> None:
+        """Until switches can connect: one that is refused tries again a second later."""
+        self._wait(_listening, "the controller does not listen")
+
+    def wait_installed(self) -> None:
         """Until every barrier came back. Raises EmulationError with the reason if not."""
+        self._wait(self._status.exists, "rules were not installed")
+        status = json.loads(self._status.read_text())
+        if not status["installed"]:
+            raise EmulationError(f"rules were not installed: {status['error']}", where="controller")
+
+    def _wait(self, done: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._status.exists():
-                status: dict[str, Any] = json.loads(self._status.read_text())
-                if status.get("installed"):
-                    return status
-                raise EmulationError(
-                    f"rules were not installed: {status.get('error', 'unknown reason')}",
-                    where="controller",
-                )
-            if self._process.poll() is not None:
-                raise EmulationError(
-                    f"the controller ended with code {self._process.returncode}",
-                    where=self._tail(),
-                )
+        while not done():
+            code = self._process.poll()
+            if code is not None and not done():
+                raise EmulationError(f"the controller ended with code {code}", where=self._tail())
+            if time.monotonic() > end:
+                raise EmulationError(f"{what} within {seconds:.0f} s", where=self._tail())
             time.sleep(0.02)
-        raise EmulationError(
-            f"rules were not installed within {seconds:.0f} s", where=self._tail()
-        )
 
     def counters(self, seconds: float = 30.0) -> dict[str, Any]:
         """End the controller; its status with every rule's counters."""
@@ -252,6 +272,8 @@ def controller(job: Path, plan: Plan) -> Iterator[Controller]:
                 str(CONTROLLER_PORT),
                 "--status",
                 str(status),
+                "--timeout",
+                "100",
             ],
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -264,15 +286,27 @@ def controller(job: Path, plan: Plan) -> Iterator[Controller]:
             process.wait()
 
 
+def _listening() -> bool:
+    """Whether somebody listens on the controller's port (state 0A in /proc/net/tcp)."""
+    wanted = f":{CONTROLLER_PORT:04X}"
+    for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = row.split()
+        if fields[1].endswith(wanted) and fields[3] == "0A":
+            return True
+    return False
+
+
+def _thread(target: Callable[..., None], *args: Any) -> None:
+    threading.Thread(target=target, args=args, daemon=True).start()
+
+
 def _events(
     plan: Plan, apply: Callable[[Any], None], start_ns: int, happened: list[dict[str, Any]]
 ) -> None:
     for event in plan.events:
         time.sleep(max(0, start_ns + event.at_ns - time.monotonic_ns()) / 1e9)
         apply(event)
-        happened.append(
-            {**msgspec.to_builtins(event), "actual_ns": time.monotonic_ns() - start_ns}
-        )
+        happened.append({**msgspec.to_builtins(event), "actual_ns": time.monotonic_ns() - start_ns})
 
 
 def _clock(plan: Plan, start_ns: int, say: Progress) -> None:

@@ -6,6 +6,7 @@ Nothing here needs root or a lab.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from mininet.topo import Topo
@@ -48,7 +49,7 @@ def network(ref: TopologyRef) -> tuple[Network, dict[str, Param]]:
 
     Raises InputError: unknown topology or parameter, wrong type, unit or value.
     """
-    kind = discovery.load("topology", ref.name, Topo)
+    kind: Any = discovery.load("topology", ref.name, Topo)
     params = bind(kind.build, ref.params, f"topology {ref.name}")
     return describe(kind(**params), ref.name), params
 
@@ -67,7 +68,9 @@ def prepare(
     `captures` are NODE:PORT, the port named by its interface or by the neighbour.
     Raises InputError or PlanError.
     """
-    scenario = scenario_of(name, experiment(name), given, seed)
+    scenario = scenario_of(
+        name, experiment(name), given, seed=seed, network=lambda ref: network(ref)[0]
+    )
     prepared = plan_of(scenario)
     if captures:
         more = tuple(_capture(text, prepared.plan) for text in captures)

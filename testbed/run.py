@@ -7,7 +7,6 @@ folder by one rename, or vanishes.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 import msgspec
 
 from testbed import errors
+from testbed.analysis.summary import write_summary
 from testbed.errors import LabError, TestbedError
 from testbed.lab.base import Lab
 from testbed.prepare import Prepared
@@ -73,9 +73,11 @@ def execute(
             host_after=measure_host(),
         )
         if problem is None:
-            return collect(job, root, provenance, status="ok")
+            return collect(job, root, provenance, status="ok", finish=(write_summary,))
         if any((job / "samples").glob("*.bin")):
-            kept = collect(job, root, provenance, status="failed", error=str(problem))
+            kept = collect(
+                job, root, provenance, status="failed", error=str(problem), finish=(write_summary,)
+            )
             problem.remedy = "; ".join(
                 filter(None, (problem.remedy, f"what was measured is in {kept}"))
             )
@@ -169,15 +171,18 @@ def _started(
 
 
 def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | None) -> int:
-    """Run `shell` or `exec` on the user's terminal; the exit code of what ran."""
+    """Run `shell` or `exec` on the user's terminal; the exit code of what ran.
+
+    A shell without a terminal takes its commands from standard input.
+    """
     with tempfile.TemporaryDirectory(prefix="testbed-") as folder, staging(Path(folder)) as job:
         if prepared is not None:
             (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
         (job / "job.json").write_text(json.dumps({"verb": verb, **order}))
-        interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        if verb == "shell" and not sys.stdin.isatty():
+            (job / "script").write_bytes(sys.stdin.buffer.read())
         with _started(lab, job, GUEST, interactive=True) as process:
             code = process.wait()
-        del interactive
         problem = _verdict(job, code, lab.name)
         if problem is not None:
             raise problem
@@ -187,8 +192,3 @@ def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | No
 def command_line() -> tuple[str, ...]:
     """The command that runs this again."""
     return ("testbed", *sys.argv[1:])
-
-
-def is_root() -> bool:
-    """Whether this process has uid 0."""
-    return os.geteuid() == 0

@@ -16,7 +16,8 @@ from scipy import stats
 from testbed.analysis.percentiles import CONFIDENCE, Delays
 from testbed.scenario.model import Frozen
 
-Word = Literal["met", "not shown", "missed", "no deadline"]
+Word = Literal["met", "not shown", "missed", "not valid", "no deadline"]
+"""`not valid`: the lab did not offer the traffic as planned, so it shows nothing."""
 
 _SEARCH_LIMIT = 10**12
 

@@ -1,5 +1,10 @@
 """The summary: one row per session and judged direction, from plan and samples.
 
+A delay is from wire to wire (RFC 7679 clause 3.7): from the packet's leaving the sending
+host to its arrival, by kernel timestamps. How late the sender was against its schedule
+is no delay of the network; it is told beside, and where it exceeds the interval between
+messages the traffic was not the planned one and its verdict is `not valid`.
+
 Packets due before the session's warm-up ends are kept out of every number and
 counted in `warmup`; the first packet's delay, which holds whatever the network
 sets up on demand, is in `first_ns`.
@@ -29,9 +34,9 @@ PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 """Field of a row -> percentile."""
 
 _DELAY = {
-    "forward": ("forward_intended_ns",),
+    "forward": ("forward_ns",),
     "reverse": ("reverse_ns",),
-    "rtt": ("forward_intended_ns", "reverse_ns"),
+    "rtt": ("forward_ns", "reverse_ns"),
 }
 _LOST = {
     "forward": ("lost_forward",),
@@ -107,7 +112,7 @@ class Series(NamedTuple):
     seq: Integers
     intended_ns: Integers
     delay_ns: Delays
-    """From the intended moment; +inf where lost."""
+    """From wire to wire; +inf where lost."""
 
 
 def summarise(plan: Plan, samples: pd.DataFrame) -> list[SummaryRow]:
@@ -169,6 +174,8 @@ def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> Summa
     p50, p99, p999 = (percentile(delay, p) for p in PERCENTILES.values())
     least = float(arrived[0]) if len(arrived) else None
     verdict = judge(delay, session.deadline_ns, session.reliability)
+    late = _schedule_error(kept)
+    on_time = late is None or late <= session.interval_ns
     path = session.reverse if direction == "reverse" else session.forward
     return SummaryRow(
         session=session.id,
@@ -201,13 +208,13 @@ def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> Summa
         miss_ratio=verdict.ratio,
         miss_low=verdict.low,
         miss_high=verdict.high,
-        verdict=verdict.word,
+        verdict=verdict.word if on_time or verdict.word == "no deadline" else "not valid",
         packets_needed=verdict.needed,
         ipdv_p99_ns=_value(percentile(np.abs(ipdv(now.seq, delay)), 99)),
         pdv_p99_ns=_value(percentile(pdv(delay), 99)),
         reordered=int(kept[list(_REORDERED[direction])].any(axis=1).sum()),
         availability=_availability(session, now),
-        schedule_error_p99_ns=_schedule_error(kept),
+        schedule_error_p99_ns=late,
         source=session.source,
     )
 

@@ -48,6 +48,7 @@ TOPOLOGY = '''"""{title}: two sites joined by one fibre.
 """
 
 from testbed.topology.topo import MetroTopo
+from testbed.units import length_km
 
 
 class {cls}(MetroTopo):
@@ -61,7 +62,7 @@ class {cls}(MetroTopo):
         self.host("h2", kind="compute", site="east", x=20, y=0)
 
         # fibre(): the delay comes from the length; lan(): a short cable.
-        self.fibre("s1", "s2", km=span, rate=rate)
+        self.fibre("s1", "s2", km=length_km(span, "span"), rate=rate)
         self.lan("h1", "s1", rate=rate)
         self.lan("h2", "s2", rate=rate)
 
@@ -94,6 +95,7 @@ interval = "10 ms"         # time between messages
 arrivals = "periodic"      # or poisson
 deadline = "8 ms"
 deadline_kind = "OW"       # OW one-way, RTT round trip
+judged = "one-way"         # or rtt: what the network is held against
 reliability = 0.999        # share of messages within the deadline
 sst = 2                    # slice/service type
 dscp = 46

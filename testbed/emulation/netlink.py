@@ -31,7 +31,9 @@ _REQUEST, _MULTI, _ACK, _DUMP = 0x1, 0x2, 0x4, 0x300
 _ERROR_TEXT = 0x200
 _ERROR, _DONE = 2, 3
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
-_CHUNK_BYTES = 128 * 1024
+_CHUNK_BYTES = 32 * 1024
+_CHUNK_REQUESTS = 128
+"""The answers to one datagram fit in the default receive buffer, even if all are refused."""
 
 HEADER = struct.Struct("=IHHII")
 _ATTR = struct.Struct("=HH")
@@ -107,8 +109,6 @@ class Netlink:
     def __init__(self, protocol: int = 0) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self._socket.bind((0, 0))
-        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-            self._socket.setsockopt(socket.SOL_SOCKET, option + 25, 4 * _CHUNK_BYTES)  # *FORCE
         for option in (_CAP_ACK, _EXT_ACK):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._socket.settimeout(60)
@@ -128,7 +128,7 @@ class Netlink:
         chunk: list[Request] = []
         size = 0
         for request in requests:
-            if size > _CHUNK_BYTES:
+            if size > _CHUNK_BYTES or len(chunk) == _CHUNK_REQUESTS:
                 refused += self._send(chunk)
                 chunk, size = [], 0
             chunk.append(request)
@@ -153,7 +153,7 @@ class Netlink:
 
         Raises EmulationError.
         """
-        step = _CHUNK_BYTES // stride * stride
+        step = min(_CHUNK_BYTES // stride, _CHUNK_REQUESTS) * stride
         for start in range(0, len(data), step):
             chunk = bytearray(data[start : start + step])
             last = len(chunk) - stride
@@ -205,7 +205,7 @@ class Netlink:
                     return refused
 
     def _receive(self) -> Iterator[tuple[int, int, bytes]]:
-        data = self._socket.recv(_CHUNK_BYTES)
+        data = self._socket.recv(8 * _CHUNK_BYTES)
         at = 0
         while at + HEADER.size <= len(data):
             length, kind, flags, _, _ = HEADER.unpack_from(data, at)

@@ -78,5 +78,13 @@ def entered(fd: int) -> Iterator[None]:
 
 def _allow_files(count: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < count:
+    if soft >= count:
+        return
+    try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(hard, count)))
+    except (OSError, ValueError):
+        raise EmulationError(
+            f"{count} files must be open at once",
+            expected=f"at most {hard}, which is the limit here",
+            remedy=f"raise it: ulimit -Hn {count}",
+        ) from None

@@ -26,7 +26,7 @@ from testbed.emulation import links, netns, qdisc
 from testbed.emulation.capture import Capture
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.nodes import LabHost, LabLink, LabSwitch, LazyNode
-from testbed.emulation.ovs import Bridge, Ovs, start_ovs
+from testbed.emulation.ovs import Bridge, Ovs, running_ovs, start_ovs
 from testbed.emulation.readback import PortCounters, PortReadback, PortShape, Readback
 from testbed.errors import EmulationError, unknown
 from testbed.plan.model import Plan, Port
@@ -45,7 +45,8 @@ class LabNet(Mininet):  # type: ignore[misc]
     Args:
         plan: what to build.
         controller: where the switches' controller listens, or None.
-        ovs: Open vSwitch to use; None starts a private one, which ends with the network.
+        ovs: Open vSwitch to use; None is the one that runs in this lab, or else a private
+            one, which ends with the network.
         progress: told of each step.
     """
 
@@ -149,8 +150,10 @@ class LabNet(Mininet):  # type: ignore[misc]
     def _start(self, *, wait: bool) -> None:
         if self.ovs is None:
             self._progress("Open vSwitch", 0, 1)
+            self.ovs = running_ovs()
+        if self.ovs is None:
             self._folder = tempfile.TemporaryDirectory(prefix="ovs-")
-            self.ovs = start_ovs(Path(self._folder.name))
+            self.ovs = start_ovs(Path(self._folder.name), wait=False)
         self._progress("bridges", 0, len(self.switches))
         self.ovs.add_bridges([node.bridge for node in self.switches], self._address)
         for node in self.switches:
@@ -164,6 +167,7 @@ class LabNet(Mininet):  # type: ignore[misc]
     def connect(self, controller: tuple[str, int]) -> None:
         """Have all switches connect to a controller that listens already."""
         assert self.ovs is not None
+        self.ovs.wait_ready()
         self._address = controller
         self.ovs.connect(controller)
 
@@ -175,11 +179,12 @@ class LabNet(Mininet):  # type: ignore[misc]
         self._captures.clear()
         for node in self.nameToNode.values():
             node.terminate()
-        if self.ovs is not None and self._own_ovs:
-            self.ovs.stop()
-            self.ovs = None
-        elif self.ovs is not None:
-            self.ovs.remove_bridges(switch.name for switch in self.plan.switches)
+        if self.ovs is not None:
+            if self._folder is None:
+                self.ovs.remove_bridges(switch.name for switch in self.plan.switches)
+            if self._own_ovs:
+                self.ovs.stop()
+                self.ovs = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from subprocess import PIPE, Popen
 from typing import Any
 
+from testbed.emulation.bridges import Bridge, Ovs
 from testbed.emulation.netns import entered
-from testbed.emulation.ovs import Bridge, Ovs
 from testbed.plan.model import Host as PlanHost
 from testbed.plan.model import Port
 

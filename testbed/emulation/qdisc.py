@@ -47,6 +47,8 @@ _FULL_FRAME_BYTES = 1514
 _BURST_NS = 100_000
 """HTB wakes up late by up to this much without loss of rate."""
 _MAX_U32 = 2**32 - 1
+_LEAST_CLASS_BPS = 96
+"""HTB cannot store the burst of slower classes."""
 
 _TCMSG = struct.Struct("=BxHiIII")
 _KIND, _OPTIONS, _STATS2 = 1, 2, 7
@@ -143,10 +145,10 @@ def _check(port: Port) -> None:
             raise wrong(f"queue number {queue.id} cannot be selected", "0 to 4092")
         if not 0 <= queue.priority <= 7:
             raise wrong(f"queue {queue.id} has priority {queue.priority}", "0 to 7 (HTB)")
-        if not 8 <= queue.rate_bps <= queue.ceil_bps <= port.rate_bps:
+        if not _LEAST_CLASS_BPS <= queue.rate_bps <= queue.ceil_bps <= port.rate_bps:
             raise wrong(
                 f"queue {queue.id} has rate {queue.rate_bps} and ceil {queue.ceil_bps} bit/s",
-                f"8 <= rate <= ceil <= {port.rate_bps} bit/s",
+                f"{_LEAST_CLASS_BPS} <= rate <= ceil <= {port.rate_bps} bit/s",
             )
 
 

@@ -11,6 +11,7 @@ go (events.py says what; samples.py reads it).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import signal
@@ -27,10 +28,14 @@ from testbed.errors import EmulationError
 from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
 from testbed.probes.sockets import open_answering_pair, open_sink, open_udp
+from testbed.probes.stamp import request_of_size, stamp_request
 
 SAMPLES = "samples"
+PRIMING_SEQ = 0xFFFF_FFFF
+_PRIME_PACE_S = 0.01
 _READY_S = 60.0
 _END_S = 30.0
+_LAST_REPLIES_S = 0.2
 
 
 def grace_ns(sessions: Sequence[Session]) -> int:
@@ -78,6 +83,7 @@ class ProbeEngine:
             assert sender.stdin is not None
             sender.stdin.write(f"start {start_ns}\n")
             sender.stdin.flush()
+            self._prime(start_ns)
             while sender.poll() is None:
                 self._check("receiver", "reflector")
                 time.sleep(0.1)
@@ -85,28 +91,50 @@ class ProbeEngine:
                 raise self._failure("sender")
             time.sleep(grace_ns(self._plan.sessions) / 1e9)
             self._check("receiver", "reflector")
+            self._end("reflector")
+            time.sleep(_LAST_REPLIES_S)
+            self._check("receiver")
         finally:
             self.close()
+
+    def _prime(self, start_ns: int) -> None:
+        """Send each session's packets once before the start, so that no measured one is a first.
+
+        A switch in software looks a flow's first packet up slowly, and under many first
+        packets at once it drops them. Priming packets have a sequence number of no message.
+        """
+        pace_s = (start_ns - time.monotonic_ns()) / 2e9 / len(self._plan.sessions)
+        for sock, session in zip(self._sockets, self._plan.sessions, strict=False):
+            packet = request_of_size(session.size_bytes)
+            stamp_request(packet, PRIMING_SEQ, time.time_ns())
+            with contextlib.suppress(OSError):  # no way there: the run will tell
+                sock.sendto(packet, (session.reflector_ip, session.reflector_port))
+                if session.fragments > 1:
+                    fill = bytes(session.fragment_bytes)
+                    sock.sendto(fill, (session.reflector_ip, DISCARD_PORT))
+            time.sleep(min(max(pace_s, 0.0), _PRIME_PACE_S))
 
     def close(self) -> None:
         """End the processes, which write what they have, and close the sockets."""
         for child in self._children.values():
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-            if child.stdin is not None:
-                child.stdin.close()
-        for child in self._children.values():
-            try:
-                child.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            for pipe in (child.stdin, child.stdout, child.stderr):
-                if pipe is not None:
-                    pipe.close()
+            _ask_to_end(child)
+        for name in self._children:
+            self._end(name)
         self._children.clear()
         while self._sockets:
             self._sockets.pop().close()
+
+    def _end(self, name: str) -> None:
+        child = self._children[name]
+        _ask_to_end(child)
+        try:
+            child.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def _open_sender(self, index: int, session: Session) -> dict[str, Any]:
         with entered(self._netns(session.sender)):
@@ -187,6 +215,13 @@ class ProbeEngine:
             where=f"exit status {child.returncode}" + (f": {said[-1]}" if said else ""),
             expected="a process that runs as long as the measurement",
         )
+
+
+def _ask_to_end(child: subprocess.Popen[str]) -> None:
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+    if child.stdin is not None:
+        child.stdin.close()  # for one that waits for the start
 
 
 def _fds(rows: Sequence[Mapping[str, Any]]) -> list[int]:

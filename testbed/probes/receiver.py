@@ -20,7 +20,7 @@ from testbed.probes.stamp import BASE_BYTES
 
 _REPLY_SEQS = Struct("!I20xI")
 """Reflector's and sender's sequence number in a reply."""
-_PAUSE_S = 0.002
+_PAUSE_S = 0.01
 _IDLE_S = 0.1
 
 

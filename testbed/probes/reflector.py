@@ -32,6 +32,8 @@ from testbed.probes.sockets import Inbox, Outbox, name_of, open_answering_pair, 
 from testbed.probes.stamp import PORT, TWAMP_REQUEST_BYTES, reply
 
 _IDLE_S = 0.1
+_LAST_S = 5.0
+"""At most so long are requests answered that wait when the end is asked for."""
 _STAMPS_WAITING = 32
 """So many unread transmit stamps are read even if requests keep coming."""
 _LARGEST_BYTES = 9216
@@ -88,6 +90,10 @@ class Reflector:
                     self.read_stamps(endpoint)
             if not ready:
                 self.settle()
+        until = time.monotonic() + _LAST_S
+        for endpoint in self._endpoints.values():
+            while self.answer(endpoint) and time.monotonic() < until:
+                self.read_stamps(endpoint)
         self.settle()
 
     def settle(self) -> None:
@@ -98,8 +104,8 @@ class Reflector:
         if self._log is not None:
             self._log.flush()
 
-    def answer(self, endpoint: Endpoint) -> None:
-        """Answer the requests that are waiting, at most one batch."""
+    def answer(self, endpoint: Endpoint) -> int:
+        """Answer the requests that are waiting, at most one batch; how many there were."""
         requests, replies, log = self._requests, self._replies, self._log
         count = requests.read(endpoint.inbound.fileno())
         now_ns = time.time_ns()
@@ -129,6 +135,7 @@ class Reflector:
             sent.append(_Sent(session, seq, own_seq))
         if sent:
             self._send(endpoint, sent)
+        return count
 
     def _send(self, endpoint: Endpoint, sent: Sequence[_Sent]) -> None:
         taken = self._replies.send(endpoint.outbound.fileno(), len(sent))
@@ -152,7 +159,7 @@ class Reflector:
 def run_job() -> None:
     """Answer for an engine until SIGTERM."""
     job = read_job()
-    become_pacer()
+    become_pacer(first=True)
     stop = Stop()
     log = EventLog(Path(job["folder"]) / REFLECTED_FILE, job["ids"])
     endpoints = [

@@ -141,7 +141,8 @@ NAME_BYTES = 16
 _CONTROL_BYTES = 256
 _CONTROL = Struct("@QII")
 _TIME = Struct("@qq")
-_ERROR = Struct("@IBBBBII")
+_STAMP = Struct("@8xIIqq32x8xII4xB3x4xI")
+"""SCM_TIMESTAMPING of three times, then IP_RECVERR with struct sock_extended_err."""
 _OWN_TOS = Struct("@QIIi4x")
 _OWN_STAMP = Struct("@QIII4x")
 
@@ -234,15 +235,17 @@ class Inbox(_Batch):
         return time_ns, tos, ttl
 
     def _stamp(self, i: int) -> tuple[int, int] | None:
-        time_ns, number = 0, None
-        for level, kind, at in self._controls(i):
-            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPING:
-                seconds, ns = _TIME.unpack_from(self.controls, at)
-                time_ns = seconds * 1_000_000_000 + ns
-            elif level == socket.IPPROTO_IP and kind == _IP_RECVERR:
-                _, origin, _, _, _, _, data = _ERROR.unpack_from(self.controls, at)
-                number = data if origin == _ORIGIN_TIMESTAMPING else None
-        return None if number is None or time_ns == 0 else (number, time_ns)
+        """(id, time) of a transmit stamp, laid out as the kernel does: time, then error."""
+        if self.messages[i].control_length < _STAMP.size:
+            return None
+        level, kind, seconds, ns, elevel, ekind, origin, number = _STAMP.unpack_from(
+            self.controls, i * _CONTROL_BYTES
+        )
+        if (level, kind) != (socket.SOL_SOCKET, _SO_TIMESTAMPING):
+            return None
+        if (elevel, ekind, origin) != (socket.IPPROTO_IP, _IP_RECVERR, _ORIGIN_TIMESTAMPING):
+            return None
+        return number, seconds * 1_000_000_000 + ns
 
     def _controls(self, i: int) -> Iterator[tuple[int, int, int]]:
         at = i * _CONTROL_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,15 @@ _COLUMNS = 3
 _MS = 1e6
 _POINTS = 400
 """Of one curve, at most: enough for the eye, and the page stays small."""
+_NAMED = 6
+"""Curves that a legend has room for."""
+_SHOWN = 24
+"""Panels over time, at most."""
 _FAR = 1e9
 """Beyond any axis, ms."""
 _BAD = style.VERDICTS["missed"]
-_LINES: dict[str, Any] = {"forward": "-", "reverse": (0, (4, 1.6)), "rtt": "-"}
+_LINES: list[Any] = ["-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5))]
+"""Of the curves of one panel, in turn."""
 
 Groups = Mapping[str, pd.DataFrame]
 
@@ -75,8 +81,9 @@ def ccdf(
             bottom = 0.5 / max(2, *(row.packets for row in mine))
             ax.set(xscale="log", yscale="log", ylim=(bottom, 1.5))
             ax.set_xlim(*_reach(mine[0], np.concatenate(found)))
-            for row, delays in zip(mine, found, strict=True):
-                _curve(ax, row, delays, colours[row.slice])
+            few = len(mine) <= _NAMED
+            for row, delays, line in zip(mine, found, cycle(_LINES if few else _LINES[:1])):
+                _curve(ax, delays, colours[row.slice], line)
             _forbid(ax, mine[0], bottom)
             _plain_log(ax)
             ax.set_xlabel("round trip, ms" if mine[0].judged == "rtt" else "one-way delay, ms")
@@ -93,7 +100,7 @@ def _reach(row: SummaryRow, delays: Delays) -> tuple[float, float]:
     return low / room**0.06, high * room**0.16
 
 
-def _curve(ax: Axes, row: SummaryRow, delays: Delays, colour: str) -> None:
+def _curve(ax: Axes, delays: Delays, colour: str, line: Any) -> None:
     arrived = np.sort(delays[np.isfinite(delays)])
     if not len(arrived):
         return
@@ -104,7 +111,7 @@ def _curve(ax: Axes, row: SummaryRow, delays: Delays, colour: str) -> None:
     x = np.concatenate(([arrived[0]], arrived[keep], [_FAR]))
     y = np.concatenate(([1.0], later[keep], [later[-1]]))
     y[y < 1e-12] = 1e-12  # below the axis: nothing was later
-    ax.plot(x, y, color=colour, linewidth=1.6, linestyle=_LINES[row.judged], drawstyle="steps-post")
+    ax.plot(x, y, color=colour, linewidth=1.6, linestyle=line, drawstyle="steps-post")
 
 
 def _forbid(ax: Axes, row: SummaryRow, bottom: float) -> None:
@@ -139,16 +146,19 @@ def _plain_log(ax: Axes) -> None:
 def _name_curves(ax: Axes, rows: Sequence[SummaryRow], colours: Mapping[str, str]) -> None:
     if len(rows) == 1:
         return
-    several = len({row.session for row in rows}) > 1
+    if len(rows) > _NAMED:
+        ax.text(0.03, 0.04, f"{len(rows)} curves", transform=ax.transAxes, fontsize=7.5)
+        return
+    unclear = len({row.direction for row in rows}) < len(rows)
     handles = [
         Line2D(
             [],
             [],
             color=colours[row.slice],
-            linestyle=_LINES[row.judged],
-            label=f"{row.direction} {row.session}" if several else row.direction,
+            linestyle=line,
+            label=f"{row.session} {row.direction}" if unclear else row.direction,
         )
-        for row in rows[:4]
+        for row, line in zip(rows, cycle(_LINES))
     ]
     ax.legend(handles=handles, loc="lower left", fontsize=7, handlelength=2.2)
 
@@ -259,6 +269,15 @@ def _budget_legend(rows: Sequence[SummaryRow]) -> list[Patch | Line2D]:
                markeredgewidth=2, label="deadline")
     )  # fmt: skip
     return handles
+
+
+def longest_tails(rows: Sequence[SummaryRow]) -> list[SummaryRow]:
+    """The rows for which there is room over time, in their order: those whose largest
+    delay is furthest over the budget.
+    """
+    tails = sorted((row.max_ns or 0) - row.budget_ns for row in rows)
+    least = tails[-_SHOWN] if len(rows) > _SHOWN else -math.inf
+    return [row for row in rows if (row.max_ns or 0) - row.budget_ns >= least][:_SHOWN]
 
 
 def over_time(

@@ -13,7 +13,7 @@ from testbed.plan.model import Plan
 from testbed.report import figures, style, wording
 from testbed.report.map import draw_map
 from testbed.report.style import Picture
-from testbed.results.folder import FIGURES, REPORT, RunFolder
+from testbed.results.folder import FIGURES, LOADS, REPORT, RunFolder
 from testbed.results.staging import unwritable
 from testbed.units import show_bps
 
@@ -39,6 +39,7 @@ def write_report(run: Path) -> Path:
             say=wording,
             command=shlex.join(folder.provenance.command),
             loads=load_rows(folder),
+            shortfalls=wording.shortfalls(folder.record(LOADS)),
         )
         target = run / REPORT
         target.write_text(page, encoding="utf-8")
@@ -59,6 +60,7 @@ def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path) -> list[Pi
     if not rows:
         return pictures
     packets = figures.grouped(folder.samples)
+    shown = figures.longest_tails(rows)
     told = "; ".join(f"{r.app} {r.direction}: {r.verdict}" for r in rows)
     return [
         *pictures,
@@ -76,7 +78,9 @@ def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path) -> list[Pi
             ),
         ),
         style.save(
-            figures.over_time(plan, rows, packets, colours), target, "time", "Delay over time",
+            figures.over_time(plan, shown, packets, colours), target, "time",
+            "Delay over time" if len(shown) == len(rows)
+            else f"Delay over time: the {len(shown)} longest tails of {len(rows)}",
             "Delay of each session against the time of sending, with losses and events.",
         ),
     ]  # fmt: skip
@@ -90,11 +94,20 @@ def _map_alt(plan: Plan) -> str:
 
 
 def load_rows(folder: RunFolder) -> list[tuple[str, ...]]:
-    """Background flows of the plan: id, slice, kind, from, to, rate asked."""
-    return [
-        (load.id, load.slice, load.kind, load.src, load.dst, show_bps(load.rate_bps))
-        for load in folder.plan.loads
-    ]
+    """Background flows: id, slice, kind, from, to, rate asked, rate sent, packets lost."""
+    carried = {row["id"]: row for row in folder.record(LOADS) or []}
+    rows: list[tuple[str, ...]] = []
+    for load in folder.plan.loads:
+        row = carried.get(load.id, {})
+        sent, lost = row.get("sent_bps"), row.get("lost_packets")
+        rows.append(
+            (
+                *(load.id, load.slice, load.kind, load.src, load.dst, show_bps(load.rate_bps)),
+                wording.NONE if sent is None else show_bps(sent),
+                wording.NONE if lost is None else f"{lost:,}",
+            )
+        )
+    return rows
 
 
 def _template() -> Template:

@@ -32,7 +32,13 @@ PARTS = {
 }
 """Part of a delay budget -> colour."""
 
-VERDICTS = {"met": "#117a4a", "not shown": "#9a6700", "missed": "#b42318", "no deadline": SOFT}
+VERDICTS = {
+    "met": "#117a4a",
+    "not shown": "#9a6700",
+    "missed": "#b42318",
+    "not valid": "#9a6700",
+    "no deadline": SOFT,
+}
 
 _RC: Any = {
     "font.family": "sans-serif",
@@ -87,6 +93,8 @@ def slice_colours(plan: Plan) -> dict[str, str]:
 def save(figure: Figure, folder: Path, name: str, title: str, alt: str) -> Picture:
     """Write `name`.svg and `name`.png into a folder; the picture for the page."""
     with themed():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not for each format
         figure.savefig(folder / f"{name}.png", dpi=160)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Title": title})

@@ -11,11 +11,12 @@ from rich.text import Text
 
 from testbed.analysis.summary import SummaryRow, summarise
 from testbed.report import wording
-from testbed.results.folder import RunFolder
+from testbed.results.folder import LOADS, RunFolder
 
-COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red"}
+COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red", "not valid": "yellow"}
 
-_PATH_WIDTH = 25
+_WIDTH = 26
+"""Of the first column, characters."""
 
 
 def verdict_table(run: RunFolder) -> RenderableType:
@@ -23,7 +24,8 @@ def verdict_table(run: RunFolder) -> RenderableType:
     made = run.provenance
     lab = made.lab.get("lab", "unknown")
     rows = summarise(run.plan, run.samples)
-    return summary_table(rows, lab, title=run.scenario.question, notes=made.notes)
+    notes = [*wording.shortfalls(run.record(LOADS)), *made.notes]
+    return summary_table(rows, lab, title=run.scenario.question, notes=notes)
 
 
 def summary_table(
@@ -38,15 +40,13 @@ def summary_table(
         title_justify="left",
         title_style="bold",
     )
-    table.add_column("class, path")
-    table.add_column("slice", overflow="fold")
+    table.add_column("class\nslice: path", no_wrap=True, overflow="ellipsis")
     for name in ("budget", "p50", "p99", "p99.9", "max", "loss", "deadline"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         table.add_row(
             _name(row),
-            Text(row.slice),
             wording.delay(row.budget_ns),
             *(_percentile(row, name) for name in ("p50", "p99", "p999")),
             wording.delay(row.max_ns),
@@ -59,7 +59,8 @@ def summary_table(
 
 def _name(row: SummaryRow) -> Text:
     name = Text(f"{row.app} {row.direction}")
-    name.append("\n" + wording.path(row.path, _PATH_WIDTH), style="dim")
+    start = f"\n{row.slice}: "
+    name.append(start + wording.path(row.path, _WIDTH - len(start) + 1), style="dim")
     return name
 
 

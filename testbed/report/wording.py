@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.summary import PERCENTILES, SummaryRow
-from testbed.units import show_ns
+from testbed.units import show_bps, show_ns
 
 NONE = "\N{EN DASH}"
-SIGNS = {"met": "✓", "not shown": "?", "missed": "✗", "no deadline": NONE}
+SIGNS = {"met": "✓", "not shown": "?", "missed": "✗", "not valid": "!", "no deadline": NONE}
 
 
 def delay(value: float | None) -> str:
@@ -91,6 +91,9 @@ def verdict(row: SummaryRow) -> str:
         return "This class has no deadline."
     late = f"{row.misses:,} of {row.packets:,} packets late or lost"
     asked = f"{reliability(row.reliability)} within {nominal(row.deadline_ns)} asked"
+    if row.verdict == "not valid":
+        error = delay(row.schedule_error_p99_ns)
+        return f"The lab was too busy: packets left {error} late (p99), beyond their interval."
     if row.verdict == "met":
         return f"{late}; {asked}, shown with 97.5 % confidence."
     if row.verdict == "missed":
@@ -111,6 +114,8 @@ def tally(rows: Sequence[SummaryRow]) -> str:
         parts.append(f"{words['missed']} missed")
     if words["not shown"]:
         parts.append(f"{words['not shown']} not shown: too few packets for what they ask")
+    if words["not valid"]:
+        parts.append(f"{words['not valid']} not valid: the lab was too busy for them")
     return ", ".join(parts) + "."
 
 
@@ -119,10 +124,24 @@ def precision(rows: Sequence[SummaryRow], lab: str) -> str:
     errors = [r.schedule_error_p99_ns for r in rows if r.schedule_error_p99_ns is not None]
     if not errors:
         return f"Lab {lab}; no packet was measured."
-    worst = max(errors)
     clock = (
-        "delays are counted by the lab's own clock"
+        "time is counted by the lab's own clock"
         if lab == "virtual"
-        else "delays include what a shared processor adds"
+        else "delays include what a shared processor adds, now and then milliseconds"
     )
-    return f"Lab {lab}: {clock}; packets left at most {delay(worst)} late (99 % of each session)."
+    return (
+        f"Lab {lab}: {clock}; 99 % of each session's packets left within {delay(max(errors))} "
+        "of their schedule."
+    )
+
+
+def shortfalls(loads: object) -> list[str]:
+    """Loads that sent less than asked, from 6-loads.json; TCP sends what it can."""
+    if not isinstance(loads, list):
+        return []
+    return [
+        f"Load {load['id']} sent {show_bps(load['sent_bps'] or 0)} of "
+        f"{show_bps(load['asked_bps'])} asked: the lab could not send more."
+        for load in loads
+        if load["kind"] != "tcp" and (load["sent_bps"] or 0) < 0.95 * load["asked_bps"]
+    ]

@@ -225,7 +225,7 @@ class RunFolder:
     def record(self, name: str) -> Any:
         """A stage's own record, such as 3-readback.json; None if that stage left none."""
         path = self.path / name
-        return read_json(path, dict) if path.exists() else None
+        return read_json(path, object) if path.exists() else None
 
 
 def _plain(value: Any) -> Any:

@@ -1,9 +1,9 @@
 """The samples of a run: one tidy table, a row for every packet of every session.
 
 Columns are those of `testbed.probes.samples`, with the session before them: times
-count from the start of traffic, delays are one-way unless named rtt, all in ns. A
-delay is held against a deadline from the intended moment of sending, so that a late
-sender is part of it (no coordinated omission). What is not known is null.
+count from the start of traffic, delays are one-way unless named rtt, all in ns. Those
+named intended start at the intended moment of sending, the others at the kernel's
+transmit timestamp. What is not known is null.
 """
 
 from __future__ import annotations

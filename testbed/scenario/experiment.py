@@ -14,14 +14,15 @@ The typed parameters of build() are the experiment's options on the command line
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from testbed.errors import InputError
 from testbed.scenario.model import (
     Capture,
     Flow,
     LinkEvent,
+    Param,
     Probe,
     Scenario,
     Slice,
@@ -29,6 +30,9 @@ from testbed.scenario.model import (
 )
 from testbed.scenario.params import bind
 from testbed.units import rate_bps, size_bytes, time_ns
+
+if TYPE_CHECKING:
+    from testbed.topology.model import Network
 
 
 class Event:
@@ -51,7 +55,8 @@ def mend_fibre(a: str, b: str) -> Event:
 class Experiment:
     """One question, asked with real packets. Subclass it and write build()."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Callable[[TopologyRef], Network]) -> None:
+        self._network = network
         self._topology: TopologyRef | None = None
         self._policy = "lowest_delay"
         self._warmup = "1 s"
@@ -67,11 +72,15 @@ class Experiment:
 
     # What build() calls
 
-    def topology(self, name: str, /, **params: str | int | float | bool) -> None:
-        """The network: a file of topologies/ by name, and parameters of its build()."""
+    def topology(self, name: str, /, **params: Param) -> Network:
+        """The network: a file of topologies/ by name, and parameters of its build().
+
+        Returns it, so that build() can ask for its nodes and delays.
+        """
         if self._topology is not None:
             raise InputError("topology() is called twice", where=type(self).__name__)
         self._topology = TopologyRef(name=name, params=params)
+        return self._network(self._topology)
 
     def policy(self, name: str, /) -> None:
         """How paths and queues are chosen: a file of controllers/policies/ by name."""
@@ -255,15 +264,21 @@ def _positive(value: int, where: str, name: str) -> int:
 
 
 def scenario_of(
-    name: str, kind: type[Experiment], given: Mapping[str, object], seed: int
+    name: str,
+    kind: type[Experiment],
+    given: Mapping[str, object],
+    *,
+    seed: int,
+    network: Callable[[TopologyRef], Network],
 ) -> Scenario:
     """The frozen scenario that an experiment's build() describes.
 
-    Raises InputError for whatever build() got wrong, without a traceback.
+    `network` builds a topology by reference. Raises InputError for whatever build()
+    got wrong.
     """
     where = f"experiment {name}"
     params = bind(kind.build, given, where)
-    experiment = kind()
+    experiment = kind(network)
     experiment.build(**params)
     if experiment._topology is None:
         raise InputError("build() names no topology", where=where, expected="self.topology(NAME)")

@@ -1,20 +1,19 @@
 """What a topology may ask for: ranges of the kernel's shaper and of names.
 
-Each function returns the value it was given, or raises InputError.
+Each function returns the value it was given (a loss as a probability), or raises InputError.
 """
 
 from __future__ import annotations
 
-import math
 import re
 
 from testbed.errors import InputError
 from testbed.units import show_bps, show_ns
 
 MIN_RATE_BPS = 8_000
-"""Below 1 kB/s a full frame lasts more than a second, longer than HTB's burst clock runs."""
+"""1 kB/s: below, a full frame lasts more than one and a half seconds."""
 MAX_RATE_BPS = 400_000_000_000
-"""Above, a 64-byte packet lasts less than 1 ns, the unit netem and HTB count in."""
+"""Above, a 64-byte packet lasts about 1 ns, the unit netem and HTB count in."""
 MAX_DELAY_NS = 274_000_000_000
 """netem's 32-bit delay, in ticks of 64 ns."""
 MAX_BUFFER_PACKETS = 1_000_000
@@ -65,12 +64,11 @@ def whole(value: object, what: str, low: int, high: int) -> int:
 
 def number(value: object, what: str, where: str, *, low: float = 0.0, high: float = 1e6) -> float:
     """A finite number from low to high."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (fits and math.isfinite(value) and low <= value <= high):  # type: ignore[operator, arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise InputError(
             f"{what} = {value!r}", where=where, expected=f"a number from {low:g} to {high:g}"
         )
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def rate(bps: int, where: str) -> int:

@@ -82,7 +82,7 @@ def run_job() -> None:
     stop = Stop()
     say_ready()
     start_ns = read_start()
-    become_pacer()
+    become_pacer(first=True)
     if start_ns is None:
         return
     for row in floods:

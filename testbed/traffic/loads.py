@@ -78,6 +78,9 @@ class Loads:
     def start(self, start_ns: int) -> None:
         """Loads start at their moments after `start_ns` (CLOCK_MONOTONIC)."""
         if self._flooder is not None:
+            for load, sock in zip(self._floods, self._senders, strict=True):
+                # a first packet, so that the switches know the flow when it comes in force
+                sock.sendto(bytes(load.packet_bytes), (load.dst_ip, load.port))
             assert self._flooder.stdin is not None
             self._flooder.stdin.write(f"start {start_ns}\n")
             self._flooder.stdin.flush()
@@ -184,7 +187,8 @@ class Loads:
         sent = json.loads(said) if said.startswith("{") else {}
         for load in self._floods:
             sink = self._sinks.get(load.id)
-            rows.append(flood_row(load, sent.get(load.id), sink_packets(sink) if sink else 0))
+            received = max(0, sink_packets(sink) - 1) if sink is not None else 0  # less the first
+            rows.append(flood_row(load, sent.get(load.id), received))
         for sock in [*self._senders, *self._sinks.values()]:
             sock.close()
         self._clients, self._servers, self._flooder = {}, {}, None

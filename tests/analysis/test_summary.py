@@ -67,7 +67,7 @@ def _one(plan: Plan, name: str) -> Session:
 def test_numbers_of_a_known_sample(plan: Plan) -> None:
     session = msgspec.structs.replace(_one(plan, "ar_vr_dl"), warmup_ns=160_000_000)
     rows = synthetic.raw(session)
-    rows["forward_intended_ns"] = 1_000_000 + 1_000 * rows["seq"]
+    rows["forward_ns"] = 1_000_000 + 1_000 * rows["seq"]
     rows["schedule_error_ns"] = 5
     synthetic.lose(rows, "forward", slice(20, 21))
     rows["reordered_forward"][[5, 30, 40]] = True
@@ -108,7 +108,16 @@ def test_a_packet_without_a_timestamp_is_neither_lost_nor_judged(plan: Plan) -> 
     row = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})[
         session.app, "rtt"
     ]
-    assert (row.lost, row.unstamped, row.packets) == (0, 1, 1_799)
+    assert (row.lost, row.unstamped, row.packets) == (0, 2, 1_798)
+
+
+def test_traffic_that_was_not_offered_as_planned_shows_nothing(plan: Plan) -> None:
+    session = _one(plan, "telesurgery_haptic")
+    rows = synthetic.raw(session)
+    rows["schedule_error_ns"] = session.interval_ns + 1
+    got = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})
+    assert {row.verdict for row in got.values()} == {"not valid"}
+    assert all(row.misses == 0 for row in got.values())
 
 
 def test_session_without_packets(plan: Plan) -> None:

@@ -44,7 +44,7 @@ def main(folder: Path, packages: str | None) -> None:
         path = f"{packages}:{path}"
     controller = subprocess.Popen(
         [
-            *(sys.executable, "-m", "controllers.launch", "--port", str(PORT)),
+            *(sys.executable, "-m", "controllers.launch", "--port", str(PORT), "--timeout", "60"),
             *("--plan", str(plan_file), "--status", str(status_file)),
         ],
         env=os.environ | {"PYTHONPATH": path},
@@ -54,6 +54,8 @@ def main(folder: Path, packages: str | None) -> None:
         net.start()
         while not status_file.exists() and controller.poll() is None:
             time.sleep(0.01)
+        status = json.loads(status_file.read_text())
+        assert status["installed"], status
         flows = {switch.name: dump_flows(switch.name) for switch in plan.switches}
         (control,) = Path(os.environ["OVS_RUNDIR"]).glob("ovs-vswitchd.*.ctl")
         appctl = Appctl(control)

@@ -10,6 +10,8 @@ from testbed.errors import InputError
 from testbed.scenario.experiment import Experiment, cut_fibre, mend_fibre, scenario_of
 from testbed.scenario.model import Scenario
 
+UNUSED: Any = lambda _ref: None  # noqa: E731
+
 
 class Sample(Experiment):
     """Does it hold?"""
@@ -35,7 +37,7 @@ class Sample(Experiment):
 
 
 def test_a_scenario_survives_json() -> None:
-    scenario = scenario_of("sample", Sample, {}, seed=7)
+    scenario = scenario_of("sample", Sample, {}, seed=7, network=UNUSED)
     assert msgspec.json.decode(msgspec.json.encode(scenario), type=Scenario) == scenario
     assert scenario.question == "Does it hold?"
     assert [p.id for p in scenario.probes] == ["telesurgery_haptic", "telesurgery_haptic-2"]
@@ -43,7 +45,9 @@ def test_a_scenario_survives_json() -> None:
 
 
 def test_parameters_come_typed_from_text() -> None:
-    scenario = scenario_of("sample", Sample, {"flood": "2", "tcp": "yes", "sites": "6"}, seed=1)
+    scenario = scenario_of(
+        "sample", Sample, {"flood": "2", "tcp": "yes", "sites": "6"}, seed=1, network=UNUSED
+    )
     assert scenario.params == {"span": "18 km", "flood": 2.0, "sites": 6, "tcp": True}
     assert scenario.flows[0].rate_bps == 20_000_000
     assert scenario.flows[0].kind == "tcp"
@@ -62,7 +66,7 @@ def test_parameters_come_typed_from_text() -> None:
 )
 def test_a_wrong_parameter_is_named(given: dict[str, object], says: str) -> None:
     with pytest.raises(InputError) as error:
-        scenario_of("sample", Sample, given, seed=1)
+        scenario_of("sample", Sample, given, seed=1, network=UNUSED)
     assert says in str(error.value)
 
 
@@ -84,7 +88,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("verb", "given"), WRONG)
 def test_wrong_calls_are_input_errors(verb: str, given: dict[str, Any]) -> None:
-    experiment = Experiment()
+    experiment = Experiment(UNUSED)
     call: dict[str, Callable[[], object]] = {
         "slice": lambda: experiment.slice("s", **given),
         "flow": lambda: experiment.flow("f", "h1", "h2", slice="s", **given),
@@ -96,7 +100,7 @@ def test_wrong_calls_are_input_errors(verb: str, given: dict[str, Any]) -> None:
 
 
 def test_ids_are_given_once() -> None:
-    experiment = Experiment()
+    experiment = Experiment(UNUSED)
     experiment.slice("s", sst=1)
     with pytest.raises(InputError, match="two slices"):
         experiment.slice("s", sst=1)
@@ -108,4 +112,4 @@ def test_an_experiment_needs_a_topology_and_a_slice() -> None:
             pass
 
     with pytest.raises(InputError, match="no topology"):
-        scenario_of("empty", Empty, {}, seed=1)
+        scenario_of("empty", Empty, {}, seed=1, network=UNUSED)

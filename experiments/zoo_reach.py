@@ -1,0 +1,42 @@
+"""Every site of a real network to its nearest compute centre, planned against measured."""
+
+import networkx as nx
+
+from testbed.scenario.experiment import Experiment
+
+
+class ZooReach(Experiment):
+    """How many sites of a real network lie inside the 1 ms circle of a compute centre?
+
+    One probe from each site to the centre of least one-way delay. The default is SURFnet
+    with two centres: 50 sites over 395 km, so the circles do not hold them all. Names are
+    topohub's GROUP/NAME.
+    """
+
+    def build(
+        self,
+        name: str = "topozoo/Surfnet",
+        route_factor: float = 1.5,
+        centres: int = 2,
+        kind: str = "roadm",
+        interval: str = "200 ms",
+        duration: str = "20 s",
+    ) -> None:
+        zoo = self.topology("zoo", name=name, route_factor=route_factor, centres=centres, kind=kind)
+        self.slice("reach", sst=1)
+        graph = zoo.graph()
+        compute = [node.name for node in zoo.nodes if node.kind == "compute"]
+        for node in zoo.nodes:
+            if node.role == "host" and node.name not in compute:
+                _, path = nx.multi_source_dijkstra(
+                    graph.reverse(copy=False), set(compute), node.name, weight="delay_ns"
+                )
+                self.probe(
+                    "site_reach",
+                    node.name,
+                    path[0],
+                    slice="reach",
+                    duration=duration,
+                    interval=interval,
+                    id=f"{node.name}-{path[0]}",
+                )

@@ -1,0 +1,106 @@
+"""What a user types, and what comes back: an exit code, the nearest name, no traceback."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "experiments").mkdir()
+    return tmp_path
+
+
+def typed(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "testbed.cli", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )
+
+
+WRONG = [
+    (("rnu",), 2, "did you mean 'run'"),
+    (("check", "metro_slice"), 2, "metro_slices"),
+    (("check", "metro_slices", "--set", "flod=1"), 2, "did you mean 'flood'"),
+    (("check", "metro_slices", "--set", "flood=much"), 2, "is not a number"),
+    (("check", "metro_slices", "--set", "flood"), 2, "key=value"),
+    (("check", "metro_slices", "--set", "duration=10"), 2, "has no unit"),
+    (("check", "metro_slices", "--set", "duration=-1 s"), 2, "negative"),
+    (("check", "metro_slices", "--set", "policy=lowest_dealy"), 2, "lowest_delay"),
+    (("check", "metro_slices", "--pcap", "park"), 2, "NODE:PORT"),
+    (("check", "metro_slices", "--pcap", "prak:eth0"), 2, "did you mean 'park'"),
+    (("run", "metro_slices", "--lab", "wal"), 2, "did you mean 'wall'"),
+    (("shell", "metro_rign"), 2, "did you mean 'metro_ring'"),
+    (("shell", "metro_ring", "--set", "sites=-3"), 2, "sites"),
+    (("shell", "metro_ring", "--set", "span=-3 km"), 2, "negative"),
+    (("shell", "zoo", "--set", "name=sndlib/brain"), 2, "brain"),
+    (("report", "no-such-run"), 2, "no-such-run"),
+    (("new", "experiment", "Not-A-Name"), 2, "lower-case"),
+    (("run", "metro_slices", "--seed", "x"), 2, "seed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"), WRONG, ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+)
+def test_wrong_input_is_answered(words: tuple[str, ...], code: int, says: str) -> None:
+    done = typed(*words)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_list_names_all_kinds() -> None:
+    rows = json.loads(typed("list", "--json").stdout)
+    assert {"experiment", "topology", "policy", "class"} == set(rows)
+    assert "telesurgery_haptic" in [row["name"] for row in rows["class"]]
+    assert "city" in typed("list").stdout
+
+
+def test_every_shipped_experiment_passes_check() -> None:
+    done = typed("check", "all")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ok") == len(json.loads(typed("list", "--json").stdout)["experiment"])
+
+
+def test_plan_prints_json_and_tables() -> None:
+    plan = json.loads(typed("plan", "metro_slices", "--json").stdout)
+    assert plan["sessions"]
+    assert plan["rules"]
+    assert "Delay budget" in typed("plan", "metro_slices").stdout
+
+
+@pytest.mark.parametrize("kind", ["experiment", "topology", "policy", "class"])
+def test_a_template_passes_check_as_written(kind: str, project: Path) -> None:
+    assert typed("new", kind, "mine", cwd=project).returncode == 0
+    again = typed("new", kind, "mine", cwd=project)
+    assert again.returncode == 2
+    assert "already" in again.stderr
+    assert typed("new", "experiment", "asks", cwd=project).returncode == 0
+    experiment = project / "experiments" / "asks.py"
+    text = experiment.read_text()
+    uses = {
+        "topology": text.replace('"metro_ring"', '"mine"')
+        .replace('"dc1"', '"h1"')
+        .replace('"h3"', '"h2"')
+        .replace('"h2", "h2"', '"h2", "h1"'),
+        "policy": text.replace('"lowest_delay"', '"mine"'),
+        "class": text.replace('"ar_vr_pose"', '"mine"'),
+    }
+    experiment.write_text(uses.get(kind, text))
+    done = typed("check", "asks", cwd=project)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_shows_every_verb() -> None:
+    text = typed("--help").stdout
+    for verb in ("run", "list", "check", "plan", "report", "doctor", "shell", "exec", "new"):
+        assert f"\n  {verb} " in text

@@ -1,0 +1,147 @@
+"""The page: self-contained, complete, and true to the summary."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET  # our own files
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from testbed.errors import ResultError
+from testbed.report.html import write_report
+from testbed.results.folder import FIGURES, LOADS, PLAN, PROVENANCE, REPORT
+from tests.results import synthetic
+
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+
+
+class Reader(HTMLParser):
+    """Tags, ids and references of a page; complains about tags left open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id" and value:
+                self.ids.append(value)
+            if name in ("href", "src", "xlink:href") and value:
+                self.references.append(value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = synthetic.run_folder(tmp_path_factory.mktemp("html") / "run")
+    assert write_report(made) == made / REPORT
+    return made
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> str:
+    return (run / REPORT).read_text()
+
+
+def test_it_is_one_file_that_asks_for_no_other(page: str) -> None:
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert {"script", "link", "img", "iframe"}.isdisjoint(reader.tags)
+    assert len(reader.ids) == len(set(reader.ids))
+    assert all(r.startswith("#") and r[1:] in reader.ids for r in reader.references)
+    assert set(re.findall(r"url\((.)", page)) <= {"#"}
+    assert "@import" not in page
+    assert set(re.findall(r"https?://[^\s\"'<]+", page)) <= {"http://www.w3.org/1999/xlink"}
+
+
+def test_it_has_every_part(page: str) -> None:
+    for text in (
+        "Made-up data for tests",
+        "3 of 6 deadlines met, 1 missed, 2 not shown",
+        "Map of the network",
+        "Delay by class",
+        "Delay budget against measured",
+        "Delay over time",
+        "testbed run made_up --seed 7",
+        "none: made-up data",
+        "36,887 packets to show",
+        "gnb1 \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} agg1",
+    ):
+        assert text in page
+    assert page.count("✗ missed") == 1
+    assert page.count('role="img" aria-label="') == 4
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_figures_are_files_too(run: Path) -> None:
+    for name in ("map", "ccdf", "budget", "time"):
+        png = (run / FIGURES / f"{name}.png").read_bytes()
+        assert png.startswith(b"\x89PNG")
+        assert ET.parse(run / FIGURES / f"{name}.svg").getroot().tag.endswith("svg")  # noqa: S314
+
+
+def test_figures_follow_the_readers_colours(page: str) -> None:
+    pictures = page[page.index("<svg") :]
+    assert "var(--ink)" in pictures
+    assert "#1f2933" not in pictures
+
+
+def test_text_of_users_is_escaped(tmp_path: Path) -> None:
+    run = synthetic.run_folder(tmp_path / "run")
+    text = (run / PROVENANCE).read_text()
+    (run / PROVENANCE).write_text(text.replace('"made_up","--seed"', '"<b>&","--seed"'))
+    assert "&lt;b&gt;&amp;" in write_report(run).read_text()
+
+
+def test_a_failed_run_without_packets_has_a_page(tmp_path: Path) -> None:
+    run = synthetic.run_folder(tmp_path / "run")
+    made = msgspec.json.decode((run / PROVENANCE).read_bytes())
+    made |= {"status": "failed", "error": "the lab ended"}
+    (run / PROVENANCE).write_bytes(msgspec.json.encode(made))
+    plan = msgspec.structs.replace(synthetic.plan(), sessions=(), positions={})
+    (run / PLAN).write_bytes(msgspec.json.encode(plan))
+    page = write_report(run).read_text()
+    assert "the lab ended" in page
+    assert "This run failed" in page
+    assert "Map of the network" in page
+
+
+def test_loads_asked_and_sent(tmp_path: Path) -> None:
+    run = synthetic.run_folder(tmp_path / "run")
+    plan = synthetic.plan()
+    path = plan.sessions[0].forward
+    load = {
+        "id": "flood", "slice": "best", "kind": "flood", "src": "ue1", "dst": "cloud1",
+        "src_ip": "10.0.0.1", "dst_ip": "10.0.0.4", "port": 5201, "rate_bps": 20_000_000,
+        "packet_bytes": 1448, "dscp": 0, "start_ns": 0, "duration_ns": 10**9,
+        "forward": path, "reverse": path,
+    }  # fmt: skip
+    whole = msgspec.to_builtins(plan) | {"loads": [msgspec.to_builtins(load)]}
+    (run / PLAN).write_bytes(msgspec.json.encode(whole))
+    row = {"id": "flood", "kind": "flood", "asked_bps": 2e7, "sent_bps": 1e7, "lost_packets": 3}
+    (run / LOADS).write_bytes(msgspec.json.encode([row]))
+    page = write_report(run).read_text()
+    assert "Load flood sent 10 Mbit/s of 20 Mbit/s asked" in page
+    assert re.search(r">20 Mbit/s</td>\s*<td[^>]*>10 Mbit/s</td>\s*<td[^>]*>3</td>", page)
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(ResultError):
+        write_report(tmp_path)

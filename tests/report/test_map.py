@@ -1,0 +1,68 @@
+"""The map: every node in place, apart from others, labels that do not overlap."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import msgspec
+import pytest
+from matplotlib.text import Text
+
+from testbed.plan.model import Plan
+from testbed.report import style
+from testbed.report.map import draw_map, lanes, links, place
+from tests.results import synthetic
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return synthetic.plan()
+
+
+@pytest.mark.parametrize("known", ["all", "some", "one", "none"])
+def test_all_nodes_are_placed_apart_and_inside(plan: Plan, known: str) -> None:
+    keep = {
+        "all": plan.positions,
+        "some": {n: p for n, p in plan.positions.items() if not n.startswith(("ue", "edge"))},
+        "one": {"core1": (1.0, 1.0)},
+        "none": {},
+    }[known]
+    at, height = place(msgspec.structs.replace(plan, positions=keep))
+    assert set(at) == set(synthetic.POSITIONS)
+    for x, y in at.values():
+        assert 0 < x < 760
+        assert 0 < y < height
+    for a, b in combinations(at.values(), 2):
+        assert math.dist(a, b) > 10
+
+
+def test_nodes_on_one_line(plan: Plan) -> None:
+    flat = {n: (x, 0.0) for n, (x, _) in plan.positions.items()}
+    at, _ = place(msgspec.structs.replace(plan, positions=flat))
+    assert all(math.isfinite(v) for p in at.values() for v in p)
+
+
+def test_every_link_once(plan: Plan) -> None:
+    assert len(links(plan)) == len(synthetic.KM) + len(synthetic.LAN)
+
+
+def test_lanes_hold_the_slices_of_both_directions(plan: Plan) -> None:
+    found = lanes(plan)
+    assert found["agg1", "gnb1"] == ["urllc", "v2x", "embb", "best"]
+    assert found["agg1", "core2"] == ["embb", "best"]
+    assert ("core1", "core3") not in found
+
+
+def test_a_slice_has_one_colour_everywhere(plan: Plan) -> None:
+    colours = style.slice_colours(plan)
+    assert len(set(colours.values())) == len(colours) == 4
+
+
+def test_labels_do_not_overlap(plan: Plan) -> None:
+    figure = draw_map(plan, style.slice_colours(plan))
+    figure.draw_without_rendering()
+    texts = [t for t in figure.axes[0].texts if isinstance(t, Text)]
+    assert {"ue1", "ue2", "edge1", "cloud1"} <= {t.get_text() for t in texts}
+    boxes = [t.get_window_extent() for t in texts]
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]

@@ -1,0 +1,106 @@
+"""Words and formats of table and page."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+
+from testbed.analysis.percentiles import Estimate
+from testbed.analysis.summary import SummaryRow, summarise
+from testbed.report import wording
+from testbed.results.samples import tidy
+from tests.results import synthetic
+
+
+@pytest.fixture(scope="module")
+def row() -> SummaryRow:
+    plan = synthetic.plan()
+    session = plan.sessions[1]
+    frame = tidy(session.id, synthetic.raw(session)).to_pandas()
+    return summarise(msgspec.structs.replace(plan, sessions=(session,)), frame)[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "\N{EN DASH}"), (math.inf, "lost"), (1_234_567, "1.23 ms"), (980, "980 ns")],
+)
+def test_delay(value: float | None, text: str) -> None:
+    assert wording.delay(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(5_000_000, "5 ms"), (16_700_000, "16.7 ms"), (500_000, "500 us"), (5 * 10**9, "5 s")],
+)
+def test_asked_for_times_have_no_digits_nobody_wrote(value: int, text: str) -> None:
+    assert wording.nominal(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 %"), (1e-5, "1e-05"), (0.0123, "1.2 %"), (0.5, "50 %"), (1, "100 %")]
+)
+def test_a_share_is_never_rounded_to_nothing(value: float, text: str) -> None:
+    assert wording.share(value) == text
+
+
+def test_reliability_keeps_its_nines() -> None:
+    assert wording.reliability(0.99999) == "99.999 %"
+    assert wording.reliability(1.0) == "every packet"
+    assert wording.portion(0.999999) == "99.9999 %"
+    assert wording.portion(1) == "100 %"
+
+
+@pytest.mark.parametrize("width", range(9, 40))
+def test_a_path_keeps_its_ends_and_fits(width: int) -> None:
+    short = wording.path("ue1>gnb1>agg1>core1>agg2>edge1", width)
+    assert short.startswith("ue1>")
+    assert short.endswith(">edge1")
+    assert len(short) <= max(width, len("ue1>…>edge1"))
+
+
+def test_a_refused_percentile_says_what_it_takes(row: SummaryRow) -> None:
+    assert wording.percentile(row, "p999") == "n<3688"
+    assert wording.interval(row, "p999") == ""
+    lost = msgspec.structs.replace(row, p99=Estimate(value=math.inf, low=1e6, high=math.inf))
+    assert wording.percentile(lost, "p99") == "lost"
+    assert wording.interval(lost, "p99") == "1.00 ms to lost"
+
+
+def test_verdicts_in_words(row: SummaryRow) -> None:
+    assert wording.verdict(row) == (
+        "0 of 1,000 packets late or lost; 99.99 % within 10 ms asked, "
+        "which takes 36,887 packets to show."
+    )
+    for word in ("met", "missed", "not valid", "no deadline"):
+        assert wording.verdict(msgspec.structs.replace(row, verdict=word)).endswith(".")
+
+
+def test_tally(row: SummaryRow) -> None:
+    met = msgspec.structs.replace(row, verdict="met")
+    none = msgspec.structs.replace(row, verdict="no deadline")
+    assert wording.tally([met, met, none]) == "2 of 2 deadlines met."
+    assert wording.tally([met, row]).startswith("1 of 2 deadlines met, 1 not shown")
+    assert wording.tally([none]) == "No class of this run has a deadline."
+
+
+def test_the_instruments_own_error_is_told(row: SummaryRow) -> None:
+    late = msgspec.structs.replace(row, schedule_error_p99_ns=1_100_000)
+    assert "left within 1.10 ms of their schedule" in wording.precision([row, late], "wall")
+    assert "a shared processor" in wording.precision([row], "native")
+    assert "shared" not in wording.precision([row], "virtual")
+    silent = msgspec.structs.replace(row, schedule_error_p99_ns=None)
+    assert wording.precision([silent], "wall") == "Lab wall; no packet was measured."
+
+
+def test_a_load_that_fell_short_is_named() -> None:
+    def load(kind: str, sent: float | None) -> dict[str, object]:
+        return {"id": "x", "kind": kind, "asked_bps": 10_000_000, "sent_bps": sent}
+
+    assert wording.shortfalls(None) == []
+    assert wording.shortfalls([load("udp", 9.9e6), load("tcp", 1e6)]) == []
+    assert wording.shortfalls([load("flood", 4e6)]) == [
+        "Load x sent 4 Mbit/s of 10 Mbit/s asked: the lab could not send more."
+    ]
+    assert len(wording.shortfalls([load("udp", None)])) == 1
