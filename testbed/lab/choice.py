@@ -8,9 +8,10 @@ from typing import NamedTuple
 from testbed.errors import LabError, unknown
 from testbed.lab.base import Lab
 from testbed.lab.native import NativeLab
+from testbed.lab.virtual import VirtualLab
 from testbed.lab.wall import WallLab
 
-LABS: Mapping[str, Lab] = {lab.name: lab for lab in (WallLab(), NativeLab())}
+LABS: Mapping[str, Lab] = {lab.name: lab for lab in (VirtualLab(), WallLab(), NativeLab())}
 """Every lab, the preferred first."""
 
 
