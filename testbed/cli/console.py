@@ -14,7 +14,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from testbed.errors import InputError, TestbedError, unknown
 
-out = Console(highlight=False, soft_wrap=False)
+_WIDE = 110
+"""Columns of tables that go to a file or a pipe."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 TITLES = {

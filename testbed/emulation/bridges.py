@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from testbed.emulation import modules
 from testbed.emulation.ovsdb import Database, JsonRpc, insert, mapping, mutate, named, select
 from testbed.errors import EmulationError
 
@@ -147,6 +148,10 @@ class Ovs:
 
     def _apply(self, operations: list[dict[str, Any]], timeout_s: float) -> None:
         """Carry out a transaction, and wait until ovs-vswitchd has acted on it."""
+        with modules.no_requests():
+            self._transact_and_wait(operations, timeout_s)
+
+    def _transact_and_wait(self, operations: list[dict[str, Any]], timeout_s: float) -> None:
         count = mutate("Open_vSwitch", ["next_cfg", "+=", 1])
         asked = self._db.transact(*operations, count, select("Open_vSwitch", "next_cfg"))
         goal = asked[-1]["rows"][0]["next_cfg"]

@@ -137,8 +137,8 @@ def _forbid(ax: Axes, row: SummaryRow, bottom: float) -> None:
 def _plain_log(ax: Axes) -> None:
     """Ticks at 1, 2 and 5, written as plain numbers."""
     low, high = ax.get_xlim()
-    wide = high / low > 30
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    wide = high / low > 500
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
@@ -164,24 +164,49 @@ def _name_curves(ax: Axes, rows: Sequence[SummaryRow], colours: Mapping[str, str
 
 
 def budget(rows: Sequence[SummaryRow]) -> Figure:
-    """Stacked budget of every row, with the measured minimum, p50 and p99 on it."""
+    """Stacked budget of every row, with the measured minimum, p50 and p99 on it.
+
+    Rows of one magnitude share an axis, so that no bar is too short to read.
+    """
+    groups = magnitudes(rows)
     with style.themed():
-        figure = Figure(figsize=(WIDTH, 1.2 + 0.36 * len(rows)), layout="constrained")
-        ax = figure.subplots()
-        right = _budget_reach(rows)
-        for y, row in enumerate(rows):
-            _bar(ax, y, row)
-            for x, marker in _marks(row):
-                _mark(ax, x, y, marker, right)
-            _budget_deadline(ax, row, y, right)
-        ax.set(xlim=(0, right), ylim=(len(rows) - 0.4, -0.6))
-        ax.set_xlabel("delay, ms (one-way; of a row marked rtt, round trip)")
-        ax.set_yticks(range(len(rows)), [f"{row.app} {row.direction}" for row in rows])
-        ax.tick_params(axis="y", length=0)
-        ax.grid(visible=False, axis="y")
-        ax.spines["left"].set_visible(False)
+        figure = Figure(
+            figsize=(WIDTH, 0.7 + 0.45 * len(groups) + 0.36 * len(rows)), layout="constrained"
+        )
+        heights = [len(group) + 0.2 for group in groups]
+        axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=heights).ravel()
+        for ax, group in zip(axes, groups, strict=True):
+            _bars(ax, group)
+        axes[-1].set_xlabel("delay, ms (one-way; of a row marked rtt, round trip)")
+        figure.align_ylabels(axes.tolist())
         figure.legend(handles=_budget_legend(rows), loc="outside upper left", ncols=9, fontsize=8)
     return figure
+
+
+def magnitudes(rows: Sequence[SummaryRow]) -> list[list[SummaryRow]]:
+    """Rows in groups whose largest budget is at most four times the smallest."""
+    floors: list[int] = []
+    for size in sorted(row.budget_ns for row in rows):
+        if not floors or size > 4 * floors[-1]:
+            floors.append(size)
+    groups: list[list[SummaryRow]] = [[] for _ in floors]
+    for row in rows:
+        groups[max(i for i, floor in enumerate(floors) if floor <= row.budget_ns)].append(row)
+    return groups
+
+
+def _bars(ax: Axes, rows: Sequence[SummaryRow]) -> None:
+    right = _budget_reach(rows)
+    for y, row in enumerate(rows):
+        _bar(ax, y, row)
+        for x, marker in _marks(row):
+            _mark(ax, x, y, marker, right)
+        _budget_deadline(ax, row, y, right)
+    ax.set(xlim=(0, right), ylim=(len(rows) - 0.4, -0.6))
+    ax.set_yticks(range(len(rows)), [f"{row.app} {row.direction}" for row in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")
+    ax.spines["left"].set_visible(False)
 
 
 def _part(row: SummaryRow, name: str) -> float:
@@ -211,14 +236,14 @@ def _budget_reach(rows: Sequence[SummaryRow]) -> float:
     """As far as the largest budget and p50 need; a wild tail does not squeeze the rest."""
     largest = max((row.budget_ns / _MS for row in rows), default=1.0)
     seen = [x for row in rows for x, _ in _marks(row) if math.isfinite(x)]
-    return 1.12 * max(largest, min(max(seen, default=largest), 4 * largest))
+    return 1.12 * max(largest, min(max(seen, default=largest), 2.5 * largest))
 
 
 def _mark(ax: Axes, x: float, y: int, marker: str, right: float) -> None:
     if x > right * 0.985:  # beyond the axis: an arrow at the edge
         text = "lost" if math.isinf(x) else f"{x:.3g}"
         kind = {"o": "p50", "D": "p99", "|": "min"}[marker]
-        shift = {"|": -0.2, "o": 0.0, "D": 0.2}[marker]
+        shift = {"|": -0.27, "o": 0.0, "D": 0.27}[marker]
         ax.annotate(
             f"{kind} {text} \N{RIGHTWARDS ARROW}",
             (right, y + shift),

@@ -260,7 +260,7 @@ def _legend(axes: Axes, plan: Plan, colours: Mapping[str, str]) -> None:
         if name in crossed
     ]
     kinds = _kinds(plan)
-    shown = [k for k in ("ue", "gnb", "compute") if k in kinds.values()]
+    shown = [k for k in ("ue", "host", "gnb", "compute") if k in kinds.values()]
     for kind in [*shown, "switch"]:
         handles.append(
             Line2D(

@@ -71,6 +71,7 @@ def everything() -> dict[str, list[str]]:
         ),
         "datapaths": shell("ovs-dpctl dump-dps 2>/dev/null").split(),
         "files": shell("ls /tmp").split(),
+        "modprobe": shell("cat /proc/sys/kernel/modprobe").split(),
     }
 
 

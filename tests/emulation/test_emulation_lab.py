@@ -92,6 +92,7 @@ def test_stop_leaves_nothing(found: dict[str, Any]) -> None:
     assert {"s1", "s1-eth1", "ovs-system"} <= set(during["links"])
     assert {"ovs-vswitchd", "ovsdb-server", "tcpdump", "sleep"} <= set(during["processes"])
     assert after == before
+    assert after["modprobe"] == ["/sbin/modprobe"]
 
 
 @pytest.mark.parametrize(

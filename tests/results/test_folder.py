@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -269,3 +271,41 @@ def test_commit_is_the_last_step(
     collect(job, root, synthetic.provenance(), status="ok")
     assert all(len(names) == 1 and names[0].startswith(".") for names in seen[:-1])
     assert seen[-1] == ["made_up"]
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+import msgspec
+from testbed.results.folder import collect
+from testbed.results.staging import staging
+from tests.results import synthetic
+
+def wait(run):
+    print("writing", flush=True)
+    time.sleep(60)
+
+root = Path(sys.argv[1])
+with staging(root) as job:
+    plan = msgspec.structs.replace(synthetic.plan(), sessions=())
+    (job / "plan.json").write_bytes(msgspec.json.encode(plan))
+    collect(job, root, synthetic.provenance(), status="ok", finish=(wait,))
+"""
+
+
+def test_kill_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    project = Path(folder_module.__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=project,
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        assert len(list(tmp_path.iterdir())) == 2  # job and stage
+        writer.kill()
+    end = time.monotonic() + 10
+    while list(tmp_path.iterdir()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert list(tmp_path.iterdir()) == []
