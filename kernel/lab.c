@@ -24,6 +24,7 @@
 #include <linux/hrtimer.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
+#include <asm/archrandom.h>
 #include <linux/sched.h>
 #include <linux/time-internal.h>
 #include <asm/unistd.h>

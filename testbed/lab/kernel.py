@@ -178,10 +178,13 @@ def _build(part: Path, say: Say) -> None:
 
 
 def _foreign() -> str:
-    """Architectures not needed are not unpacked."""
+    """Other architectures' code is not unpacked; their Kconfig files are read."""
     others = "alpha arc arm arm64 csky hexagon loongarch m68k microblaze mips nios2 openrisc"
     others += " parisc powerpc riscv s390 sh sparc xtensa"
-    return " ".join(f"'--exclude={SOURCE}/arch/{name}/*'" for name in others.split())
+    kinds = ("*.[chS]", "*.dts", "*.dtsi")
+    return " ".join(
+        f"'--exclude={SOURCE}/arch/{name}/{kind}'" for name in others.split() for kind in kinds
+    )
 
 
 def _check_options(asked: Path, got: Path) -> None:
