@@ -106,6 +106,22 @@ def test_under_a_flood_one_packet_a_hop_at_most_and_again_the_same(tmp_path: Pat
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
 
 
+def test_losses_are_seeded(tmp_path: Path) -> None:
+    network = chain(100 * MBIT, 100 * MBIT)
+    first, *others = network.links
+    lossy = msgspec.structs.replace(first, ab=msgspec.structs.replace(first.ab, loss=0.3))
+    network = msgspec.structs.replace(network, links=(lossy, *others))
+
+    def lost(seed: int) -> list[bool]:
+        asked = scenario(seed=seed, probes=(probe(app="app48", duration_ns=6 * S),))
+        _, folder = run(tmp_path, asked, network, (48,))
+        return list(pq.read_table(folder / "5-samples.parquet")["lost_forward"].to_pylist())
+
+    one, again, other = lost(1), lost(1), lost(2)
+    assert one == again != other
+    assert 0.15 < sum(one) / len(one) < 0.45  # 200 messages: 4.6 sigma
+
+
 def shared_ns(plan: Plan, way: Way, load: Way) -> int:
     """One packet of the load at every port that both pass."""
     shared = [plan.port(a, b) for a, b in pairwise(way.nodes) if (a, b) in pairwise(load.nodes)]
