@@ -233,6 +233,12 @@ def shell(topology: str, pairs: tuple[str, ...], policy: str, lab: str | None) -
     given = {key: values[-1] for key, values in settings(pairs).items()}
     prepared = bare(topology, given, policy)
     chosen, _ = _lab(lab or _interactive())
+    plan = prepared.plan
+    err.print(
+        f"{topology} in the {chosen.name} lab: {len(plan.hosts)} hosts, "
+        f"{len(plan.switches)} switches. The prompt comes in about 15 s; 'exit' leaves it, "
+        "and nothing stays."
+    )
     sys.exit(converse(chosen, "shell", {}, prepared))
 
 
