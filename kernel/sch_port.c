@@ -48,6 +48,7 @@
 #define PORT_MAX_LIMIT		(1 << 20)
 #define PORT_MAX_RATE		10000000000000ULL	/* 10 Tbit/s: products fit 64 bits */
 #define PORT_MAX_PACKET		(1 << 17)
+#define PORT_MAX_BURST		(1 << 28)
 #define PORT_SIZES		4
 
 enum {
@@ -572,7 +573,7 @@ static int port_check_queues(const struct port_queue_parms *parms, u32 count,
 		    parms[i].promised_bps > PORT_MAX_RATE || parms[i].peak_bps > PORT_MAX_RATE ||
 		    (parms[i].promised_bps && parms[i].promised_bps < 8) ||
 		    (parms[i].peak_bps && parms[i].peak_bps < 8) ||
-		    parms[i].burst_bytes > 8 * PORT_MAX_PACKET) {
+		    parms[i].burst_bytes > PORT_MAX_BURST) {
 			NL_SET_ERR_MSG(extack, "a queue's id, level, quantum, limit or rate is out of range");
 			return -EINVAL;
 		}
@@ -600,8 +601,9 @@ static int port_set_queues(struct Qdisc *sch, const struct port_queue_parms *par
 		queue[i].stats.id = parms[i].id;
 		INIT_LIST_HEAD(&queue[i].turn);
 		if (parms[i].promised_bps)
-			queue[i].burst_ps = div64_u64(8000000000000ULL * parms[i].burst_bytes,
-						      parms[i].promised_bps);
+			queue[i].burst_ps = mul_u64_u64_div_u64(8000000000000ULL,
+								parms[i].burst_bytes,
+								parms[i].promised_bps);
 		queue[i].ring = kvcalloc(parms[i].limit_packets, sizeof(struct port_entry),
 					 GFP_KERNEL);
 		if (!queue[i].ring)

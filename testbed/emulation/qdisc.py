@@ -1,5 +1,8 @@
 """How packets leave a port: queueing disciplines, set and read back.
 
+The lab kernel has one of our own, `port`, which is a store-and-forward port as it is
+(port_qdisc.py). On other kernels:
+
     no rate, no delay   nothing: the port forwards at once
     one queue           netem: delay, rate, limit (and loss); a FIFO that serialises
     several queues      htb 1:
@@ -29,6 +32,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from testbed.emulation import netlink as nl
+from testbed.emulation import port_qdisc
 from testbed.emulation.netlink import Request
 from testbed.emulation.readback import (
     TICK_NS,
@@ -99,6 +103,11 @@ def requests(port: Port) -> Iterator[Request]:
     """
     wanted = shape(port)
     where = f"the queue of {port.name}"
+    if port_qdisc.available():
+        if wanted.queues or wanted.limit_packets:
+            own = port_qdisc.encode(port_qdisc.options(wanted))
+            yield _new_qdisc(port, _ROOT, _HTB, port_qdisc.KIND, own, where)
+        return
     if not wanted.queues:
         if wanted.limit_packets:
             options = _netem(wanted.delay_ns, wanted.rate_bps, wanted.limit_packets, wanted.loss)
@@ -259,10 +268,12 @@ def _decode(port: Port, seen: _Seen) -> PortShape:
     if kind == "netem":
         delay_ns, rate_bps, limit, loss = _netem_values(seen.options[_ROOT])
         return PortShape(delay_ns=delay_ns, rate_bps=rate_bps, limit_packets=limit, loss=loss)
+    if kind == port_qdisc.KIND:
+        return port_qdisc.shape(port_qdisc.decode(seen.options[_ROOT]), shape(port))
     if kind != "htb":
         raise EmulationError(
             f"port {port.name} has the queueing discipline {kind!r}",
-            expected="netem or htb, or none",
+            expected="port, netem or htb, or none",
             remedy="leave the lab's qdiscs to the testbed",
         )
     queues = []
@@ -344,13 +355,26 @@ def counters(link: nl.Netlink, ports: Iterable[Port]) -> dict[str, PortCounters]
             node=port.node,
             name=port.name,
             **root,
-            queues=tuple(
-                QueueCounters(id=(parent & 0xFFFF) - 1, **_counted(stats))
-                for parent, stats in sorted(seen.stats.items())
-                if parent != _ROOT
-            ),
+            queues=tuple(_queue_counters(seen)),
         )
     return found
+
+
+def _queue_counters(seen: _Seen) -> Iterator[QueueCounters]:
+    for parent, stats in sorted(seen.stats.items()):
+        if parent != _ROOT:
+            yield QueueCounters(id=(parent & 0xFFFF) - 1, **_counted(stats))
+    if seen.kinds.get(_ROOT) != port_qdisc.KIND:
+        return
+    for own in port_qdisc.statistics(seen.stats[_ROOT]):
+        yield QueueCounters(
+            id=own.id,
+            packets=own.packets,
+            sent_bytes=own.bytes,
+            drops=own.drops,
+            overlimits=0,
+            backlog_packets=own.backlog_packets,
+        )
 
 
 def _counted(stats: bytes) -> dict[str, int]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.emulation import netlink as nl
-from testbed.emulation import qdisc
+from testbed.emulation import port_qdisc, qdisc
 from testbed.emulation.readback import PortShape, Readback, differences
 from testbed.errors import EmulationError
 from testbed.plan.model import Port, Queue
@@ -140,3 +140,26 @@ def test_readback_is_json_in_and_out() -> None:
     row = {"node": "s1", "name": "s1-eth1", "asked": shape, "got": shape}
     back = msgspec.convert({"kernel": "6.1", "ports": [row]}, Readback)
     assert msgspec.json.decode(msgspec.json.encode(back), type=Readback) == back
+
+
+@given(queued())
+def test_the_lab_kernels_port_is_what_is_asked(one: Port) -> None:
+    asked = qdisc.shape(one)
+    got = port_qdisc.decode(port_qdisc.encode(port_qdisc.options(asked)))
+    assert differences(asked, port_qdisc.shape(got, asked)) == []
+
+
+@given(RATES, st.integers(0, 10**10), st.integers(1, 100_000))
+def test_the_lab_kernels_fifo_is_what_is_asked(rate: int, delay_ns: int, limit: int) -> None:
+    asked = qdisc.shape(port(rate_bps=rate, delay_ns=delay_ns, limit_packets=limit))
+    got = port_qdisc.decode(port_qdisc.encode(port_qdisc.options(asked)))
+    assert differences(asked, port_qdisc.shape(got, asked)) == []
+
+
+def test_a_wrong_limit_of_the_lab_kernels_port_shows() -> None:
+    asked = qdisc.shape(port(rate_bps=10**9, delay_ns=10**6, limit_packets=1000))
+    right = port_qdisc.options(asked)
+    wrong = msgspec.structs.replace(
+        right, queues=(msgspec.structs.replace(right.queues[0], limit_packets=7),)
+    )
+    assert differences(asked, port_qdisc.shape(wrong, asked)) != []
