@@ -49,7 +49,7 @@ _FIXED = {
     "KBUILD_BUILD_HOST": "lab",
     "KBUILD_BUILD_VERSION": "1",
 }
-_STEPS = 1150
+_STEPS = 1440
 """About how many lines make prints."""
 _REMEDY = "testbed kernel build"
 
