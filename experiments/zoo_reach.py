@@ -19,24 +19,25 @@ class ZooReach(Experiment):
         route_factor: float = 1.5,
         centres: int = 2,
         kind: str = "roadm",
-        interval: str = "200 ms",
+        interval_ms: int = 50,
         duration: str = "20 s",
     ) -> None:
         zoo = self.topology("zoo", name=name, route_factor=route_factor, centres=centres, kind=kind)
         self.slice("reach", sst=1)
         graph = zoo.graph()
         compute = [node.name for node in zoo.nodes if node.kind == "compute"]
-        for node in zoo.nodes:
-            if node.role == "host" and node.name not in compute:
-                _, path = nx.multi_source_dijkstra(
-                    graph.reverse(copy=False), set(compute), node.name, weight="delay_ns"
-                )
-                self.probe(
-                    "site_reach",
-                    node.name,
-                    path[0],
-                    slice="reach",
-                    duration=duration,
-                    interval=interval,
-                    id=f"{node.name}-{path[0]}",
-                )
+        sites = [n.name for n in zoo.nodes if n.role == "host" and n.name not in compute]
+        for i, site in enumerate(sites):
+            _, path = nx.multi_source_dijkstra(
+                graph.reverse(copy=False), set(compute), site, weight="delay_ns"
+            )
+            self.probe(
+                "site_reach",
+                site,
+                path[0],
+                slice="reach",
+                start=f"{i * interval_ms / len(sites)} ms",  # else they queue on each other
+                duration=duration,
+                interval=f"{interval_ms} ms",
+                id=f"{site}-{path[0]}",
+            )

@@ -7,7 +7,6 @@ folder by one rename, or vanishes.
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -162,12 +161,8 @@ def _started(
         yield process
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()  # a lab takes everything with it
+            process.wait()
 
 
 def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | None) -> int:

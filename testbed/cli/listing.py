@@ -111,6 +111,23 @@ def show_plan(plan: Plan, console: Console, *, rules: bool) -> None:
         console.print(table, "")
 
 
+def show_findings(findings: Any, console: Console) -> None:
+    """Print what packets on the wire had, beside what was planned."""
+    table = _table("Captured packets against the plan")
+    for name in ("", "capture", "session", "check", "planned", "found (packets)"):
+        table.add_column(name)
+    for file, found in findings:
+        table.add_row(
+            "[green]ok[/]" if found.good else "[red]BAD[/]",
+            file.stem,
+            f"{found.session} {found.direction}".strip() or "others",
+            found.check,
+            found.planned,
+            found.found,
+        )
+    console.print(table)
+
+
 def show_checks(checks: Any, console: Console) -> None:
     """Print doctor's findings with their remedies."""
     table = Table(box=None, padding=(0, 1), show_header=False)

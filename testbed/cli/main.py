@@ -175,6 +175,31 @@ def report(run: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("run", default="last")
+def captures(run: str) -> None:
+    """Hold a run's packet captures against its plan: STAMP layout, size, DSCP, label.
+
+    Captures come from --pcap NODE:PORT or from Experiment.capture().
+    """
+    from testbed.probes.capture_read import verify_capture  # noqa: PLC0415
+    from testbed.results.folder import CAPTURES, RunFolder, find_run  # noqa: PLC0415
+
+    folder = RunFolder(find_run(run, discovery.home() / "results"))
+    files = sorted((folder.path / CAPTURES).glob("*.pcap"))
+    if not files:
+        raise InputError(
+            "this run has no captures",
+            where=str(folder.path),
+            expected="a run with --pcap NODE:PORT",
+            remedy=f"testbed run {folder.scenario.experiment} --pcap NODE:PORT",
+        )
+    findings = [(file, found) for file in files for found in verify_capture(file, folder.plan)]
+    listing.show_findings(findings, out)
+    if not all(found.good for _, found in findings):
+        sys.exit(5)
+
+
+@main.command()
 @json_option
 def doctor(as_json: bool) -> None:
     """Say which labs are available, what is missing, and the remedy."""
@@ -292,6 +317,3 @@ def _interactive() -> str | None:
     from testbed.lab import LABS as KNOWN  # noqa: PLC0415
 
     return next((name for name in ("wall", "native") if not KNOWN[name].missing()), None)
-
-
-__all__ = ["InputError", "main"]

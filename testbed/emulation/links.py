@@ -21,6 +21,7 @@ from testbed.emulation import netlink as nl
 from testbed.emulation import qdisc
 from testbed.emulation.netlink import Request
 from testbed.emulation.netns import entered
+from testbed.emulation.qdisc import Arrangement
 from testbed.errors import EmulationError
 from testbed.plan.model import Host, Plan, Port
 
@@ -116,11 +117,11 @@ def remove_all(link: nl.Netlink) -> None:
             raise EmulationError(f"links could not be removed: {refused}")
 
 
-def bring_up(link: nl.Netlink, ports: Iterable[Port]) -> None:
+def bring_up(link: nl.Netlink, ports: Iterable[Port], arrangement: Arrangement) -> None:
     """Give ports of the socket's namespace their queues, and set them up."""
     requests: list[Request] = []
     for port in ports:
-        requests += qdisc.requests(port)
+        requests += qdisc.requests(port, arrangement)
         requests.append(state(port.ifindex, True, f"setting {port.name} up"))
     link.do(requests)
 
@@ -192,7 +193,12 @@ def address(host: Host, port: Port, plan: Plan) -> Iterator[Request]:
 
 
 def configure_host(
-    host: Host, ports: Sequence[Port], plan: Plan, namespace: int, neighbours: Neighbours
+    host: Host,
+    ports: Sequence[Port],
+    plan: Plan,
+    namespace: int,
+    neighbours: Neighbours,
+    arrangement: Arrangement,
 ) -> None:
     """Everything inside a host's namespace: queues, offloads, addresses, neighbours.
 
@@ -202,7 +208,7 @@ def configure_host(
         ipv6_off()
         offloads_off(ports)
         link.do([state(_LOOPBACK_INDEX, True, f"setting lo of {host.name} up")])
-        bring_up(link, ports)
+        bring_up(link, ports, arrangement)
         if ports:
             reach(link, host, ports[0], plan, neighbours)
 

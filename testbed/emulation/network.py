@@ -74,6 +74,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         self._namespaces: dict[str, int] = {}
         self._home: int | None = None
         self._root: Netlink | None = None
+        self.arrangement: qdisc.Arrangement | None = None
         self._neighbours = links.Neighbours(plan.hosts)
         self._readback: Readback | None = None
         self._captures: list[Capture] = []
@@ -102,6 +103,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         made = netns.make(len(hosts))
         self._namespaces = {host.name: fd for host, fd in zip(hosts, made, strict=True)}
         self._root = Netlink()
+        self.arrangement = qdisc.offered(self._root)
         ends = links.pairs(self.plan.ports)
         self._progress("links", 0, len(ends))
         links.ipv6_off()
@@ -114,8 +116,9 @@ class LabNet(Mininet):  # type: ignore[misc]
                 self.plan,
                 self._namespaces[host.name],
                 self._neighbours,
+                self.arrangement,
             )
-        links.bring_up(self._root, self._switch_ports())
+        links.bring_up(self._root, self._switch_ports(), self.arrangement)
         self._make_nodes(ends)
         self.built = True
 
@@ -218,6 +221,7 @@ class LabNet(Mininet):  # type: ignore[misc]
 
     def verify(self) -> Readback:
         """Read all queues back, and keep that. Raises EmulationError on a difference."""
+        assert self.arrangement is not None
         found: list[PortReadback] = []
         got: dict[str, dict[str, PortShape]] = {}
         for ports, link in self._places():
@@ -225,11 +229,9 @@ class LabNet(Mininet):  # type: ignore[misc]
             for port in ports:
                 got.setdefault(port.node, {})[port.name] = shapes[port.name]
         for port in self.plan.ports:
-            shape = got[port.node][port.name]
-            qdisc.verify(port, shape)
-            found.append(
-                PortReadback(node=port.node, name=port.name, asked=qdisc.shape(port), got=shape)
-            )
+            asked, has = qdisc.shape(port, self.arrangement), got[port.node][port.name]
+            qdisc.verify(port, asked, has)
+            found.append(PortReadback(node=port.node, name=port.name, asked=asked, got=has))
         self._readback = Readback(kernel=os.uname().release, ports=tuple(found))
         return self._readback
 

@@ -1,19 +1,16 @@
-"""The lab kernel's `port` qdisc: a plan's port as its options, and both over netlink.
+"""The lab kernel's `port` qdisc over netlink: options, and what it counted.
 
-Pure functions. `available` says whether this kernel has it. The wire format is that of
-kernel/sch_port.c: a port is set by RTM_NEWQDISC of kind "port" whose TCA_OPTIONS are
-`encode(...)`, and read back from a dump with `decode(TCA_OPTIONS)` and
-`statistics(TCA_STATS2)`.
+Pure functions; the wire format is that of kernel/sch_port.c. A port is set by an
+RTM_NEWQDISC message of kind "port" whose TCA_OPTIONS are `encode(...)`, and read back
+from a dump with `decode(TCA_OPTIONS)` and `statistics(TCA_STATS2 / TCA_STATS_APP)`.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 from typing import Literal
 
 from testbed.emulation.netlink import attr, attrs
-from testbed.emulation.readback import PortShape, QueueShape
 from testbed.errors import EmulationError
 from testbed.scenario.model import Frozen
 
@@ -106,95 +103,6 @@ class PortQueueStatistics(Frozen, frozen=True, kw_only=True):
     background_bytes: int
     background_drops: int
     background_wait_ns: int
-
-
-def available() -> bool:
-    """Whether this kernel has the qdisc: it is the lab kernel, by its release."""
-    return os.uname().release.endswith("-lab")
-
-
-def options(asked: PortShape) -> PortOptions:
-    """How the qdisc does what is asked of a port.
-
-    A queue's guaranteed rate is a promise, its priority a level, a ceiling below the
-    port's rate a peak. What is on the fibre takes no place in the buffer.
-    """
-    if not asked.queues:
-        waiting = _waiting(asked.limit_packets, asked.rate_bps, asked.delay_ns)
-        return PortOptions(
-            rate_bps=asked.rate_bps or 0,
-            delay_ns=asked.delay_ns,
-            loss=asked.loss,
-            queues=(PortQueue(id=0, limit_packets=waiting),),
-        )
-    assert asked.rate_bps is not None
-    first = asked.queues[0]
-    return PortOptions(
-        rate_bps=asked.rate_bps,
-        delay_ns=first.delay_ns,
-        loss=first.loss,
-        default_queue=asked.default_queue or 0,
-        queues=tuple(
-            PortQueue(
-                id=queue.id,
-                level=queue.priority,
-                limit_packets=_waiting(queue.limit_packets, asked.rate_bps, first.delay_ns),
-                promised_bps=queue.rate_bps,
-                burst_bytes=queue.burst_bytes,
-                peak_bps=queue.ceil_bps if queue.ceil_bps < asked.rate_bps else 0,
-            )
-            for queue in asked.queues
-        ),
-    )
-
-
-def shape(got: PortOptions, asked: PortShape) -> PortShape:
-    """What the qdisc does, in the plan's terms: `options` backwards.
-
-    `asked` tells which limit the plan's number stands for, and nothing else.
-    """
-    limits = {queue.id: queue.limit_packets for queue in asked.queues}
-    limits = limits or {0: asked.limit_packets}
-
-    def limit(queue: PortQueue) -> int:
-        planned = limits.get(queue.id, 0)
-        same = _waiting(planned, got.rate_bps or None, got.delay_ns) == queue.limit_packets
-        return planned if same else queue.limit_packets
-
-    if len(got.queues) == 1 and not got.queues[0].promised_bps:
-        return PortShape(
-            delay_ns=got.delay_ns,
-            rate_bps=got.rate_bps or None,
-            limit_packets=limit(got.queues[0]),
-            loss=got.loss,
-        )
-    return PortShape(
-        rate_bps=got.rate_bps,
-        default_queue=got.default_queue,
-        queues=tuple(
-            QueueShape(
-                id=queue.id,
-                rate_bps=queue.promised_bps,
-                ceil_bps=queue.peak_bps or got.rate_bps,
-                priority=queue.level,
-                burst_bytes=queue.burst_bytes,
-                delay_ns=got.delay_ns,
-                serial_bps=got.rate_bps,
-                limit_packets=limit(queue),
-                loss=got.loss,
-            )
-            for queue in got.queues
-        ),
-    )
-
-
-def _waiting(limit_packets: int, rate_bps: int | None, delay_ns: int) -> int:
-    """The plan's limit without the full-size packets on the fibre (plan/wiring.py)."""
-    if rate_bps is None:
-        flying = -(-delay_ns // 1000)
-    else:
-        flying = -(-rate_bps * delay_ns // (8 * DEFAULT_QUANTUM_BYTES * 1_000_000_000))
-    return limit_packets - flying if limit_packets > flying else limit_packets
 
 
 def encode(port: PortOptions) -> bytes:

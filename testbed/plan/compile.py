@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed.plan.model import Plan
+import msgspec
+
+from testbed.plan.model import Plan, Port
 from testbed.plan.queues import with_queues
 from testbed.plan.routing import Router
 from testbed.plan.rules import all_rules
-from testbed.plan.traffic import loads, sessions
+from testbed.plan.traffic import derived_seed, loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire
 from testbed.scenario.model import Flow, Probe, Scenario
@@ -32,7 +34,8 @@ def compile_plan(
     router = Router(graph, policy, slices)
     stamp = sessions(scenario, wiring, router, apps)
     background = loads(scenario, wiring, router)
-    ports = with_queues(wiring.ports, wiring.switches, router.paths, slices, router.queue_names)
+    queues = with_queues(wiring.ports, wiring.switches, router.paths, slices, router.queue_names)
+    ports = tuple(_seeded(port, scenario.seed) for port in queues)
     queued = Wiring(wiring.hosts, wiring.switches, ports)
     traffic: tuple[Probe | Flow, ...] = (*scenario.probes, *scenario.flows)
     return Plan(
@@ -50,6 +53,13 @@ def compile_plan(
         duration_ns=max((item.start_ns + item.duration_ns for item in traffic), default=0),
         positions=_positions(network),
     )
+
+
+def _seeded(port: Port, seed: int) -> Port:
+    """Each port that loses packets loses its own."""
+    if not port.loss:
+        return port
+    return msgspec.structs.replace(port, seed=derived_seed(seed, f"loss of {port.name}"))
 
 
 def _positions(network: Network) -> dict[str, tuple[float, float]]:

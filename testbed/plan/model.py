@@ -25,19 +25,16 @@ class Queue(Frozen, frozen=True, kw_only=True):
     id: int
     name: str
     rate_bps: int
-    """Guaranteed rate."""
+    """Guaranteed rate; 0: none."""
     ceil_bps: int
     priority: int
     """0 is served first."""
-    limit_packets: int
+    buffer_packets: int
+    """Room for packets that wait, the one in transmission not counted."""
 
 
 class Port(Frozen, frozen=True, kw_only=True):
-    """One end of a link, and how packets leave by it.
-
-    With one queue the port is a FIFO (netem delay and rate); with several it is
-    an HTB whose leaves carry the delay.
-    """
+    """One end of a link, and how packets leave by it: queued, sent at the rate, delayed."""
 
     node: str
     name: str
@@ -50,18 +47,20 @@ class Port(Frozen, frozen=True, kw_only=True):
     peer_node: str
     peer_name: str
     delay_ns: int
-    """What the port's qdisc adds: propagation + forwarding delay of `node`."""
+    """What the port adds besides rate and queues: propagation_ns + device_ns."""
     propagation_ns: int
     device_ns: int
     rate_bps: int | None
     """None: not shaped."""
-    limit_packets: int
-    """Buffer in packets, the packets in flight on the fibre included."""
+    buffer_packets: int
+    """Room for packets that wait, where there are no queues."""
     queues: tuple[Queue, ...] = ()
     """Empty: one FIFO."""
     km: float = 0.0
     loss: float = 0.0
     """Probability of loss per packet, 0 to 1."""
+    seed: int = 0
+    """Of the losses, in labs that can repeat them."""
 
 
 class Host(Frozen, frozen=True, kw_only=True):

@@ -20,8 +20,6 @@ from testbed.units import show_bps
 
 BEST_EFFORT_SHARE = 20
 """One part in so many of each port's rate is kept for best effort."""
-UNPROMISED_BPS = 8_000
-"""Rate of a queue whose slices are promised none: HTB has no class without a rate."""
 LAST_PRIORITY = 7
 """HTB has priorities 0 to 7."""
 
@@ -72,14 +70,14 @@ def _queues(
             rate_bps=kept_bps,
             ceil_bps=rate_bps,
             priority=LAST_PRIORITY,
-            limit_packets=port.limit_packets,
+            buffer_packets=port.buffer_packets,
         )
     ]
     for number, (name, members) in enumerate(names, start=1):
         served = [slices[id_] for id_ in members if id_ in here]
         if not served:
             continue
-        promised_bps = max(sum(s.guaranteed_bps for s in served), UNPROMISED_BPS)
+        promised_bps = sum(s.guaranteed_bps for s in served)
         most_bps = sum(rate_bps if s.maximum_bps is None else s.maximum_bps for s in served)
         queues.append(
             Queue(
@@ -88,7 +86,7 @@ def _queues(
                 rate_bps=promised_bps,
                 ceil_bps=max(promised_bps, min(rate_bps, most_bps)),
                 priority=min(levels.index(_level(members, slices)), LAST_PRIORITY - 1),
-                limit_packets=port.limit_packets,
+                buffer_packets=port.buffer_packets,
             )
         )
     return tuple(queues)

@@ -108,16 +108,16 @@ def ports(plan: Plan) -> Table:
     """Each port with its delay and rate, and a row for each of its queues."""
     return Table(
         "Ports and queues",
-        ("port", "towards", "queue", "delay", "rate", "at most", "priority", "packets"),
+        ("port", "towards", "queue", "delay", "rate", "at most", "priority", "buffer"),
         tuple(row for port in plan.ports for row in _port(port)),
     )
 
 
 def _port(port: Port) -> Iterator[tuple[str, ...]]:
     rate = "not shaped" if port.rate_bps is None else show_bps(port.rate_bps)
-    limit = str(port.limit_packets)
+    room = str(port.buffer_packets)
     kind = "" if port.queues else "fifo"
-    yield (port.name, port.peer_node, kind, show_ns(port.delay_ns), rate, "", "", limit)
+    yield (port.name, port.peer_node, kind, show_ns(port.delay_ns), rate, "", "", room)
     for queue in port.queues:
         yield (
             "",
@@ -127,7 +127,7 @@ def _port(port: Port) -> Iterator[tuple[str, ...]]:
             show_bps(queue.rate_bps),
             show_bps(queue.ceil_bps),
             str(queue.priority),
-            str(queue.limit_packets),
+            str(queue.buffer_packets),
         )
 
 

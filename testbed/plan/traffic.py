@@ -140,7 +140,7 @@ def packets(message_bytes: int) -> tuple[int, ...]:
 
 
 def derived_seed(seed: int, id_: str) -> int:
-    """A seed of its own for each session, the same on every machine (48 bits)."""
+    """A seed of its own for each thing, the same on every machine (48 bits)."""
     digest = hashlib.blake2b(f"{seed}:{id_}".encode(), digest_size=6).digest()
     return int.from_bytes(digest, "big")
 

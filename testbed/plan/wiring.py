@@ -23,8 +23,6 @@ SUBNET = ipaddress.ip_network("10.0.0.0/16")
 FIRST_IFINDEX = 1000
 MAX_NAME = 15
 """Longest interface name: IFNAMSIZ of linux/if.h, less the final zero."""
-FULL_FRAME_BYTES = 1514
-"""Ethernet header and a 1500-byte IP packet."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,6 @@ def _ports(network: Network) -> tuple[Port, ...]:
             used[end] += nodes[end].role == "switch"
         for node, peer, direction in ((link.a, link.b, link.ab), (link.b, link.a, link.ba)):
             device_ns = direction.extra_ns + nodes[node].forwarding_ns
-            delay_ns = direction.propagation_ns + device_ns
             ifindex = FIRST_IFINDEX + len(ports)
             ports.append(
                 Port(
@@ -97,27 +94,16 @@ def _ports(network: Network) -> tuple[Port, ...]:
                     mac="02:00:" + ifindex.to_bytes(4, "big").hex(":"),
                     peer_node=peer,
                     peer_name=f"{peer}-eth{used[peer]}",
-                    delay_ns=delay_ns,
+                    delay_ns=direction.propagation_ns + device_ns,
                     propagation_ns=direction.propagation_ns,
                     device_ns=device_ns,
                     rate_bps=direction.rate_bps,
-                    limit_packets=direction.buffer_packets
-                    + in_flight(direction.rate_bps, delay_ns),
+                    buffer_packets=direction.buffer_packets,
                     km=link.km,
                     loss=direction.loss,
                 )
             )
     return tuple(ports)
-
-
-def in_flight(rate_bps: int | None, delay_ns: int) -> int:
-    """Full-size packets on the fibre at once: netem's limit counts them beside the buffer.
-
-    A port without a rate is reckoned as one packet per microsecond.
-    """
-    if rate_bps is None:
-        return -(-delay_ns // 1000)
-    return -(-rate_bps * delay_ns // (8 * FULL_FRAME_BYTES * 1_000_000_000))
 
 
 def _check_names(names: Sequence[str]) -> None:

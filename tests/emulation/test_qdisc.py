@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterable
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.emulation import lab_qdisc, port_qdisc, qdisc, stock_qdisc, tc
 from testbed.emulation import netlink as nl
-from testbed.emulation import port_qdisc, qdisc
+from testbed.emulation.netlink import Refused, Request
+from testbed.emulation.qdisc import Arrangement
 from testbed.emulation.readback import PortShape, Readback, differences
 from testbed.errors import EmulationError
 from testbed.plan.model import Port, Queue
 from tests.emulation.plans import linear, two_queues
 
 RATES = st.integers(8, 200_000_000_000).map(lambda bps: bps // 8 * 8)
+BOTH = pytest.mark.parametrize("arrangement", [lab_qdisc, stock_qdisc])
 
 
 def port(**changes: object) -> Port:
@@ -27,100 +33,153 @@ def queued(draw: st.DrawFn) -> Port:
     queues = []
     for id_ in range(draw(st.integers(1, 6))):
         ceil = draw(st.integers(12, rate // 8)) * 8
+        promised = st.one_of(st.just(0), st.integers(12, ceil // 8).map(lambda byte: byte * 8))
         queues.append(
             Queue(
                 id=id_,
                 name=f"q{id_}",
-                rate_bps=draw(st.integers(12, ceil // 8)) * 8,
+                rate_bps=draw(promised),
                 ceil_bps=ceil,
                 priority=draw(st.integers(0, 7)),
-                limit_packets=draw(st.integers(1, 100_000)),
+                buffer_packets=draw(st.integers(1, 100_000)),
             )
         )
     return port(
         rate_bps=rate,
         delay_ns=draw(st.integers(0, 10**10)),
         loss=draw(st.floats(0, 1)),
+        seed=draw(st.integers(0, 2**48)),
         queues=tuple(queues),
     )
 
 
-def kernel_would_have(of: Port) -> PortShape:
+def kernel_would_have(of: Port, arrangement: Arrangement) -> PortShape:
     """The kernel dumps options as they were given, so that what was written can be read."""
-    seen = qdisc._Seen()
-    for request in qdisc.requests(of):
-        _, _, index, handle, parent, _ = qdisc._TCMSG.unpack_from(request.body)
+    seen = tc.Seen()
+    for request in qdisc.requests(of, arrangement):
+        _, _, index, handle, parent, _ = tc.TCMSG.unpack_from(request.body)
         assert index == of.ifindex
-        found = nl.attrs(request.body[qdisc._TCMSG.size :])
+        found = nl.attrs(request.body[tc.TCMSG.size :])
         if request.kind == nl.RTM_NEWTCLASS:
             seen.classes[handle & 0xFFFF] = found[2]
         else:
             seen.kinds[parent] = found[1].rstrip(b"\0").decode()
             seen.options[parent] = found[2]
-    return qdisc._decode(of, seen)
+    return qdisc.decode(of.name, seen)
 
 
-@given(st.one_of(st.none(), RATES), st.integers(0, 10**12), st.integers(1, 2**32 - 1))
-def test_one_queue_is_read_as_written(rate: int | None, delay: int, limit: int) -> None:
-    one = port(rate_bps=rate, delay_ns=delay, limit_packets=limit)
-    assert kernel_would_have(one) == qdisc.shape(one)
+@BOTH
+@given(
+    rate=st.one_of(st.none(), RATES),
+    delay=st.integers(1, 10**12),
+    buffer=st.integers(1, 2**20),
+)
+def test_one_queue_is_read_as_written(
+    arrangement: Arrangement, rate: int | None, delay: int, buffer: int
+) -> None:
+    one = port(rate_bps=rate, delay_ns=delay, buffer_packets=buffer)
+    if stock_qdisc.in_flight(rate, delay) > 2**31:
+        return
+    assert kernel_would_have(one, arrangement) == qdisc.shape(one, arrangement)
 
 
-@given(queued())
-def test_queues_are_read_as_written(of: Port) -> None:
-    qdisc.verify(of, kernel_would_have(of))
+@BOTH
+@given(of=queued())
+def test_queues_are_read_as_written(arrangement: Arrangement, of: Port) -> None:
+    got = kernel_would_have(of, arrangement)
+    qdisc.verify(of, qdisc.shape(of, arrangement), got)
+    assert got.discipline == ("port" if arrangement is lab_qdisc else "htb")
 
 
-def test_unshaped_port_has_no_queue() -> None:
-    assert list(qdisc.requests(port(rate_bps=None, delay_ns=0))) == []
+@BOTH
+def test_unshaped_port_has_no_queue(arrangement: Arrangement) -> None:
+    one = port(rate_bps=None, delay_ns=0)
+    assert list(qdisc.requests(one, arrangement)) == []
+    assert kernel_would_have(one, arrangement) == qdisc.shape(one, arrangement) == PortShape()
 
 
-def test_loss_alone_needs_a_queue() -> None:
-    (request,) = qdisc.requests(port(rate_bps=None, delay_ns=0, loss=0.5))
-    assert "netem" in request.about
+@BOTH
+def test_loss_alone_needs_a_queue(arrangement: Arrangement) -> None:
+    one = port(rate_bps=None, delay_ns=0, loss=0.5)
+    assert len(list(qdisc.requests(one, arrangement))) == 1
 
 
-def test_queue_number_is_the_class_that_set_queue_names() -> None:
-    """Open vSwitch gives packets of set_queue:N the priority 1:(N+1)."""
-    classes = [
-        qdisc._TCMSG.unpack_from(request.body)[3]
-        for request in qdisc.requests(port(queues=two_queues(100_000_000, 8_000_000)))
-        if request.kind == nl.RTM_NEWTCLASS
-    ]
-    assert classes == [0x1FFFE, 0x10001, 0x10002]
+class _Kernel:
+    """Answers every request alike, and remembers what it was asked."""
+
+    def __init__(self, code: int) -> None:
+        self.code, self.asked = code, list[Request]()
+
+    def refusals(self, requests: Iterable[Request]) -> list[Refused]:
+        self.asked = list(requests)
+        return [Refused(request.about, self.code, "") for request in self.asked]
 
 
+@pytest.mark.parametrize(
+    ("code", "arrangement"),
+    [
+        (errno.EINVAL, lab_qdisc),
+        (errno.ENOENT, stock_qdisc),
+        (errno.EOPNOTSUPP, stock_qdisc),
+    ],
+)
+def test_the_kernel_decides(code: int, arrangement: Arrangement) -> None:
+    kernel = _Kernel(code)
+    assert qdisc.offered(kernel) is arrangement  # type: ignore[arg-type]
+    (asked,) = kernel.asked
+    assert nl.attrs(asked.body[tc.TCMSG.size :])[tc.KIND] == port_qdisc.KIND.encode() + b"\0"
+
+
+def test_a_kernel_that_does_not_say_is_an_error() -> None:
+    with pytest.raises(EmulationError, match="does not say"):
+        qdisc.offered(_Kernel(errno.EPERM))  # type: ignore[arg-type]
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"rate_bps": 7}, "rate 7 bit/s cannot be shaped"),
         ({"delay_ns": -1}, "delay -1 ns"),
         ({"loss": 1.5}, "no probability"),
-        ({"limit_packets": 0}, "limit of 0 packets"),
+        ({"buffer_packets": 0}, "buffer of 0 packets"),
         ({"queues": two_queues(10**8, 10**7), "rate_bps": None}, "without a rate"),
         ({"queues": two_queues(10**8, 10**7)[1:]}, "no queue 0"),
         ({"queues": two_queues(2 * 10**8, 10**7)}, "ceil 200000000"),
     ],
 )
-def test_what_no_qdisc_can_do_is_refused(changes: dict[str, object], said: str) -> None:
+def test_what_no_qdisc_can_do_is_refused(
+    arrangement: Arrangement, changes: dict[str, object], said: str
+) -> None:
     with pytest.raises(EmulationError, match=said):
-        list(qdisc.requests(port(**changes)))
+        list(qdisc.requests(port(**changes), arrangement))
 
 
+def test_a_discipline_of_others_is_an_error() -> None:
+    with pytest.raises(EmulationError, match="'tbf'"):
+        qdisc.decode("s1-eth1", tc.Seen(kinds={tc.ROOT: "tbf"}))
+
+
+@BOTH
 @pytest.mark.parametrize(
-    "field", ["delay_ns", "rate_bps", "limit_packets", "loss", "default_queue"]
+    "field", ["delay_ns", "rate_bps", "limit_packets", "loss", "default_queue", "seed"]
 )
-def test_every_difference_is_named(field: str) -> None:
-    asked = qdisc.shape(port())
+def test_every_difference_is_named(arrangement: Arrangement, field: str) -> None:
+    asked = qdisc.shape(port(), arrangement)
     got = msgspec.structs.replace(asked, **{field: 1})
     (row,) = differences(asked, got)
     assert field.split("_", maxsplit=1)[0] in row
 
 
-def test_every_difference_of_a_queue_is_named() -> None:
-    asked = qdisc.shape(port(queues=two_queues(100_000_000, 8_000_000)))
-    for field in ("rate_bps", "ceil_bps", "priority", "burst_bytes", "delay_ns", "limit_packets"):
-        queue = msgspec.structs.replace(asked.queues[1], **{field: 5})
+@BOTH
+def test_every_difference_of_a_queue_is_named(arrangement: Arrangement) -> None:
+    asked = qdisc.shape(port(queues=two_queues(100_000_000, 8_000_000)), arrangement)
+    for field in (
+        *("rate_bps", "ceil_bps", "priority", "burst_bytes", "delay_ns", "limit_packets"),
+        "quantum_bytes",
+    ):
+        changed = 5_000_000 if field == "delay_ns" else 5
+        queue = msgspec.structs.replace(asked.queues[1], **{field: changed})
         got = msgspec.structs.replace(asked, queues=(asked.queues[0], queue))
         (row,) = differences(asked, got)
         assert row.startswith(f"queue 1 {field.split('_', maxsplit=1)[0]}")
@@ -129,37 +188,23 @@ def test_every_difference_of_a_queue_is_named() -> None:
     assert differences(missing, asked) == ["no queue 1, got one"]
 
 
-def test_ticks_of_older_fields_are_no_difference() -> None:
-    asked = qdisc.shape(port(delay_ns=1_000_000))
+def test_another_discipline_is_a_difference() -> None:
+    asked, got = (qdisc.shape(port(), one) for one in (lab_qdisc, stock_qdisc))
+    assert differences(asked, got) == ["discipline port, got netem"]
+
+
+def test_only_stock_disciplines_have_ticks() -> None:
+    asked = qdisc.shape(port(delay_ns=1_000_000), stock_qdisc)
     assert not differences(asked, msgspec.structs.replace(asked, delay_ns=1_000_064))
     assert differences(asked, msgspec.structs.replace(asked, delay_ns=1_000_065))
+    exact = qdisc.shape(port(delay_ns=1_000_000), lab_qdisc)
+    assert differences(exact, msgspec.structs.replace(exact, delay_ns=1_000_001))
+    assert differences(exact, msgspec.structs.replace(exact, rate_bps=100_000_001))
 
 
-def test_readback_is_json_in_and_out() -> None:
-    shape = qdisc.shape(port(queues=two_queues(100_000_000, 8_000_000)))
+@BOTH
+def test_readback_is_json_in_and_out(arrangement: Arrangement) -> None:
+    shape = qdisc.shape(port(queues=two_queues(100_000_000, 8_000_000)), arrangement)
     row = {"node": "s1", "name": "s1-eth1", "asked": shape, "got": shape}
     back = msgspec.convert({"kernel": "6.1", "ports": [row]}, Readback)
     assert msgspec.json.decode(msgspec.json.encode(back), type=Readback) == back
-
-
-@given(queued())
-def test_the_lab_kernels_port_is_what_is_asked(one: Port) -> None:
-    asked = qdisc.shape(one)
-    got = port_qdisc.decode(port_qdisc.encode(port_qdisc.options(asked)))
-    assert differences(asked, port_qdisc.shape(got, asked)) == []
-
-
-@given(RATES, st.integers(0, 10**10), st.integers(1, 100_000))
-def test_the_lab_kernels_fifo_is_what_is_asked(rate: int, delay_ns: int, limit: int) -> None:
-    asked = qdisc.shape(port(rate_bps=rate, delay_ns=delay_ns, limit_packets=limit))
-    got = port_qdisc.decode(port_qdisc.encode(port_qdisc.options(asked)))
-    assert differences(asked, port_qdisc.shape(got, asked)) == []
-
-
-def test_a_wrong_limit_of_the_lab_kernels_port_shows() -> None:
-    asked = qdisc.shape(port(rate_bps=10**9, delay_ns=10**6, limit_packets=1000))
-    right = port_qdisc.options(asked)
-    wrong = msgspec.structs.replace(
-        right, queues=(msgspec.structs.replace(right.queues[0], limit_packets=7),)
-    )
-    assert differences(asked, port_qdisc.shape(wrong, asked)) != []

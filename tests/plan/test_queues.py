@@ -27,7 +27,7 @@ def test_a_port_has_the_queues_of_the_slices_that_pass() -> None:
         (1, "gold", 10 * MBIT, 100 * MBIT, 0),
         (2, "silver", 20 * MBIT, 100 * MBIT, 1),
     ]
-    assert {q.limit_packets for q in port.queues} == {port.limit_packets}
+    assert {q.buffer_packets for q in port.queues} == {port.buffer_packets}
     assert plan.port("s1", "s2").queues == ()  # no path
     assert plan.port("s2", "h2").queues == ()  # not shaped
 
@@ -86,9 +86,9 @@ def test_maximum_is_the_ceiling() -> None:
     assert _queue(LowestDelay(), maximum_bps=900 * MBIT).ceil_bps == 100 * MBIT
 
 
-def test_a_slice_without_a_promise_has_a_rate_all_the_same() -> None:
+def test_a_slice_without_a_promise_has_a_queue_all_the_same() -> None:
     queue = _queue(LowestDelay(), guaranteed_bps=0)
-    assert 0 < queue.rate_bps < MBIT
+    assert queue.rate_bps == 0
     assert queue.ceil_bps == 100 * MBIT
 
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from testbed.errors import InputError
-from testbed.plan.wiring import in_flight, wire
+from testbed.plan.wiring import wire
 from testbed.topology.model import Direction, Link, Network, Node
-from tests.plan.networks import MBIT, link, triangle
+from tests.plan.networks import link, triangle
 
 
 def test_numbers_follow_the_order_of_links() -> None:
@@ -51,28 +51,6 @@ def test_each_direction_has_its_delay_and_the_sender_forwards() -> None:
     assert (there.delay_ns, there.propagation_ns, there.device_ns) == (93_970, 48_970, 45_000)
     assert (back.delay_ns, back.propagation_ns, back.device_ns) == (50_500, 50_000, 500)
     assert (there.loss, back.loss, there.km, there.rate_bps) == (0.25, 0.0, 10.0, None)
-
-
-@pytest.mark.parametrize(
-    ("rate_bps", "delay_ns", "packets"),
-    [
-        (1514 * 8 * 1000, 1_000_000, 1),  # 1000 full frames a second for 1 ms
-        (1514 * 8 * 1000, 1_000_001, 2),
-        (1000 * MBIT, 10_000_000, 826),
-        (None, 2_000_000, 2000),
-        (100 * MBIT, 0, 0),
-    ],
-)
-def test_limit_holds_what_is_on_the_fibre(
-    rate_bps: int | None, delay_ns: int, packets: int
-) -> None:
-    assert in_flight(rate_bps, delay_ns) == packets
-    network = Network(
-        name="pair",
-        nodes=tuple(Node(name=n, role="switch", kind="switch") for n in ("s1", "s2")),
-        links=(link("s1", "s2", delay_ns, rate_bps),),
-    )
-    assert wire(network).ports[0].limit_packets == 1000 + packets
 
 
 def test_a_name_that_is_too_long() -> None:

@@ -65,7 +65,7 @@ def port(node: str, peer: str) -> Port:
         propagation_ns=0,
         device_ns=0,
         rate_bps=None,
-        limit_packets=1,
+        buffer_packets=1,
     )
 
 

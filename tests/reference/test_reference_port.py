@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -149,13 +150,13 @@ def test_mean_waits_are_those_of_cobham() -> None:
 
 
 @pytest.mark.parametrize("kind", ["poisson", "periodic"])
-def test_background_has_the_rate_it_was_asked_for(kind: str) -> None:
+def test_background_has_the_rate_it_was_asked_for(kind: Literal["poisson", "periodic"]) -> None:
     source = Source(
         rate_bps=10**10,
         sizes=((64, 7), (594, 4), (1514, 1)),
         arrivals=kind,
         burst=3,
-        seed=5,  # type: ignore[arg-type]
+        seed=5,
     )
     stream = arrivals(source)
     some = [next(stream) for _ in range(60_000)]

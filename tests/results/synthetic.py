@@ -129,7 +129,7 @@ def plan() -> Plan:
             propagation_ns=0,
             device_ns=0,
             rate_bps=None,
-            limit_packets=100,
+            buffer_packets=100,
             km=KM.get((a, b), 0.0),
         )
         for i, (a, b) in enumerate([*links, *[(b, a) for a, b in links]], start=1)

@@ -1,0 +1,107 @@
+"""A port from the lab kernel's `port`: one qdisc that is the port as the plan has it.
+
+    plan                    port
+    rate_bps                rate
+    delay_ns                delay, after the last bit has left
+    buffer_packets          limit of each queue: packets that wait
+    Queue.priority          level, served strictly in order
+    Queue.rate_bps          promised rate
+    Queue.ceil_bps          peak rate, where it is less than the port's
+    loss, seed              loss on the fibre, by seeded numbers
+
+The plan's delay is propagation and the node's forwarding delay together. Forwarding
+comes before the queue in a real switch and is with the fibre here. As it is the same
+for all packets of a port, it moves all arrivals at the queue alike, and so changes
+neither their order, nor who is dropped, nor when they are at the other end.
+
+A port without queues has one queue, 0, which takes all packets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.emulation import port_qdisc, tc
+from testbed.emulation.netlink import Request
+from testbed.emulation.port_qdisc import PortOptions, PortQueue
+from testbed.emulation.readback import PortShape, QueueCounters, QueueShape
+from testbed.plan.model import Port
+
+
+def options(port: Port) -> PortOptions:
+    """A plan's port in the kernel's terms."""
+    queues = tuple(
+        PortQueue(
+            id=queue.id,
+            level=queue.priority,
+            limit_packets=queue.buffer_packets,
+            promised_bps=queue.rate_bps,
+            peak_bps=0 if queue.ceil_bps == port.rate_bps else queue.ceil_bps,
+        )
+        for queue in port.queues
+    )
+    return PortOptions(
+        rate_bps=port.rate_bps or 0,
+        delay_ns=port.delay_ns,
+        loss=port.loss,
+        seed=port.seed,
+        queues=queues or (PortQueue(id=0, limit_packets=port.buffer_packets),),
+    )
+
+
+def shape(port: Port) -> PortShape:
+    """What is asked of a shaped port."""
+    return _shape(options(port))
+
+
+def requests(port: Port) -> Iterator[Request]:
+    """What to ask of the kernel for a shaped port."""
+    wanted = port_qdisc.encode(options(port))
+    where = f"the queue of {port.name}"
+    yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, port_qdisc.KIND, wanted, where)
+
+
+def decode(seen: tc.Seen) -> PortShape:
+    """What the kernel has on a port whose root is `port`."""
+    return _shape(port_qdisc.decode(seen.options[tc.ROOT]))
+
+
+def _shape(port: PortOptions) -> PortShape:
+    return PortShape(
+        discipline="port",
+        delay_ns=port.delay_ns,
+        rate_bps=port.rate_bps or None,
+        overhead_bytes=port.overhead_bytes,
+        loss=port.loss,
+        seed=port.seed,
+        default_queue=port.default_queue,
+        queues=tuple(
+            QueueShape(
+                id=queue.id,
+                rate_bps=queue.promised_bps,
+                ceil_bps=queue.peak_bps or port.rate_bps,
+                priority=queue.level,
+                quantum_bytes=queue.quantum_bytes,
+                burst_bytes=queue.burst_bytes,
+                limit_packets=queue.limit_packets,
+            )
+            for queue in port.queues
+        ),
+    )
+
+
+def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:
+    """Of each queue; packets and bytes are those whose transmission has begun."""
+    return tuple(
+        QueueCounters(
+            id=queue.id,
+            packets=queue.packets,
+            sent_bytes=queue.bytes,
+            drops=queue.drops,
+            backlog_packets=queue.backlog_packets,
+            max_backlog_packets=queue.max_backlog_packets,
+            max_backlog_bytes=queue.max_backlog_bytes,
+            wait_ns=queue.wait_ns,
+        )
+        for queue in port_qdisc.statistics(seen.stats[tc.ROOT])
+    )

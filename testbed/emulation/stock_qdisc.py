@@ -1,0 +1,252 @@
+"""A port from what every kernel has: netem, and HTB where there are several queues.
+
+    one queue           netem: delay, rate, limit (and loss); a FIFO that serialises
+    several queues      htb 1:
+                        `- class 1:fffe  the port's rate
+                           |- class 1:1  queue 0 - netem 11: delay, rate, limit
+                           `- class 1:2  queue 1 - netem 12: delay, rate, limit
+
+`set_queue: N` gives a packet the priority 1:(N+1), which is the class's handle, so HTB
+needs no filter. All else goes to queue 0.
+
+HTB lets a packet leave the instant it has tokens: it neither serialises nor waits
+for the packet in service. So the leaf of each class serialises at the port's rate
+before HTB sees the packet: a packet that meets no other takes exactly delay + size /
+rate, as on a one-queue port, and a class never exceeds the port's rate in a burst.
+What is left out is the wait for the packet that another class has in service, at
+most one packet. The order, delay first and queue after, gives the same times as a
+queue before a fibre, because it shifts all classes alike.
+
+netem's limit counts the packets in transmission and on the fibre with those that
+wait, so it is the buffer and room for them. Wire format: linux/pkt_sched.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from testbed.emulation import netlink as nl
+from testbed.emulation import tc
+from testbed.emulation.netlink import Request
+from testbed.emulation.readback import TICK_NS, PortShape, QueueCounters, QueueShape
+from testbed.errors import EmulationError
+from testbed.plan.model import Port, Queue
+
+_PORT_CLASS = 0xFFFE
+_BURST_NS = 100_000
+"""HTB wakes up late by up to this much without loss of rate."""
+_MAX_U32 = 2**32 - 1
+_LEAST_CLASS_BPS = 96
+"""HTB cannot store the burst of slower classes."""
+_UNPROMISED_BPS = 8_000
+"""Rate of a queue that is promised none: HTB has no class without a rate."""
+
+_NETEM = struct.Struct("=6I")
+_NETEM_RATE, _NETEM_RATE64, _NETEM_DELAY64 = 6, 8, 10
+_HTB_PARMS, _HTB_INIT, _HTB_DIRECT, _HTB_RATE64, _HTB_CEIL64 = 1, 2, 5, 6, 7
+_HTB_CLASS = struct.Struct("=BBHhHI BBHhHI 5I")
+_ETHERNET = 1
+"""Link layer without a size table."""
+
+
+def shape(port: Port) -> PortShape:
+    """What is asked of a shaped port. Raises EmulationError where HTB cannot do it."""
+    if not port.queues:
+        return PortShape(
+            discipline="netem",
+            delay_ns=port.delay_ns,
+            rate_bps=port.rate_bps,
+            limit_packets=_limit(port, port.buffer_packets),
+            loss=port.loss,
+        )
+    assert port.rate_bps is not None
+    return PortShape(
+        discipline="htb",
+        rate_bps=port.rate_bps,
+        default_queue=0,
+        queues=tuple(_queue_shape(port, port.rate_bps, queue) for queue in port.queues),
+    )
+
+
+def _queue_shape(port: Port, port_bps: int, queue: Queue) -> QueueShape:
+    rate_bps = queue.rate_bps or min(_UNPROMISED_BPS, queue.ceil_bps)
+    if not 0 <= queue.priority <= 7 or rate_bps < _LEAST_CLASS_BPS:
+        raise EmulationError(
+            f"queue {queue.id} has priority {queue.priority} and rate {rate_bps} bit/s",
+            where=f"port {port.name} towards {port.peer_node}",
+            expected=f"priority 0 to 7, at least {_LEAST_CLASS_BPS} bit/s (HTB)",
+        )
+    return QueueShape(
+        id=queue.id,
+        rate_bps=rate_bps,
+        ceil_bps=queue.ceil_bps,
+        priority=queue.priority,
+        burst_bytes=_burst_bytes(rate_bps),
+        delay_ns=port.delay_ns,
+        serial_bps=port_bps,
+        limit_packets=_limit(port, queue.buffer_packets),
+        loss=port.loss,
+    )
+
+
+def _limit(port: Port, buffer_packets: int) -> int:
+    return buffer_packets + 1 + in_flight(port.rate_bps, port.delay_ns)
+
+
+def in_flight(rate_bps: int | None, delay_ns: int) -> int:
+    """Full-size packets on the fibre at once.
+
+    A port without a rate is reckoned as one packet per microsecond.
+    """
+    if rate_bps is None:
+        return -(-delay_ns // 1000)
+    return -(-rate_bps * delay_ns // (8 * tc.FULL_FRAME_BYTES * 1_000_000_000))
+
+
+def requests(port: Port) -> Iterator[Request]:
+    """What to ask of the kernel for a shaped port."""
+    wanted = shape(port)
+    where = f"the queue of {port.name}"
+    if not wanted.queues:
+        options = _netem(wanted.delay_ns, wanted.rate_bps, wanted.limit_packets, wanted.loss)
+        yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, "netem", options, where)
+        return
+    assert wanted.rate_bps is not None
+    glob = nl.attr(_HTB_INIT, struct.pack("=5I", 3, 10, 1, 0, 0)) + nl.u32(_HTB_DIRECT, 1000)
+    yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, "htb", glob, where)
+    rate = wanted.rate_bps
+    yield _new_class(port, _PORT_CLASS, tc.ROOT, (rate, rate, 0), where)
+    for queue in wanted.queues:
+        where = f"queue {queue.id} of {port.name}"
+        minor = queue.id + 1
+        parms = (queue.rate_bps, queue.ceil_bps, queue.priority)
+        yield _new_class(port, minor, tc.HANDLE | _PORT_CLASS, parms, where)
+        options = _netem(queue.delay_ns, queue.serial_bps, queue.limit_packets, queue.loss)
+        leaf = (0x10 + minor) << 16
+        yield tc.qdisc(port.ifindex, tc.HANDLE | minor, leaf, "netem", options, where)
+
+
+# Encoding
+
+
+def _new_class(
+    port: Port, minor: int, parent: int, parms: tuple[int, int, int], about: str
+) -> Request:
+    rate_bps, ceil_bps, priority = parms
+    rate, ceil = rate_bps // 8, ceil_bps // 8
+    options = nl.attr(
+        _HTB_PARMS,
+        _HTB_CLASS.pack(
+            *(0, _ETHERNET, 0, 0, 0, min(rate, _MAX_U32)),
+            *(0, _ETHERNET, 0, 0, 0, min(ceil, _MAX_U32)),
+            _ticks(_burst_bytes(rate_bps), rate),
+            _ticks(_burst_bytes(ceil_bps), ceil),
+            tc.FULL_FRAME_BYTES,  # quantum: equal turns among classes of one priority
+            0,
+            priority,
+        ),
+    )
+    for kind, value in ((_HTB_RATE64, rate), (_HTB_CEIL64, ceil)):
+        if value > _MAX_U32:
+            options += nl.attr(kind, struct.pack("=Q", value))
+    body = (
+        tc.TCMSG.pack(0, 0, port.ifindex, tc.HANDLE | minor, parent, 0)
+        + nl.text(tc.KIND, "htb")
+        + nl.attr(tc.OPTIONS, options)
+    )
+    return Request(nl.RTM_NEWTCLASS, nl.CREATE, body, f"{about} (htb class)")
+
+
+def _netem(delay_ns: int, rate_bps: int | None, limit: int, loss: float) -> bytes:
+    options = _NETEM.pack(0, limit, round(loss * _MAX_U32), 0, 0, 0)
+    options += nl.attr(_NETEM_DELAY64, struct.pack("=q", delay_ns))
+    if rate_bps is not None:
+        rate = rate_bps // 8
+        options += nl.attr(_NETEM_RATE, struct.pack("=IiIi", min(rate, _MAX_U32), 0, 0, 0))
+        if rate > _MAX_U32:
+            options += nl.attr(_NETEM_RATE64, struct.pack("=Q", rate))
+    return options
+
+
+def _burst_bytes(rate_bps: int) -> int:
+    return max(2 * tc.FULL_FRAME_BYTES, rate_bps * _BURST_NS // 8_000_000_000)
+
+
+def _ticks(size_bytes: int, rate: int) -> int:
+    return min(_MAX_U32, -(-size_bytes * 1_000_000_000 // (rate * TICK_NS)))
+
+
+# Decoding
+
+
+def decode(seen: tc.Seen) -> PortShape:
+    """What the kernel has on a port whose root is netem or HTB."""
+    if seen.kinds[tc.ROOT] == "netem":
+        delay_ns, rate_bps, limit, loss = _netem_values(seen.options[tc.ROOT])
+        return PortShape(
+            discipline="netem",
+            delay_ns=delay_ns,
+            rate_bps=rate_bps,
+            limit_packets=limit,
+            loss=loss,
+        )
+    port_rate = None
+    queues = []
+    for minor, options in sorted(seen.classes.items()):
+        queue = _class_shape(minor - 1, options, seen)
+        if minor == _PORT_CLASS:
+            port_rate = queue.rate_bps
+        else:
+            queues.append(queue)
+    default = struct.unpack_from("=5I", nl.attrs(seen.options[tc.ROOT])[_HTB_INIT])[2]
+    return PortShape(
+        discipline="htb", rate_bps=port_rate, default_queue=default - 1, queues=tuple(queues)
+    )
+
+
+def _class_shape(id_: int, options: bytes, seen: tc.Seen) -> QueueShape:
+    found = nl.attrs(options)
+    parms = _HTB_CLASS.unpack(found[_HTB_PARMS][: _HTB_CLASS.size])
+    rate, ceil, burst_ticks, quantum, priority = (parms[at] for at in (5, 11, 12, 14, 16))
+    if _HTB_RATE64 in found:
+        rate = struct.unpack("=Q", found[_HTB_RATE64])[0]
+    if _HTB_CEIL64 in found:
+        ceil = struct.unpack("=Q", found[_HTB_CEIL64])[0]
+    delay_ns, serial_bps, limit, loss = 0, None, 0, 0.0
+    leaf = tc.HANDLE | (id_ + 1)
+    if seen.kinds.get(leaf) == "netem":
+        delay_ns, serial_bps, limit, loss = _netem_values(seen.options[leaf])
+    return QueueShape(
+        id=id_,
+        rate_bps=rate * 8,
+        ceil_bps=ceil * 8,
+        priority=priority,
+        quantum_bytes=quantum,
+        burst_bytes=burst_ticks * TICK_NS * rate // 1_000_000_000,
+        delay_ns=delay_ns,
+        serial_bps=serial_bps or 0,
+        limit_packets=limit,
+        loss=loss,
+    )
+
+
+def _netem_values(options: bytes) -> tuple[int, int | None, int, float]:
+    """Delay ns, rate bit/s, limit packets, loss."""
+    ticks, limit, loss, _, _, _ = _NETEM.unpack_from(options)
+    found = nl.attrs(options[_NETEM.size :])
+    exact = found.get(_NETEM_DELAY64)
+    delay_ns = struct.unpack("=q", exact)[0] if exact else ticks * TICK_NS
+    rate = struct.unpack_from("=I", found.get(_NETEM_RATE, bytes(4)))[0]
+    if _NETEM_RATE64 in found:
+        rate = struct.unpack("=Q", found[_NETEM_RATE64])[0]
+    return delay_ns, rate * 8 or None, limit, loss / _MAX_U32
+
+
+def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:
+    """Of each HTB class's leaf."""
+    return tuple(
+        QueueCounters(id=(parent & 0xFFFF) - 1, **tc.counted(stats))
+        for parent, stats in sorted(seen.stats.items())
+        if parent != tc.ROOT
+    )

@@ -1,0 +1,108 @@
+"""A run that is killed, at any stage, leaves nothing; one that is interrupted says so."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+STAGES = ["", "Building", "Installing", "Traffic", "Collecting"]
+"""Start of the progress line after which the kill comes; empty: while the lab boots."""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "experiments").mkdir()
+    subprocess.run(
+        [sys.executable, "-m", "testbed.cli", "new", "experiment", "asks"], cwd=tmp_path, check=True
+    )
+    return tmp_path
+
+
+def _descendants(pid: int) -> set[int]:
+    found: set[int] = set()
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(entry.read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        if parent == pid:
+            child = int(entry.parent.name)
+            found |= {child} | _descendants(child)
+    return found
+
+
+def _alive(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
+
+
+def _left(project: Path) -> list[str]:
+    return [str(p.relative_to(project)) for p in project.rglob("*") if "results/" in str(p)]
+
+
+def _here(folder: str) -> set[Path]:
+    return set(Path(folder).iterdir())
+
+
+def _gone(family: set[int], project: Path) -> bool:
+    """Whether all processes and results are gone, soon."""
+    end = time.monotonic() + 20
+    while (_alive(family) or _left(project)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not _alive(family) and not _left(project)
+
+
+def _started(project: Path, stage: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "testbed.cli", "run", "asks"],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        if not stage:
+            end = time.monotonic() + 60
+            while not list(project.glob("results/.staging-*/command")):
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        for line in process.stderr if stage else ():
+            if line.startswith(stage):
+                break
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("stage", STAGES)
+def test_kill_9_leaves_nothing(project: Path, stage: str) -> None:
+    interfaces = _here("/sys/class/net")
+    memory = _here("/dev/shm")  # noqa: S108 - the lab's memory would be here
+    for process in _started(project, stage):
+        family = _descendants(process.pid)
+        assert family
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert _gone(family, project)
+    assert _here("/sys/class/net") == interfaces
+    assert _here("/dev/shm") <= memory  # noqa: S108
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("stage", ["", "Traffic"])
+def test_ctrl_c_ends_a_run_cleanly(project: Path, stage: str) -> None:
+    for process in _started(project, stage):
+        family = _descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "nothing is left running" in words
+        assert "Traceback" not in words
+        assert _gone(family, project)

@@ -1,0 +1,86 @@
+"""What becomes of a plan's port in the lab's own qdisc, and in stock ones."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from testbed.emulation import lab_qdisc, stock_qdisc, tc
+from testbed.emulation import netlink as nl
+from testbed.emulation.port_qdisc import PortOptions, PortQueue
+from testbed.errors import EmulationError
+from testbed.plan.model import Port
+from tests.emulation.plans import linear, two_queues
+
+MBIT = 1_000_000
+
+
+def port(**changes: object) -> Port:
+    return msgspec.structs.replace(linear(2).ports[0], **changes)
+
+
+def test_a_fifo_is_a_port_with_one_queue() -> None:
+    one = port(delay_ns=1_000_001, buffer_packets=7, loss=0.25, seed=3)
+    assert lab_qdisc.options(one) == PortOptions(
+        rate_bps=100 * MBIT,
+        delay_ns=1_000_001,
+        loss=0.25,
+        seed=3,
+        queues=(PortQueue(id=0, limit_packets=7),),
+    )
+
+
+def test_a_delay_without_a_rate_is_an_infinitely_fast_port() -> None:
+    assert lab_qdisc.options(port(rate_bps=None)).rate_bps == 0
+    assert lab_qdisc.shape(port(rate_bps=None)).rate_bps is None
+
+
+def test_queues_have_levels_promises_and_peaks() -> None:
+    best, protected = two_queues(100 * MBIT, 8 * MBIT, buffer_packets=9)
+    capped = msgspec.structs.replace(protected, ceil_bps=20 * MBIT)
+    assert lab_qdisc.options(port(queues=(best, capped))).queues == (
+        PortQueue(id=0, level=7, limit_packets=9, promised_bps=92 * MBIT),
+        PortQueue(id=1, level=0, limit_packets=9, promised_bps=8 * MBIT, peak_bps=20 * MBIT),
+    )
+
+
+def test_htb_classes_are_those_that_set_queue_names() -> None:
+    """Open vSwitch gives packets of set_queue:N the priority 1:(N+1)."""
+    classes = [
+        tc.TCMSG.unpack_from(request.body)[3]
+        for request in stock_qdisc.requests(port(queues=two_queues(100 * MBIT, 8 * MBIT)))
+        if request.kind == nl.RTM_NEWTCLASS
+    ]
+    assert classes == [0x1FFFE, 0x10001, 0x10002]
+
+
+@pytest.mark.parametrize(
+    ("rate_bps", "delay_ns", "packets"),
+    [
+        (1514 * 8 * 1000, 1_000_000, 1),
+        (1514 * 8 * 1000, 1_000_001, 2),
+        (1000 * MBIT, 10_000_000, 826),
+        (None, 2_000_000, 2000),
+        (100 * MBIT, 0, 0),
+    ],
+)
+def test_netem_holds_what_waits_is_sent_and_is_on_the_fibre(
+    rate_bps: int | None, delay_ns: int, packets: int
+) -> None:
+    assert stock_qdisc.in_flight(rate_bps, delay_ns) == packets
+    one = port(rate_bps=rate_bps, delay_ns=delay_ns, buffer_packets=1000)
+    assert stock_qdisc.shape(one).limit_packets == 1000 + 1 + packets
+
+
+def test_an_htb_class_without_a_promise_has_a_rate_all_the_same() -> None:
+    best, protected = two_queues(100 * MBIT, 0)
+    none = stock_qdisc.shape(port(queues=(best, protected))).queues[1]
+    assert 0 < none.rate_bps <= 8_000
+
+
+def test_htb_has_eight_priorities() -> None:
+    best, protected = two_queues(100 * MBIT, 8 * MBIT)
+    deep = msgspec.structs.replace(protected, priority=8)
+    assert lab_qdisc.shape(port(queues=(best, deep))).queues[1].priority == 8
+    with pytest.raises(EmulationError, match="priority 8"):
+        stock_qdisc.shape(port(queues=(best, deep)))
