@@ -62,7 +62,7 @@ def execute(
         (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
         (job / "job.json").write_text(json.dumps({"verb": "run"}))
         before = measure_host()
-        problem = _guest(lab, job, show, limit)
+        problem = _guest(lab, job, show, limit, prepared.scenario.seed)
         provenance = Provenance.of(
             scenario=prepared.scenario,
             lab=lab.describe(),
@@ -83,9 +83,9 @@ def execute(
         raise problem
 
 
-def _guest(lab: Lab, job: Path, show: Stage, limit_s: float) -> TestbedError | None:
+def _guest(lab: Lab, job: Path, show: Stage, limit_s: float, seed: int) -> TestbedError | None:
     """Run the guest program to its end; what went wrong, if anything."""
-    with _started(lab, job, GUEST) as process:
+    with _started(lab, job, GUEST, seed=seed) as process:
         progress = _Follower(job / "progress.jsonl", show)
         end = time.monotonic() + limit_s
         while process.poll() is None:
@@ -153,10 +153,10 @@ class _Follower:
 
 @contextmanager
 def _started(
-    lab: Lab, job: Path, argv: Sequence[str], *, interactive: bool = False
+    lab: Lab, job: Path, argv: Sequence[str], *, interactive: bool = False, seed: int = 1
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A lab that is gone when the block ends, however it ends."""
-    process = lab.start(job, argv, interactive=interactive)
+    process = lab.start(job, argv, interactive=interactive, seed=seed)
     try:
         yield process
     finally:

@@ -71,6 +71,18 @@ def pairs(ports: Iterable[Port]) -> list[tuple[Port, Port]]:
     return found
 
 
+def between(ports: Sequence[Port], a: str, b: str) -> list[Port]:
+    """Both ends of all links between two nodes. Raises EmulationError."""
+    ends = [port for port in ports if {port.node, port.peer_node} == {a, b}]
+    if not ends:
+        neighbours = sorted({port.peer_node for port in ports if port.node == a})
+        raise EmulationError(
+            f"there is no link between {a} and {b}",
+            expected=f"a neighbour of {a}: {', '.join(neighbours)}",
+        )
+    return ends
+
+
 def make(
     link: nl.Netlink, ends: Iterable[tuple[Port, Port]], namespaces: Mapping[str, int]
 ) -> None:

@@ -25,9 +25,9 @@ from pathlib import Path
 from testbed.emulation import links, netns, qdisc
 from testbed.emulation.capture import Capture
 from testbed.emulation.netlink import Netlink
-from testbed.emulation.nodes import LabHost, LabLink, LabSwitch, LazyNode
+from testbed.emulation.nodes import LabHost, LabLink, LabSwitch
 from testbed.emulation.ovs import Bridge, Ovs, running_ovs, start_ovs
-from testbed.emulation.readback import PortCounters, PortReadback, PortShape, Readback
+from testbed.emulation.readback import PortCounters, PortReadback, Readback
 from testbed.errors import EmulationError, unknown
 from testbed.plan.model import Plan, Port
 from testbed.scenario.model import Capture as Wanted
@@ -222,42 +222,28 @@ class LabNet(Mininet):  # type: ignore[misc]
     def verify(self) -> Readback:
         """Read all queues back, and keep that. Raises EmulationError on a difference."""
         assert self.arrangement is not None
-        found: list[PortReadback] = []
-        got: dict[str, dict[str, PortShape]] = {}
+        found: dict[str, PortReadback] = {}
         for ports, link in self._places():
-            shapes = qdisc.read(link, ports)
-            for port in ports:
-                got.setdefault(port.node, {})[port.name] = shapes[port.name]
-        for port in self.plan.ports:
-            asked, has = qdisc.shape(port, self.arrangement), got[port.node][port.name]
-            qdisc.verify(port, asked, has)
-            found.append(PortReadback(node=port.node, name=port.name, asked=asked, got=has))
-        self._readback = Readback(kernel=os.uname().release, ports=tuple(found))
+            found |= qdisc.proved(link, ports, self.arrangement)
+        self._readback = Readback(
+            kernel=os.uname().release, ports=tuple(found[port.name] for port in self.plan.ports)
+        )
         return self._readback
 
     def statistics(self) -> tuple[PortCounters, ...]:
-        """Packets, bytes, drops and overlimits of all shaped ports, in the plan's order."""
-        found: dict[tuple[str, str], PortCounters] = {}
+        """What all shaped ports and their queues have counted, in the plan's order."""
+        found: dict[str, PortCounters] = {}
         for ports, link in self._places():
-            for counted in qdisc.counters(link, ports).values():
-                found[counted.node, counted.name] = counted
-        keys = ((port.node, port.name) for port in self.plan.ports)
-        return tuple(found[key] for key in keys if key in found)
+            found |= qdisc.counters(link, ports)
+        return tuple(found[port.name] for port in self.plan.ports if port.name in found)
 
     def apply(self, event: LinkEvent) -> None:
         """Cut or mend all links between two nodes: both ends go down or up.
 
         Queues stay as they are; packets in them are lost. Raises EmulationError.
         """
-        ends = [p for p in self.plan.ports if {p.node, p.peer_node} == {event.a, event.b}]
-        if not ends:
-            raise EmulationError(
-                f"there is no link between {event.a} and {event.b}",
-                expected=f"a neighbour of {event.a}: "
-                + ", ".join(sorted({port.peer_node for port in self._ports[event.a]})),
-            )
         up = event.action == "mend"
-        for port in ends:
+        for port in links.between(self.plan.ports, event.a, event.b):
             request = links.state(port.ifindex, up, f"{event.action} of {port.name}")
             if port.node not in self._namespaces:
                 assert self._root is not None
@@ -311,6 +297,3 @@ class LabNet(Mininet):  # type: ignore[misc]
         for host in self.plan.hosts:
             with netns.entered(self._namespaces[host.name]), Netlink() as link:
                 yield self._ports[host.name], link
-
-
-__all__ = ["LabNet", "LazyNode"]

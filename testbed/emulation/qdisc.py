@@ -20,7 +20,7 @@ from typing import Protocol
 from testbed.emulation import lab_qdisc, port_qdisc, stock_qdisc, tc
 from testbed.emulation import netlink as nl
 from testbed.emulation.netlink import Request
-from testbed.emulation.readback import PortCounters, PortShape, differences
+from testbed.emulation.readback import PortCounters, PortReadback, PortShape, differences
 from testbed.errors import EmulationError
 from testbed.plan.model import Port
 
@@ -126,6 +126,23 @@ def decode(name: str, seen: tc.Seen) -> PortShape:
         expected="port, netem or htb, or none",
         remedy="leave the lab's qdiscs to the testbed",
     )
+
+
+def proved(
+    link: nl.Netlink, ports: Iterable[Port], arrangement: Arrangement
+) -> dict[str, PortReadback]:
+    """What was asked of each port and what the kernel has, by interface name.
+
+    Raises EmulationError if it has anything else than asked.
+    """
+    ports = list(ports)
+    shapes = read(link, ports)
+    rows = {}
+    for port in ports:
+        asked, got = shape(port, arrangement), shapes[port.name]
+        verify(port, asked, got)
+        rows[port.name] = PortReadback(node=port.node, name=port.name, asked=asked, got=got)
+    return rows
 
 
 def verify(port: Port, asked: PortShape, got: PortShape) -> None:

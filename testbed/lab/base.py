@@ -44,7 +44,7 @@ class Lab(Protocol):
         ...
 
     def start(
-        self, job: Path, argv: Sequence[str], *, interactive: bool = False
+        self, job: Path, argv: Sequence[str], *, interactive: bool = False, seed: int = 1
     ) -> subprocess.Popen[bytes]:
         """Run `argv` as root in the lab, with `job` at /results; return at once.
 
@@ -53,6 +53,7 @@ class Lab(Protocol):
         the thread that called start(), however it ends. Interactive: input and output
         are the caller's, and when they are a terminal Ctrl-C is the guest's;
         otherwise all output goes to `job`/console.log and there is no input.
+        `seed` is of all the kernel's randomness, where the lab can give it one.
         Raises LabError when the lab cannot start.
         """
         ...

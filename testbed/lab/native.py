@@ -57,7 +57,7 @@ class NativeLab:
         }
 
     def start(
-        self, job: Path, argv: Sequence[str], *, interactive: bool = False
+        self, job: Path, argv: Sequence[str], *, interactive: bool = False, seed: int = 1
     ) -> subprocess.Popen[bytes]:
         job = job.resolve()
         host.load_modules(self.modules)

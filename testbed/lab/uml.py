@@ -61,6 +61,10 @@ class UmlLab:
         """The kernel this lab boots."""
         raise NotImplementedError
 
+    def seeded(self, seed: int) -> tuple[str, ...]:
+        """Boot arguments that make the kernel's randomness follow from `seed`; here it cannot."""
+        return ()
+
     def missing(self) -> list[Missing]:
         lacks = host.missing_programs({"bwrap": "bubblewrap"}, "confines the lab's kernel")
         lacks += host.missing_user_namespaces()
@@ -79,18 +83,18 @@ class UmlLab:
         }
 
     def start(
-        self, job: Path, argv: Sequence[str], *, interactive: bool = False
+        self, job: Path, argv: Sequence[str], *, interactive: bool = False, seed: int = 1
     ) -> subprocess.Popen[bytes]:
         job = job.resolve()
         return spawn(
             self,
             job,
             argv,
-            lambda handshake, terminal: self._command(job, handshake, terminal),
+            lambda handshake, terminal: self._command(job, seed, handshake, terminal),
             interactive=interactive,
         )
 
-    def _command(self, job: Path, handshake: int, terminal: bool) -> list[str]:
+    def _command(self, job: Path, seed: int, handshake: int, terminal: bool) -> list[str]:
         built = image.existing()
         kernel = self.kernel(built)
         read = {PROJECT: GUEST_PROJECT}
@@ -113,4 +117,5 @@ class UmlLab:
             *("quiet", "con=null", "con0=null,fd:2"),
             "con1=fd:0,fd:1" if terminal else "con1=null,fd:1",
             *kernel.arguments,
+            *self.seeded(seed),
         ]

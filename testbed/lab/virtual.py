@@ -1,7 +1,8 @@
 """The virtual lab: the lab kernel in virtual time. Exact on any machine, however loaded.
 
 Time stands still while anything in the lab computes, and jumps to the next timer when
-all of it sleeps. Start date, addresses and randomness are fixed, so a run repeats.
+all of it sleeps. Start date and addresses are fixed and randomness is seeded, so a run
+repeats.
 See kernel/README.md and docs/virtual-time.md.
 """
 
@@ -19,7 +20,6 @@ CLOCK = (
     "time-travel=inf-cpu",
     f"time-travel-start={START_NS}",
     "norandmaps",
-    "lab-seed=1",
 )
 
 
@@ -32,6 +32,9 @@ class VirtualLab(UmlLab):
     def kernel(self, built: Image) -> Kernel:
         own = kernel.existing()
         return Kernel(release=own.release, path=own.program, arguments=CLOCK)
+
+    def seeded(self, seed: int) -> tuple[str, ...]:
+        return (f"lab-seed={seed}",)
 
     def missing(self) -> list[Missing]:
         return [*super().missing(), *kernel.missing()]

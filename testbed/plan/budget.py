@@ -1,7 +1,8 @@
 """Where the one-way delay of a message goes when it meets no other traffic.
 
     propagation    sum of the ports' propagation_ns
-    device         sum of the ports' device_ns: extra and forwarding delays
+    device         sum of the ports' device_ns: forwarding, transponders, amplifiers
+    radio          sum of the ports' radio_ns: the access delay of radio links
     serialisation  store and forward. At each shaped port a packet waits until it is
                    there and the packet before it has left, then takes
                    wire bytes x 8 / rate, and is out at the whole nanosecond that
@@ -44,4 +45,5 @@ def path_budget(wiring: Wiring, path: Path, payloads: Sequence[int]) -> Budget:
         propagation_ns=sum(port.propagation_ns for port in ports),
         device_ns=sum(port.device_ns for port in ports),
         serialisation_ns=ready[-1],
+        radio_ns=sum(port.radio_ns for port in ports),
     )

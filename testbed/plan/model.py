@@ -47,9 +47,10 @@ class Port(Frozen, frozen=True, kw_only=True):
     peer_node: str
     peer_name: str
     delay_ns: int
-    """What the port adds besides rate and queues: propagation_ns + device_ns."""
+    """What the port adds besides rate and queues: propagation + device + radio."""
     propagation_ns: int
     device_ns: int
+    radio_ns: int = 0
     rate_bps: int | None
     """None: not shaped."""
     buffer_packets: int

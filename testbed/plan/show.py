@@ -45,6 +45,7 @@ def budgets(plan: Plan) -> Table:
             "bytes",
             "propagation",
             "device",
+            "radio",
             "serialisation",
             "total",
             "deadline",
@@ -65,13 +66,14 @@ def _session_budgets(session: Session) -> Iterator[tuple[str, ...]]:
         yield (session.id, session.directions.get(name, name), str(size), *_parts(budget), held)
     if "rtt" in session.judged:
         total_ns = session.forward_budget.total_ns + session.reverse_budget.total_ns
-        yield (session.id, "rtt", "", "", "", "", show_ns(total_ns), deadline)
+        yield (session.id, "rtt", "", "", "", "", "", show_ns(total_ns), deadline)
 
 
 def _parts(budget: Budget) -> tuple[str, ...]:
     return (
         show_ns(budget.propagation_ns),
         show_ns(budget.device_ns),
+        show_ns(budget.radio_ns),
         show_ns(budget.serialisation_ns),
         show_ns(budget.total_ns),
     )

@@ -83,7 +83,8 @@ def _ports(network: Network) -> tuple[Port, ...]:
         for end in (link.a, link.b):
             used[end] += nodes[end].role == "switch"
         for node, peer, direction in ((link.a, link.b, link.ab), (link.b, link.a, link.ba)):
-            device_ns = direction.extra_ns + nodes[node].forwarding_ns
+            radio_ns = direction.extra_ns if link.kind == "radio" else 0
+            device_ns = direction.extra_ns - radio_ns + nodes[node].forwarding_ns
             ifindex = FIRST_IFINDEX + len(ports)
             ports.append(
                 Port(
@@ -94,9 +95,10 @@ def _ports(network: Network) -> tuple[Port, ...]:
                     mac="02:00:" + ifindex.to_bytes(4, "big").hex(":"),
                     peer_node=peer,
                     peer_name=f"{peer}-eth{used[peer]}",
-                    delay_ns=direction.propagation_ns + device_ns,
+                    delay_ns=direction.propagation_ns + device_ns + radio_ns,
                     propagation_ns=direction.propagation_ns,
                     device_ns=device_ns,
+                    radio_ns=radio_ns,
                     rate_bps=direction.rate_bps,
                     buffer_packets=direction.buffer_packets,
                     km=link.km,

@@ -13,22 +13,37 @@ import pytest
 
 from testbed.emulation import lab_qdisc, stock_qdisc
 from testbed.emulation.readback import PortReadback, differences
-from testbed.lab.base import CONSOLE, GUEST_JOB
-from testbed.lab.choice import choose
+from testbed.lab.base import CONSOLE, GUEST_JOB, Lab
+from testbed.lab.choice import LABS, choose
 from tests.emulation.plans import linear, two_queues
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
+DISCIPLINES = {"virtual": {"port"}, "wall": {"netem", "htb"}}
+
+
+def check(lab: Lab, job: Path, *names: str) -> dict[str, Any]:
+    """What these checks find, or all."""
+    command = ["python3", "-m", "tests.emulation.lab_checks", GUEST_JOB, *names]
+    with lab.start(job, command) as process:
+        code = process.wait(timeout=280)
+    assert code == 0, (job / CONSOLE).read_text()
+    result: dict[str, Any] = json.loads((job / "found.json").read_text())
+    return result
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    job = tmp_path_factory.mktemp("job")
-    command = ["python3", "-m", "tests.emulation.lab_checks", GUEST_JOB]
-    with choose().lab.start(job, command) as process:
-        code = process.wait(timeout=280)
-    assert code == 0, (job / CONSOLE).read_text()
-    result: dict[str, Any] = json.loads((Path(job) / "found.json").read_text())
-    return result
+    return check(choose().lab, tmp_path_factory.mktemp("job"))
+
+
+@pytest.fixture(scope="module", params=["virtual", "wall"])
+def queues(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Each lab's way to make a port, and its read-back."""
+    lab = LABS[request.param]
+    if lab.missing():
+        pytest.skip("; ".join(missing.what for missing in lab.missing()))
+    return request.param, check(lab, tmp_path_factory.mktemp(request.param), "readback")["readback"]
 
 
 def test_round_trip_is_the_sum_of_both_directions(found: dict[str, Any]) -> None:
@@ -58,20 +73,19 @@ def test_protected_queue_hardly_notices_a_flood(found: dict[str, Any]) -> None:
     assert by_queue[1]["drops"] == 0
 
 
-def test_every_port_is_read_back_as_asked(found: dict[str, Any]) -> None:
-    queues = two_queues(5_000_000_000, 1_000_000_000)
-    asked = linear(2, rate_bps=5_000_000_000, delay_ns=1_234_567, queues=queues)
-    rows = [msgspec.convert(row, PortReadback) for row in found["readback"]["ports"]]
+def test_every_port_is_read_back_as_asked(queues: tuple[str, dict[str, Any]]) -> None:
+    lab, readback = queues
+    two = two_queues(5_000_000_000, 1_000_000_000)
+    asked = linear(2, rate_bps=5_000_000_000, delay_ns=1_234_567, queues=two)
+    rows = [msgspec.convert(row, PortReadback) for row in readback["ports"]]
     assert [row.name for row in rows] == [port.name for port in asked.ports]
     for row, port in zip(rows, asked.ports, strict=True):
-        own = row.asked.discipline == "port"
-        assert row.asked == (lab_qdisc if own else stock_qdisc).shape(port)
+        assert row.asked == (lab_qdisc if lab == "virtual" else stock_qdisc).shape(port)
         assert not differences(row.asked, row.got)
+    assert {row.got.discipline for row in rows} == DISCIPLINES[lab]
     inner = next(row.got for row in rows if row.name == "s1-eth2")
     assert {inner.delay_ns, *(q.delay_ns for q in inner.queues)} == {0, 1_234_567}
     assert inner.queues[0].rate_bps == 4_000_000_000
-    if choose().lab.name == "virtual":
-        assert {row.got.discipline for row in rows} == {"port"}
 
 
 @pytest.mark.parametrize(
@@ -84,8 +98,10 @@ def test_every_port_is_read_back_as_asked(found: dict[str, Any]) -> None:
         ("rate", "queue 1 rate 1000000000 bit/s, got 2000000000 bit/s"),
     ],
 )
-def test_a_changed_queue_is_an_error(found: dict[str, Any], what: str, said: str) -> None:
-    problem = found["readback"]["tampered"][what]
+def test_a_changed_queue_is_an_error(
+    queues: tuple[str, dict[str, Any]], what: str, said: str
+) -> None:
+    problem = queues[1]["tampered"][what]
     assert re.search(said, problem)
     assert "s1-eth" in problem
     assert "remedy" in problem

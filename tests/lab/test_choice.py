@@ -27,7 +27,7 @@ class PaperLab:
         return {"lab": self.name}
 
     def start(
-        self, job: Path, argv: Sequence[str], *, interactive: bool = False
+        self, job: Path, argv: Sequence[str], *, interactive: bool = False, seed: int = 1
     ) -> subprocess.Popen[bytes]:
         raise NotImplementedError
 

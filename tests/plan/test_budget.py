@@ -80,3 +80,25 @@ def test_a_short_last_packet_waits_behind_long_ones() -> None:
     budget = chain([10 * MBIT, 10 * MBIT], payloads=(1208, 83))
     # the long one leaves the first port at 1 ms, the second at 2 ms; the short one follows
     assert budget.serialisation_ns == 2_000_000 + 100_000
+
+
+def test_radio_access_is_a_part_of_its_own() -> None:
+    network = Network(
+        name="cell",
+        nodes=(
+            Node(name="ue1", role="host", kind="ue"),
+            Node(name="gnb1", role="switch", kind="gnb", forwarding_ns=7),
+        ),
+        links=(
+            Link(
+                a="ue1",
+                b="gnb1",
+                kind="radio",
+                ab=Direction(propagation_ns=0, extra_ns=2_450_000),
+                ba=Direction(propagation_ns=0, extra_ns=1_510_000),
+            ),
+        ),
+    )
+    up, down = wire(network).ports
+    assert (up.radio_ns, up.device_ns, up.delay_ns) == (2_450_000, 0, 2_450_000)
+    assert (down.radio_ns, down.device_ns, down.delay_ns) == (1_510_000, 7, 1_510_007)

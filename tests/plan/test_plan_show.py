@@ -28,6 +28,7 @@ def test_budget_rows_hold_the_deadline_where_it_is_judged() -> None:
         "100",
         "400 us",
         "3.00 us",
+        "0 ns",
         "23.4 us",
         "426 us",
         "5.00 ms one-way",
@@ -39,7 +40,7 @@ def test_budget_rows_hold_the_deadline_where_it_is_judged() -> None:
 def test_round_trips_have_a_row_of_their_own() -> None:
     plan = compiled(LowestDelay(), app=app(judged="rtt", deadline_ns=2 * MS))
     *_, rtt = show.budgets(plan).rows
-    assert rtt == ("p", "rtt", "", "", "", "", "853 us", "2.00 ms rtt")
+    assert rtt == ("p", "rtt", "", "", "", "", "", "853 us", "2.00 ms rtt")
 
 
 def test_ports_list_their_queues() -> None:

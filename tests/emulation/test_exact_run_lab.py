@@ -1,0 +1,113 @@
+"""Whole runs in the virtual lab: delays are the budget's to the nanosecond, and repeat."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from controllers.policies.lowest_delay import LowestDelay
+from testbed.emulation.readback import Readback
+from testbed.lab.virtual import VirtualLab
+from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
+from testbed.plan.model import Path as Way
+from testbed.plan.model import Plan
+from testbed.prepare import Prepared
+from testbed.run import execute
+from testbed.scenario.model import Scenario
+from testbed.topology.model import Network, Node
+from tests.plan.networks import GOLD, MBIT, MS, S, app, compiled, flow, link, probe, scenario
+
+pytestmark = pytest.mark.lab
+
+LAB = VirtualLab()
+ODD_BPS = (7 * MBIT, 10_000 * MBIT, 9_999_991)
+"""Few packets take a whole number of nanoseconds at these."""
+SLOW_GOLD = msgspec.structs.replace(GOLD, guaranteed_bps=MBIT)
+
+
+def chain(host_bps: int, *rates_bps: int) -> Network:
+    """h1 and h3 - s1 - s2 - ... - h2, links of 10.007 us, switches of 1.003 us."""
+    switches = [f"s{n}" for n in range(1, len(rates_bps) + 2)]
+    ends = [*pairwise(switches), ("h1", "s1"), ("h3", "s1"), ("h2", switches[-1])]
+    rates = [*rates_bps, host_bps, host_bps, 100_000 * MBIT]
+    return Network(
+        name="chain",
+        nodes=(
+            *(Node(name=s, role="switch", kind="router", forwarding_ns=1003) for s in switches),
+            *(Node(name=h, role="host", kind="host") for h in ("h1", "h2", "h3")),
+        ),
+        links=tuple(link(a, b, 10_007, rate) for (a, b), rate in zip(ends, rates, strict=True)),
+    )
+
+
+def run(root: Path, asked: Scenario, network: Network, sizes: tuple[int, ...]) -> tuple[Plan, Path]:
+    if LAB.missing():
+        pytest.skip("; ".join(missing.what for missing in LAB.missing()))
+    apps = {f"app{size}": app(f"app{size}", size_bytes=size, interval_ns=30 * MS) for size in sizes}
+    plan = compiled(LowestDelay(), asked, network, **apps)
+    prepared = Prepared(scenario=asked, network=network, plan=plan)
+    folder = execute(
+        prepared, LAB, root=root, notes=(), command=(), show=lambda *_: None, timeout_s=200
+    )
+    return plan, folder
+
+
+def excess_ns(plan: Plan, folder: Path) -> dict[str, list[int]]:
+    """Delay less budget of each session's packets, there and back."""
+    table = pq.read_table(folder / "5-samples.parquet").to_pylist()
+    found: dict[str, list[int]] = {}
+    for session in plan.sessions:
+        rows = [row for row in table if row["session"] == session.id]
+        assert len(rows) == session.count
+        for way, budget in (
+            ("forward", session.forward_budget),
+            ("reverse", session.reverse_budget),
+        ):
+            assert all(row["received"] for row in rows)
+            off = [row[f"{way}_ns"] - budget.total_ns for row in rows]
+            found[f"{session.id} {way}"] = off
+    return found
+
+
+def test_alone_a_message_takes_its_budget_to_the_nanosecond(tmp_path: Path) -> None:
+    sizes = (48, 1001, 5003)
+    probes = tuple(
+        probe(f"p{size}", app=f"app{size}", start_ns=n * 10 * MS, duration_ns=2 * S)
+        for n, size in enumerate(sizes)
+    )
+    asked = scenario(slices=(SLOW_GOLD,), probes=probes)
+    plan, folder = run(tmp_path, asked, chain(333_333_333, *ODD_BPS), sizes)
+    assert {s.fragments for s in plan.sessions} == {1, 4}
+    for what, off in excess_ns(plan, folder).items():
+        assert off == [0] * len(off), what
+    back = msgspec.json.decode((folder / "3-readback.json").read_bytes(), type=Readback)
+    assert {port.got.discipline for port in back.ports} == {"port"}
+
+
+def test_under_a_flood_one_packet_a_hop_at_most_and_again_the_same(tmp_path: Path) -> None:
+    asked = scenario(
+        slices=(SLOW_GOLD,),
+        probes=(probe(app="app200", duration_ns=3 * S),),
+        flows=(flow(src="h3", kind="flood", rate_bps=12 * MBIT, duration_ns=3 * S),),
+    )
+    network = chain(100 * MBIT, *(10 * MBIT,) * 3)
+    (plan, one), (_, two) = (run(tmp_path, asked, network, (200,)) for _ in range(2))
+    off = excess_ns(plan, one)
+    most = shared_ns(plan, plan.sessions[0].forward, plan.loads[0].forward)
+    print(f"excess {min(off['p forward'])} to {max(off['p forward'])} ns, bound {most} ns")
+    assert min(off["p forward"]) >= 0
+    assert most / 10 < max(off["p forward"]) <= most
+    assert set(off["p reverse"]) == {0}
+    for name in ("5-samples.parquet", "6-loads.json", "3-readback.json"):
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+
+
+def shared_ns(plan: Plan, way: Way, load: Way) -> int:
+    """One packet of the load at every port that both pass."""
+    shared = [plan.port(a, b) for a, b in pairwise(way.nodes) if (a, b) in pairwise(load.nodes)]
+    bits = 8 * (plan.loads[0].packet_bytes + HEADER_BYTES + LABEL_BYTES)
+    return sum(-(-bits * 10**9 // port.rate_bps) for port in shared if port.rate_bps)
