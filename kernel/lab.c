@@ -26,6 +26,7 @@
 #include <linux/kernel.h>
 #include <asm/archrandom.h>
 #include <linux/sched.h>
+#include <linux/string.h>
 #include <linux/time-internal.h>
 #include <asm/unistd.h>
 #include <os.h>
@@ -134,22 +135,28 @@ static int __init lab_watch(void)
 }
 late_initcall(lab_watch);
 
-static bool lab_seeded;
-static u64 lab_random;
-
 static int __init lab_seed(char *text)
 {
-	lab_seeded = kstrtou64(text, 0, &lab_random) == 0;
-	return 1;
+	return 1;	/* known: randomness is wanted before arguments are parsed */
 }
 __setup("lab-seed=", lab_seed);
 
-ssize_t lab_getrandom(void *buffer, size_t bytes)
+ssize_t __ref lab_getrandom(void *buffer, size_t bytes)
 {
+	static bool looked, seeded;
+	static u64 lab_random;
 	u64 *words = buffer;
+	const char *seed;
 	size_t i;
 
-	if (!lab_seeded)
+	if (!looked) {
+		looked = true;
+		seed = strstr(boot_command_line, "lab-seed=");
+		seeded = seed != NULL;
+		if (seeded)
+			lab_random = simple_strtoull(seed + strlen("lab-seed="), NULL, 0);
+	}
+	if (!seeded)
 		return os_getrandom(buffer, bytes, 0);
 	for (i = 0; i < bytes / sizeof(*words); i++) {
 		u64 z = (lab_random += 0x9e3779b97f4a7c15ULL);	/* splitmix64 */

@@ -19,6 +19,9 @@
  * - skb->priority H:(N+1), with H the qdisc's handle, selects queue N, as OpenFlow
  *   set_queue:N does; everything else goes to the default queue.
  *
+ * - A packet is taken off its sender's send buffer when its transmission begins, as a
+ *   device takes it over, not when it arrives.
+ *
  * State is never touched by timers. It is advanced to the present before every
  * arrival and delivery: all that the transmitter did in between is worked out at the
  * times it did it, with fractions of nanoseconds kept. So results do not depend on
@@ -42,12 +45,14 @@
 #include <linux/skbuff.h>
 #include <net/netlink.h>
 #include <net/pkt_sched.h>
+#include <net/sock.h>
 
 #define PORT_MAX_QUEUES		64
 #define PORT_MAX_SOURCES	64
 #define PORT_MAX_LIMIT		(1 << 20)
 #define PORT_MAX_RATE		10000000000000ULL	/* 10 Tbit/s: products fit 64 bits */
 #define PORT_MAX_PACKET		(1 << 17)
+#define PORT_MAX_BURST		(1 << 28)
 #define PORT_SIZES		4
 
 enum {
@@ -148,6 +153,7 @@ struct port_sched {
 	bool promises, peaks;		/* of any queue */
 	u32 waiting;			/* packets in queues, background included */
 	u32 waiting_real;
+	u32 waiting_owned;		/* in a sender's send buffer */
 	u64 free_ns, free_frac;		/* transmitter is free at free_ns + free_frac / rate */
 	u64 last_ns;			/* last delivery, so that none overtakes */
 	u64 random;
@@ -164,6 +170,11 @@ static struct port_cb *port_cb(struct sk_buff *skb)
 {
 	qdisc_cb_private_validate(skb, sizeof(struct port_cb));
 	return (struct port_cb *)qdisc_skb_cb(skb)->data;
+}
+
+static bool port_owned(const struct sk_buff *skb)
+{
+	return skb->destructor && skb->destructor != sock_efree;
 }
 
 /* Randomness: the same numbers in kernel and reference model. */
@@ -341,6 +352,10 @@ static void port_serve(struct port_sched *q, u64 now)
 		return;
 	}
 	q->waiting_real--;
+	if (port_owned(skb)) {
+		q->waiting_owned--;
+		skb_orphan_partial(skb);
+	}
 	stats->packets++;
 	stats->bytes += entry->bytes;
 	stats->wait_ns += wait_ns;
@@ -390,6 +405,7 @@ static bool port_arrive(struct port_sched *q, struct port_queue *queue, struct s
 	stats->backlog_bytes += bytes;
 	q->waiting++;
 	q->waiting_real += !!skb;
+	q->waiting_owned += skb && port_owned(skb);
 	if (at_once) {
 		q->free_ns = now;
 		q->free_frac = 0;
@@ -485,7 +501,7 @@ static int port_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff *
 static struct sk_buff *port_dequeue(struct Qdisc *sch)
 {
 	struct port_sched *q = qdisc_priv(sch);
-	u64 now = ktime_get_ns();
+	u64 now = ktime_get_ns(), wake = U64_MAX;
 	struct sk_buff *skb;
 
 	port_advance(q, now);
@@ -504,9 +520,13 @@ static struct sk_buff *port_dequeue(struct Qdisc *sch)
 	}
 	/* nothing that waits is delivered before it is taken and the delay over */
 	if (skb)
-		qdisc_watchdog_schedule_ns(&q->watchdog, port_cb(skb)->delivery_ns);
+		wake = port_cb(skb)->delivery_ns;
 	else if (q->waiting_real)
-		qdisc_watchdog_schedule_ns(&q->watchdog, port_decision_ns(q) + q->parms.delay_ns);
+		wake = port_decision_ns(q) + q->parms.delay_ns;
+	if (q->waiting_owned)
+		wake = min(wake, port_decision_ns(q));
+	if (wake != U64_MAX)
+		qdisc_watchdog_schedule_ns(&q->watchdog, wake);
 	return NULL;
 }
 
@@ -534,6 +554,7 @@ static void port_empty(struct Qdisc *sch)
 	}
 	q->waiting = 0;
 	q->waiting_real = 0;
+	q->waiting_owned = 0;
 }
 
 static void port_reset(struct Qdisc *sch)
@@ -572,7 +593,7 @@ static int port_check_queues(const struct port_queue_parms *parms, u32 count,
 		    parms[i].promised_bps > PORT_MAX_RATE || parms[i].peak_bps > PORT_MAX_RATE ||
 		    (parms[i].promised_bps && parms[i].promised_bps < 8) ||
 		    (parms[i].peak_bps && parms[i].peak_bps < 8) ||
-		    parms[i].burst_bytes > 8 * PORT_MAX_PACKET) {
+		    parms[i].burst_bytes > PORT_MAX_BURST) {
 			NL_SET_ERR_MSG(extack, "a queue's id, level, quantum, limit or rate is out of range");
 			return -EINVAL;
 		}
@@ -600,8 +621,9 @@ static int port_set_queues(struct Qdisc *sch, const struct port_queue_parms *par
 		queue[i].stats.id = parms[i].id;
 		INIT_LIST_HEAD(&queue[i].turn);
 		if (parms[i].promised_bps)
-			queue[i].burst_ps = div64_u64(8000000000000ULL * parms[i].burst_bytes,
-						      parms[i].promised_bps);
+			queue[i].burst_ps = mul_u64_u64_div_u64(8000000000000ULL,
+								parms[i].burst_bytes,
+								parms[i].promised_bps);
 		queue[i].ring = kvcalloc(parms[i].limit_packets, sizeof(struct port_entry),
 					 GFP_KERNEL);
 		if (!queue[i].ring)

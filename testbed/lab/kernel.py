@@ -49,7 +49,7 @@ _FIXED = {
     "KBUILD_BUILD_HOST": "lab",
     "KBUILD_BUILD_VERSION": "1",
 }
-_STEPS = 1150
+_STEPS = 1440
 """About how many lines make prints."""
 _REMEDY = "testbed kernel build"
 
@@ -133,10 +133,11 @@ def build(say: Say = lambda text: None) -> BuiltKernel:
         for left in cache.glob("kernel-*.part"):
             say(f"removing an interrupted build, {left.name}")
             image.remove(left)
-        part = cache / f"kernel-{key()}.part"
+        this = key()  # the recipe may be edited meanwhile
+        part = cache / f"kernel-{this}.part"
         try:
             _build(part, say)
-            part.rename(cache / f"kernel-{key()}")
+            part.rename(cache / f"kernel-{this}")
         except OSError as error:
             raise LabError(
                 f"cannot write the lab kernel: {error.strerror}",
@@ -152,10 +153,10 @@ def build(say: Say = lambda text: None) -> BuiltKernel:
 def _build(part: Path, say: Say) -> None:
     root = part / "root"
     root.mkdir(parents=True)
-    say(f"Debian's {SOURCE} and compiler")
-    image.unpack_debian(root, (*TOOLS, SOURCE), "the lab kernel")
     recipe = root / "recipe"
     shutil.copytree(RECIPE, recipe)
+    say(f"Debian's {SOURCE} and compiler")
+    image.unpack_debian(root, (*TOOLS, SOURCE), "the lab kernel")
     (root / "build").mkdir()
     say("unpacking the source")
     _inside(root, f"tar -xf /usr/src/{SOURCE}.tar.xz --strip-components=1 {_foreign()}")
@@ -165,7 +166,7 @@ def _build(part: Path, say: Say) -> None:
     for name, place in _PLACES.items():
         shutil.copy(recipe / name, root / "build" / place)
     _inside(root, "KCONFIG_ALLCONFIG=/recipe/config make allnoconfig")
-    _check_options(RECIPE / "config", root / "build/.config")
+    _check_options(recipe / "config", root / "build/.config")
     _compile(root, say)
     _inside(root, "strip -o /build/linux.stripped linux")
     shutil.copy(root / "build/.config", part / "config")
