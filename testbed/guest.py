@@ -125,6 +125,9 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     engine.prepare()
     net.ovs.wait_ready()
     start_ns = time.monotonic_ns() + LEAD_NS
+    if any(port.sources for port in plan.ports):
+        net.start_background(start_ns)
+        write_json(job / "readback.json", net.readback())
     happened: list[dict[str, Any]] = []
     _thread(_events, plan, net.apply, start_ns, happened)
     _thread(_clock, plan, start_ns, say)

@@ -22,6 +22,7 @@ from testbed import errors
 from testbed.analysis.summary import write_summary
 from testbed.errors import LabError, TestbedError
 from testbed.lab.base import Lab
+from testbed.plan import background
 from testbed.prepare import Prepared
 from testbed.results.folder import collect
 from testbed.results.provenance import Provenance, measure_host
@@ -30,6 +31,8 @@ from testbed.results.staging import staging
 GUEST = ("python3", "-m", "testbed.guest", "/results")
 SETUP_SECONDS = 300
 """What a lab may take besides the traffic itself before it is given up."""
+BACKGROUND_PACKET_S = 1e-6
+"""What a modelled packet may take at one port, at most."""
 
 Stage = Callable[[dict[str, Any]], None]
 
@@ -56,7 +59,8 @@ def execute(
     Raises LabError, EmulationError, ResultError. What was measured before an error
     is kept as a run of status "failed", whose folder the error names.
     """
-    limit = timeout_s or SETUP_SECONDS + 3 * prepared.plan.duration_ns / 1e9
+    modelled_s = BACKGROUND_PACKET_S * background.packets(prepared.plan)
+    limit = timeout_s or SETUP_SECONDS + 3 * prepared.plan.duration_ns / 1e9 + modelled_s
     with staging(root) as job:
         (job / "scenario.json").write_bytes(msgspec.json.encode(prepared.scenario))
         (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
@@ -66,7 +70,7 @@ def execute(
         provenance = Provenance.of(
             scenario=prepared.scenario,
             lab=lab.describe(),
-            notes=tuple(notes),
+            notes=(*notes, *background.notes(prepared.plan)),
             command=tuple(command),
             host_before=before,
             host_after=measure_host(),

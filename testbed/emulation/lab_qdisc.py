@@ -15,17 +15,41 @@ for all packets of a port, it moves all arrivals at the queue alike, and so chan
 neither their order, nor who is dropped, nor when they are at the other end.
 
 A port without queues has one queue, 0, which takes all packets.
+
+Sources of modelled background are set by their times on the lab's clock. A plan counts
+from the start of traffic, which nobody knows when ports are made: a port is made
+`silent`, and is `begun` when the start is known, which changes nothing else of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from testbed.emulation import port_qdisc, tc
 from testbed.emulation.netlink import Request
-from testbed.emulation.port_qdisc import PortOptions, PortQueue
+from testbed.emulation.port_qdisc import PortOptions, PortQueue, PortSource
 from testbed.emulation.readback import PortShape, QueueCounters, QueueShape
 from testbed.plan.model import Port
+
+
+def silent(port: Port) -> Port:
+    """The port without its background."""
+    return msgspec.structs.replace(port, sources=()) if port.sources else port
+
+
+def begun(port: Port, start_ns: int) -> Port:
+    """The port with its background, traffic starting at `start_ns` (CLOCK_MONOTONIC)."""
+    return msgspec.structs.replace(
+        port,
+        sources=tuple(
+            msgspec.structs.replace(
+                source, start_ns=start_ns + source.start_ns, stop_ns=start_ns + source.stop_ns
+            )
+            for source in port.sources
+        ),
+    )
 
 
 def options(port: Port) -> PortOptions:
@@ -46,6 +70,19 @@ def options(port: Port) -> PortOptions:
         loss=port.loss,
         seed=port.seed,
         queues=queues or (PortQueue(id=0, limit_packets=port.buffer_packets),),
+        sources=tuple(
+            PortSource(
+                queue=source.queue,
+                rate_bps=source.rate_bps,
+                sizes=source.sizes,
+                arrivals=source.arrivals,
+                burst=source.burst,
+                seed=source.seed,
+                start_ns=source.start_ns,
+                stop_ns=source.stop_ns,
+            )
+            for source in port.sources
+        ),
     )
 
 
@@ -87,6 +124,7 @@ def _shape(port: PortOptions) -> PortShape:
             )
             for queue in port.queues
         ),
+        sources=port.sources,
     )
 
 
@@ -102,6 +140,10 @@ def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:
             max_backlog_packets=queue.max_backlog_packets,
             max_backlog_bytes=queue.max_backlog_bytes,
             wait_ns=queue.wait_ns,
+            background_packets=queue.background_packets,
+            background_bytes=queue.background_bytes,
+            background_drops=queue.background_drops,
+            background_wait_ns=queue.background_wait_ns,
         )
         for queue in port_qdisc.statistics(seen.stats[tc.ROOT])
     )

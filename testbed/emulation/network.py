@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from testbed.emulation import links, netns, qdisc
+from testbed.emulation import lab_qdisc, links, netns, qdisc
 from testbed.emulation.capture import Capture
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.nodes import LabHost, LabLink, LabSwitch
@@ -70,7 +70,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         self._progress = progress or (lambda *_: None)
         self._ports: dict[str, list[Port]] = defaultdict(list)
         for port in plan.ports:
-            self._ports[port.node].append(port)
+            self._ports[port.node].append(lab_qdisc.silent(port))
         self._namespaces: dict[str, int] = {}
         self._home: int | None = None
         self._root: Netlink | None = None
@@ -98,12 +98,13 @@ class LabNet(Mininet):  # type: ignore[misc]
 
     def _build(self) -> None:
         hosts = self.plan.hosts
+        self._root = Netlink()
+        self.arrangement = qdisc.offered(self._root)
+        qdisc.check_background(self.plan.ports, self.arrangement)
         self._progress("namespaces", 0, len(hosts))
         self._home = netns.current()
         made = netns.make(len(hosts))
         self._namespaces = {host.name: fd for host, fd in zip(hosts, made, strict=True)}
-        self._root = Netlink()
-        self.arrangement = qdisc.offered(self._root)
         ends = links.pairs(self.plan.ports)
         self._progress("links", 0, len(ends))
         links.ipv6_off()
@@ -230,6 +231,22 @@ class LabNet(Mininet):  # type: ignore[misc]
         )
         return self._readback
 
+    def start_background(self, start_ns: int) -> None:
+        """Have modelled background begin with traffic, at `start_ns` (CLOCK_MONOTONIC).
+
+        Queues and what is in them stay as they are. Raises EmulationError.
+        """
+        assert self.arrangement is not None
+        for port in self.plan.ports:
+            if port.sources:
+                here = self._ports[port.node]
+                place = [one.name for one in here].index(port.name)
+                here[place] = lab_qdisc.begun(port, start_ns)
+        for ports, link in self._places():
+            loaded = [port for port in ports if port.sources]
+            link.do([one for p in loaded for one in qdisc.requests(p, self.arrangement)])
+        self.verify()
+
     def statistics(self) -> tuple[PortCounters, ...]:
         """What all shaped ports and their queues have counted, in the plan's order."""
         found: dict[str, PortCounters] = {}
@@ -252,7 +269,7 @@ class LabNet(Mininet):  # type: ignore[misc]
             host = self.nameToNode[port.node].plan
             with netns.entered(self._namespaces[port.node]), Netlink() as link:
                 link.do([request])
-                if up and port is self._ports[port.node][0]:
+                if up and port.name == self._ports[port.node][0].name:
                     links.reach(link, host, port, self.plan, self._neighbours)
 
     def configLinkStatus(self, src: str, dst: str, status: str) -> None:  # noqa: N802
@@ -288,7 +305,12 @@ class LabNet(Mininet):  # type: ignore[misc]
         return bool(super().waitConnected(timeout, delay))
 
     def _switch_ports(self) -> list[Port]:
-        return [port for port in self.plan.ports if port.node not in self._namespaces]
+        return [
+            port
+            for node, ports in self._ports.items()
+            if node not in self._namespaces
+            for port in ports
+        ]
 
     def _places(self) -> Iterable[tuple[list[Port], Netlink]]:
         """The ports of each namespace, with a socket there."""

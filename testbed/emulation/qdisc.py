@@ -69,6 +69,20 @@ def requests(port: Port, arrangement: Arrangement) -> Iterator[Request]:
         yield from arrangement.requests(port)
 
 
+def check_background(ports: Iterable[Port], arrangement: Arrangement) -> None:
+    """Raises EmulationError if ports have modelled background and the kernel has not."""
+    loaded = [port for port in ports if port.sources]
+    if loaded and arrangement is not lab_qdisc:
+        named = sorted({source.id for port in loaded for source in port.sources})
+        raise EmulationError(
+            "this lab's kernel has no modelled background",
+            where=f"background {', '.join(named)}, on {len(loaded)} ports",
+            expected="the lab kernel's queueing discipline `port`",
+            remedy="--lab virtual, whose kernel `testbed kernel build` makes; or flow() "
+            "instead of background(), at rates that can be sent",
+        )
+
+
 def _check(port: Port) -> None:
     def wrong(what: str, expected: str) -> EmulationError:
         return EmulationError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from testbed.emulation.port_qdisc import PortSource
 from testbed.scenario.model import Frozen
 
 SCHEMA = 1
@@ -61,6 +62,8 @@ class PortShape(Frozen, frozen=True, kw_only=True):
     default_queue: int | None = None
     """Where packets go that name no queue."""
     queues: tuple[QueueShape, ...] = ()
+    sources: tuple[PortSource, ...] = ()
+    """Modelled background, from when traffic starts."""
 
 
 class PortReadback(Frozen, frozen=True, kw_only=True):
@@ -94,6 +97,12 @@ class QueueCounters(Frozen, frozen=True, kw_only=True):
     max_backlog_bytes: int | None = None
     wait_ns: int | None = None
     """Sum over packets, from arrival to transmission."""
+    background_packets: int = 0
+    """Modelled, whose transmission has begun; all above is of real packets, but for the
+    backlogs."""
+    background_bytes: int = 0
+    background_drops: int = 0
+    background_wait_ns: int = 0
 
 
 class PortCounters(Frozen, frozen=True, kw_only=True):
@@ -129,6 +138,8 @@ def differences(asked: PortShape, got: PortShape) -> list[str]:
         else:
             rows += _compare(f"queue {queue.id} ", queue, other, exact=exact)
     rows += [f"no queue {id_}, got one" for id_ in have]
+    if asked.sources != got.sources:
+        rows.append(f"background {asked.sources}, got {got.sources}")
     return rows
 
 
@@ -138,7 +149,7 @@ def _compare(
     rows = []
     for name in asked.__struct_fields__:
         want, has = getattr(asked, name), getattr(got, name)
-        if name == "queues" or want == has:
+        if name in ("queues", "sources") or want == has:
             continue
         if want is not None and has is not None:
             if name == "loss" and abs(want - has) <= _LOSS_SLACK:

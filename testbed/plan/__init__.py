@@ -8,6 +8,7 @@ routing.py   asks the policy for paths, numbers them, gives slices their queues
 traffic.py   probes to STAMP sessions, flows to loads
 budget.py    where the delay of a message goes
 queues.py    rates and priorities of the queues of each port
+background.py  modelled background: the sources of each port
 rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts
 matches.py   which packets belong to a session or load (needs no networkx)
 check.py     walks packets through the rules in memory

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from testbed.plan.background import backgrounds, with_sources
 from testbed.plan.model import Plan, Port
 from testbed.plan.queues import with_queues
 from testbed.plan.routing import Router
@@ -33,9 +34,11 @@ def compile_plan(
     wiring = wire(network)
     router = Router(graph, policy, slices)
     stamp = sessions(scenario, wiring, router, apps)
-    background = loads(scenario, wiring, router)
+    flows = loads(scenario, wiring, router)
+    modelled = backgrounds(scenario, router)
     queues = with_queues(wiring.ports, wiring.switches, router.paths, slices, router.queue_names)
-    ports = tuple(_seeded(port, scenario.seed) for port in queues)
+    seeded = [_seeded(port, scenario.seed) for port in queues]
+    ports = with_sources(seeded, modelled, scenario.seed)
     queued = Wiring(wiring.hosts, wiring.switches, ports)
     traffic: tuple[Probe | Flow, ...] = (*scenario.probes, *scenario.flows)
     return Plan(
@@ -45,9 +48,9 @@ def compile_plan(
         hosts=wiring.hosts,
         switches=wiring.switches,
         ports=ports,
-        rules=all_rules(graph, queued, stamp, background),
+        rules=all_rules(graph, queued, stamp, flows),
         sessions=stamp,
-        loads=background,
+        loads=flows,
         events=scenario.events,
         captures=scenario.captures,
         duration_ns=max((item.start_ns + item.duration_ns for item in traffic), default=0),

@@ -33,6 +33,27 @@ class Queue(Frozen, frozen=True, kw_only=True):
     """Room for packets that wait, the one in transmission not counted."""
 
 
+class Source(Frozen, frozen=True, kw_only=True):
+    """Modelled background at one port: arrivals that are only counted."""
+
+    id: str
+    """Of the scenario's background."""
+    slice: str
+    queue: int
+    """0 where the port has no queues."""
+    rate_bps: int
+    """Of the packets' own bytes."""
+    sizes: tuple[tuple[int, int], ...]
+    """(bytes, weight), at most four."""
+    arrivals: Literal["periodic", "poisson"]
+    burst: int
+    """Packets that arrive together."""
+    seed: int
+    start_ns: int
+    """From the start of traffic."""
+    stop_ns: int
+
+
 class Port(Frozen, frozen=True, kw_only=True):
     """One end of a link, and how packets leave by it: queued, sent at the rate, delayed."""
 
@@ -62,6 +83,8 @@ class Port(Frozen, frozen=True, kw_only=True):
     """Probability of loss per packet, 0 to 1."""
     seed: int = 0
     """Of the losses, in labs that can repeat them."""
+    sources: tuple[Source, ...] = ()
+    """Modelled background, in labs that have it."""
 
 
 class Host(Frozen, frozen=True, kw_only=True):

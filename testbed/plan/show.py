@@ -18,7 +18,9 @@ class Table:
 
 def tables(plan: Plan) -> tuple[Table, ...]:
     """All tables, in the order to read them."""
-    return (paths(plan), budgets(plan), loads(plan), ports(plan), rules(plan))
+    modelled = backgrounds(plan)
+    some = (modelled,) if modelled.rows else ()
+    return (paths(plan), budgets(plan), loads(plan), *some, ports(plan), rules(plan))
 
 
 def paths(plan: Plan) -> Table:
@@ -102,6 +104,27 @@ def loads(plan: Plan) -> Table:
                 show_ns(load.duration_ns),
             )
             for load in plan.loads
+        ),
+    )
+
+
+def backgrounds(plan: Plan) -> Table:
+    """Modelled background at each port it passes."""
+    return Table(
+        "Modelled background",
+        ("background", "slice", "port", "towards", "queue", "rate", "of the port"),
+        tuple(
+            (
+                source.id,
+                source.slice,
+                port.name,
+                port.peer_node,
+                str(source.queue),
+                show_bps(source.rate_bps),
+                f"{source.rate_bps / port.rate_bps:.0%}" if port.rate_bps else "-",
+            )
+            for port in plan.ports
+            for source in port.sources
         ),
     )
 

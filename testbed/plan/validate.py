@@ -9,13 +9,17 @@ import networkx as nx
 
 from testbed.errors import InputError, PlanError, unknown
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
-from testbed.scenario.model import Flow, Probe, Scenario, Slice
+from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
 from testbed.slices.policy import BEST_EFFORT
 from testbed.topology.model import Direction, Network, Node
 from testbed.traffic.classes import AppClass
 
 MIN_RATE_BPS = 8_000
 """Slowest port: netem and HTB count in whole bytes per second."""
+
+MAX_BACKGROUND_BPS = 10**13
+"""Of one source; the lab's port counts up to here."""
+_SIZES = 4
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SD = re.compile(r"[0-9A-Fa-f]{6}")
@@ -101,6 +105,11 @@ def validate_scenario(
     for flow in scenario.flows:
         _flow(flow)
         _ends(f"flow {flow.id}", flow.src, flow.dst, hosts, flow.slice, slices)
+    _unique("background", [background.id for background in scenario.backgrounds], "scenario")
+    for background in scenario.backgrounds:
+        _background(background)
+        where = f"background {background.id}"
+        _ends(where, background.src, background.dst, hosts, background.slice, slices)
     _links(scenario, network)
     return slices
 
@@ -151,7 +160,34 @@ def _flow(flow: Flow) -> None:
     )
 
 
-def _span(item: Probe | Flow, where: str) -> None:
+def _background(background: Background) -> None:
+    where = f"background {background.id}"
+    _name("background", background.id, where)
+    _span(background, where)
+    _require(
+        0 < background.rate_bps <= MAX_BACKGROUND_BPS,
+        f"rate is {background.rate_bps} bit/s",
+        where,
+        f"more than 0, at most {MAX_BACKGROUND_BPS}",
+    )
+    _require(
+        1 <= len(background.sizes) <= _SIZES,
+        f"{len(background.sizes)} packet sizes",
+        where,
+        f"1 to {_SIZES}",
+    )
+    for size, weight in background.sizes:
+        _require(64 <= size <= 9000, f"packets of {size} bytes", where, "64 to 9000 bytes")
+        _require(1 <= weight <= 10_000, f"{size} bytes have weight {weight}", where, "1 to 10000")
+    _require(
+        1 <= background.burst <= 10_000,
+        f"bursts of {background.burst} packets",
+        where,
+        "1 to 10000",
+    )
+
+
+def _span(item: Probe | Flow | Background, where: str) -> None:
     _require(item.start_ns >= 0, f"starts at {item.start_ns} ns", where, "0 ns or later")
     _require(item.duration_ns > 0, f"lasts {item.duration_ns} ns", where, "more than 0 ns")
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from testbed.errors import InputError
 from testbed.scenario.model import (
+    Background,
     Capture,
     Flow,
     LinkEvent,
@@ -62,6 +63,7 @@ class Experiment:
         self._warmup = "1 s"
         self._slices: list[Slice] = []
         self._flows: list[Flow] = []
+        self._backgrounds: list[Background] = []
         self._probes: list[Probe] = []
         self._events: list[LinkEvent] = []
         self._captures: list[Capture] = []
@@ -217,6 +219,58 @@ class Experiment:
         )
         return id
 
+    def background(
+        self,
+        id: str,
+        src: str,
+        dst: str,
+        /,
+        *,
+        slice: str,
+        rate: str,
+        duration: str,
+        packet: str | Mapping[str, int] = "1518 B",
+        arrivals: Literal["poisson", "periodic"] = "poisson",
+        burst: int = 1,
+        start: str = "0 s",
+    ) -> str:
+        """Modelled load from src to dst, which costs no packets: only the virtual lab has it.
+
+        Each port of its path counts seeded arrivals in the slice's queue, as many at
+        every port: what one port delays or drops is not missing at the next.
+
+        Args:
+            packet: size in the ports, "1518 B" being a full frame with its label, or
+                sizes and their weights, such as {"64 B": 7, "594 B": 4, "1518 B": 1}.
+            burst: packets that arrive together.
+        """
+        where = f"background {id}"
+        if arrivals not in ("poisson", "periodic"):
+            raise InputError(
+                f"arrivals = {arrivals!r}", where=where, expected="poisson or periodic"
+            )
+        mix = {packet: 1} if isinstance(packet, str) else dict(packet)
+        whole = {"burst": burst, **{f"weight of {size}": w for size, w in mix.items()}}
+        for name, value in whole.items():
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InputError(f"{name} = {value!r}", where=where, expected="a whole number")
+        self._unique(id, [b.id for b in self._backgrounds], "background")
+        self._backgrounds.append(
+            Background(
+                id=id,
+                src=src,
+                dst=dst,
+                slice=slice,
+                rate_bps=rate_bps(rate, f"{where}, rate"),
+                sizes=tuple((size_bytes(s, f"{where}, packet"), w) for s, w in mix.items()),
+                arrivals=arrivals,
+                burst=burst,
+                start_ns=time_ns(start, f"{where}, start"),
+                duration_ns=_positive(time_ns(duration, f"{where}, duration"), where, "duration"),
+            )
+        )
+        return id
+
     def at(self, time: str, event: Event, /) -> None:
         """Something happens `time` after traffic starts, such as cut_fibre("c1", "c2")."""
         if not isinstance(event, Event):
@@ -293,6 +347,7 @@ def scenario_of(
         topology=experiment._topology,
         slices=tuple(experiment._slices),
         flows=tuple(experiment._flows),
+        backgrounds=tuple(experiment._backgrounds),
         probes=tuple(experiment._probes),
         events=tuple(sorted(experiment._events, key=lambda e: e.at_ns)),
         captures=tuple(experiment._captures),

@@ -1,7 +1,7 @@
 """The scenario: everything an experiment asks, frozen and JSON-able.
 
 Times are int nanoseconds (`_ns`), rates int bit/s (`_bps`), sizes int bytes
-(`_bytes`). Times of flows, probes and events count from the start of traffic.
+(`_bytes`). Times of traffic and events count from the start of traffic.
 """
 
 from __future__ import annotations
@@ -62,6 +62,26 @@ class Flow(Frozen, frozen=True, kw_only=True):
     duration_ns: int
 
 
+class Background(Frozen, frozen=True, kw_only=True):
+    """Modelled load between two hosts: packets that are only counted in the ports of
+    its path, where they wait, fill buffers and delay real packets."""
+
+    id: str
+    src: str
+    dst: str
+    slice: str
+    rate_bps: int
+    """Of the packets' own bytes."""
+    sizes: tuple[tuple[int, int], ...] = ((1518, 1),)
+    """(bytes, weight) of one to four sizes. Bytes are what a port counts: an Ethernet
+    frame without preamble and check sequence, labels included."""
+    arrivals: Literal["periodic", "poisson"] = "poisson"
+    burst: int = 1
+    """Packets that arrive together."""
+    start_ns: int = 0
+    duration_ns: int
+
+
 class Probe(Frozen, frozen=True, kw_only=True):
     """An application class measured between a terminal and the compute that serves it.
 
@@ -111,6 +131,7 @@ class Scenario(Frozen, frozen=True, kw_only=True):
     topology: TopologyRef
     slices: tuple[Slice, ...]
     flows: tuple[Flow, ...] = ()
+    backgrounds: tuple[Background, ...] = ()
     probes: tuple[Probe, ...] = ()
     events: tuple[LinkEvent, ...] = ()
     captures: tuple[Capture, ...] = ()

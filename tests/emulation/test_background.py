@@ -1,0 +1,67 @@
+"""A plan's background in the lab's port, and refused where there is none."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from testbed.emulation import lab_qdisc, port_qdisc, qdisc, stock_qdisc
+from testbed.emulation.port_qdisc import PortSource
+from testbed.emulation.readback import differences
+from testbed.errors import EmulationError
+from testbed.plan.model import Port, Source
+from tests.emulation.plans import linear
+
+SOURCE = Source(
+    id="b",
+    slice="gold",
+    queue=0,
+    rate_bps=8_000_000_000,
+    sizes=((64, 7), (1518, 1)),
+    arrivals="periodic",
+    burst=3,
+    seed=2**48 - 1,
+    start_ns=5,
+    stop_ns=7,
+)
+
+
+def loaded() -> Port:
+    return msgspec.structs.replace(linear(2).ports[0], sources=(SOURCE,))
+
+
+def test_a_silent_port_is_the_port_without_it() -> None:
+    assert lab_qdisc.silent(loaded()) == linear(2).ports[0]
+
+
+def test_a_begun_port_counts_by_the_labs_clock() -> None:
+    (source,) = lab_qdisc.options(lab_qdisc.begun(loaded(), 1000)).sources
+    assert source == PortSource(
+        queue=0,
+        rate_bps=8_000_000_000,
+        sizes=((64, 7), (1518, 1)),
+        arrivals="periodic",
+        burst=3,
+        seed=2**48 - 1,
+        start_ns=1005,
+        stop_ns=1007,
+    )
+
+
+def test_what_is_asked_is_what_the_wire_carries() -> None:
+    begun = lab_qdisc.begun(loaded(), 1000)
+    asked = lab_qdisc.options(begun)
+    assert port_qdisc.decode(port_qdisc.encode(asked)) == asked
+    shape = lab_qdisc.shape(begun)
+    assert differences(shape, shape) == []
+    (row,) = differences(shape, lab_qdisc.shape(lab_qdisc.silent(loaded())))
+    assert row.startswith("background")
+
+
+def test_other_kernels_refuse_it_with_the_remedy() -> None:
+    qdisc.check_background([loaded()], lab_qdisc)
+    qdisc.check_background(linear(2).ports, stock_qdisc)
+    with pytest.raises(EmulationError) as caught:
+        qdisc.check_background([loaded()], stock_qdisc)
+    assert "no modelled background" in str(caught.value)
+    assert "--lab virtual" in caught.value.remedy
