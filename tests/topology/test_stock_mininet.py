@@ -1,6 +1,6 @@
-"""Stock Mininet loads, shapes and pings every topology, in the wall lab.
+"""Stock Mininet loads, shapes and pings every topology, in the default lab.
 
-Small parameters: stock Mininet forks some ten times for each link, 50 ms each here.
+Small parameters: stock Mininet forks some ten times for each link, up to 50 ms each here.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.lab import choose
 from testbed.lab.base import CONSOLE
-from testbed.lab.wall import WallLab
 from tests.topology.test_topologies import FILES
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -35,7 +35,7 @@ def mn(job: Path, name: str, params: str, options: str) -> str:
     script = (
         f"{OVS} mn --custom {path} --topo {name},{params} --link tc --controller none {options}"
     )
-    lab = WallLab().start(job, ["sh", "-c", script])
+    lab = choose().lab.start(job, ["sh", "-c", script])
     try:
         code = lab.wait(timeout=400)
     finally:
@@ -43,7 +43,9 @@ def mn(job: Path, name: str, params: str, options: str) -> str:
     console = (job / CONSOLE).read_text()
     assert code == 0, console
     assert "*** Done" in console
-    assert not re.search(r"Error|Traceback|ignoring|Bad loss|Illegal", console), console
+    # newer kernels tell Mininet that its HTB quantum is coarse, which changes no delay
+    said = re.sub(r"Error: Warning: sch_htb: quantum .*", "", console)
+    assert not re.search(r"Error|Traceback|ignoring|Bad loss|Illegal", said), console
     return console
 
 
@@ -65,7 +67,7 @@ def test_tree_is_pinged_with_the_delay_of_both_directions(tmp_path: Path) -> Non
         "--switch ovsbr --mac --arp --test pingall --post /results/look",
     )
     assert "0% dropped (12/12 received)" in console
-    # up 13.671 ms + down 12.731 ms; the rest is the lab's own time
+    # up 13.671 ms + down 12.731 ms; a lab on the wall clock adds its own time
     least_ms = float(re.search(r"rtt min/avg/max/mdev = ([\d.]+)/", console)[1])  # type: ignore[index]
     assert 26.402 <= least_ms < 36
     assert re.search(r"netem .*limit 1240 delay 2.45ms", console)
