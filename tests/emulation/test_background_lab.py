@@ -66,7 +66,8 @@ def test_poisson_probes_see_md1_and_again_the_same(tmp_path: Path) -> None:
     rows = pq.read_table(one / "5-samples.parquet").to_pylist()
     waits = [row["forward_ns"] - session.forward_budget.total_ns for row in rows]
     assert len(waits) == session.count
-    assert {row["reverse_ns"] - session.reverse_budget.total_ns for row in rows} == {0}
+    back = {row["reverse_ns"] - session.reverse_budget.total_ns for row in rows}
+    assert back <= {0, 1}  # probes that left back to back come back so: part of a nanosecond
     theory_ns = 1e9 * md1(LOAD / SERVICE_S, SERVICE_S)
     mean_ns = sum(waits) / len(waits)
     print(f"mean wait {mean_ns:.0f} ns of {len(waits)} probes, M/D/1 {theory_ns:.0f} ns")
