@@ -101,6 +101,7 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     from testbed.emulation.appctl import Appctl  # noqa: PLC0415
     from testbed.emulation.proof import check_counters, trace_paths  # noqa: PLC0415
     from testbed.probes.engine import ProbeEngine  # noqa: PLC0415
+    from testbed.probes.null_path import NullPath  # noqa: PLC0415
     from testbed.traffic.loads import Loads  # noqa: PLC0415
 
     say = Progress(job)
@@ -120,7 +121,9 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     loads = Loads(plan, net.netns, job)
     stack.callback(loads.stop)
     loads.prepare()
-    engine = ProbeEngine(plan, net.netns, job)
+    null = NullPath(plan, net.netns, net.arrangement)
+    stack.callback(null.close)
+    engine = ProbeEngine(null.plan, null.netns, job)
     stack.callback(engine.close)
     engine.prepare()
     net.ovs.wait_ready()

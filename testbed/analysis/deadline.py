@@ -17,7 +17,7 @@ from testbed.analysis.percentiles import CONFIDENCE, Delays
 from testbed.scenario.model import Frozen
 
 Word = Literal["met", "not shown", "missed", "not valid", "no deadline"]
-"""`not valid`: the lab did not offer the traffic as planned, so it shows nothing."""
+"""`not valid`: the lab is not exact enough for this deadline (fidelity.py)."""
 
 _SEARCH_LIMIT = 10**12
 

@@ -2,8 +2,8 @@
 
 A delay is from wire to wire (RFC 7679 clause 3.7): from the packet's leaving the sending
 host to its arrival, by kernel timestamps. How late the sender was against its schedule
-is no delay of the network; it is told beside, and where it exceeds the interval between
-messages the traffic was not the planned one and its verdict is `not valid`.
+is no delay of the network; it is told beside. A verdict that the lab cannot resolve is
+`not valid`; fidelity.py says when.
 
 Packets due before the session's warm-up ends are kept out of every number and
 counted in `warmup`; the first packet's delay, which holds whatever the network
@@ -21,11 +21,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from testbed.analysis import fidelity as trust
 from testbed.analysis.deadline import Word, judge
+from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Instrument, Trust
 from testbed.analysis.percentiles import Delays, Estimate, nearest_rank, percentile
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.plan.model import Budget, Plan, Session
-from testbed.results.folder import SUMMARY, RunFolder
+from testbed.results.folder import FIDELITY, SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
 
 Direction = Literal["forward", "reverse", "rtt"]
@@ -103,6 +105,17 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     """Share of time with no gap over the survival time; None if the class has none."""
     schedule_error_p99_ns: float | None
     """How late the sender was, 99 % of the time: the instrument's own error."""
+    fidelity: Trust
+    """`good` to `fidelity_ns`; `not valid` for this deadline."""
+    doubt: Doubt
+    """Why not valid: its sender was late, a load fell short, the verdict would change
+    within the lab's error, or the lab's stalls explain the late packets."""
+    fidelity_ns: float | None
+    """The lab's own error; None if no null path was measured."""
+    fidelity_late_ns: float
+    fidelity_path_ns: float
+    fidelity_shaper_ns: float
+    """What that is made of."""
     source: str
 
 
@@ -115,12 +128,20 @@ class Series(NamedTuple):
     """From wire to wire; +inf where lost."""
 
 
-def summarise(plan: Plan, samples: pd.DataFrame) -> list[SummaryRow]:
+def summarise_run(run: RunFolder) -> tuple[list[SummaryRow], Instrument]:
+    """A run's rows, and what is known of the lab that measured them."""
+    known = trust.instrument(run)
+    return summarise(run.plan, run.samples, known), known
+
+
+def summarise(
+    plan: Plan, samples: pd.DataFrame, known: Instrument = NOTHING_KNOWN
+) -> list[SummaryRow]:
     """One row per session and judged direction, in the plan's order."""
     groups = dict(tuple(samples.groupby("session", observed=True)))
     empty = samples.iloc[:0]
     return [
-        _row(session, direction, groups.get(session.id, empty))
+        _row(plan, known, session, direction, groups.get(session.id, empty))
         for session in plan.sessions
         for direction in judged(session)
     ]
@@ -165,7 +186,9 @@ def budget(session: Session, direction: Direction) -> Budget:
     )
 
 
-def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> SummaryRow:
+def _row(
+    plan: Plan, known: Instrument, session: Session, direction: Direction, packets: pd.DataFrame
+) -> SummaryRow:
     kept = measured(session, packets)
     now = series(direction, kept)
     delay = now.delay_ns
@@ -175,7 +198,12 @@ def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> Summa
     least = float(arrived[0]) if len(arrived) else None
     verdict = judge(delay, session.deadline_ns, session.reliability)
     late = _schedule_error(kept)
-    on_time = late is None or late <= session.interval_ns
+    paths = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
+        direction, (session.forward, session.reverse)
+    )
+    early = max(0.0, parts.total_ns - least) if least is not None else 0.0
+    found = trust.fidelity(known, plan, paths, schedule_ns=late, early_ns=early)
+    why = trust.doubt(verdict, delay, session, found, known, paths, late)
     path = session.reverse if direction == "reverse" else session.forward
     return SummaryRow(
         session=session.id,
@@ -208,13 +236,19 @@ def _row(session: Session, direction: Direction, packets: pd.DataFrame) -> Summa
         miss_ratio=verdict.ratio,
         miss_low=verdict.low,
         miss_high=verdict.high,
-        verdict=verdict.word if on_time or verdict.word == "no deadline" else "not valid",
+        verdict="not valid" if why else verdict.word,
         packets_needed=verdict.needed,
         ipdv_p99_ns=_value(percentile(np.abs(ipdv(now.seq, delay)), 99)),
         pdv_p99_ns=_value(percentile(pdv(delay), 99)),
         reordered=int(kept[list(_REORDERED[direction])].any(axis=1).sum()),
         availability=_availability(session, now),
         schedule_error_p99_ns=late,
+        fidelity="not valid" if why else found.trust,
+        doubt=why,
+        fidelity_ns=found.error_ns,
+        fidelity_late_ns=found.late_ns,
+        fidelity_path_ns=found.path_ns,
+        fidelity_shaper_ns=found.shaper_ns,
         source=session.source,
     )
 
@@ -256,10 +290,17 @@ def record(row: SummaryRow) -> dict[str, Any]:
 
 
 def write_summary(run: Path) -> Path:
-    """Write 8-summary.csv into a run folder; an empty cell is a refused percentile."""
+    """Write 8-summary.csv and 8-fidelity.json into a run folder; an empty cell is a
+    refused percentile."""
     folder = RunFolder(run)
-    target = run / SUMMARY
-    rows = [record(row) for row in summarise(folder.plan, folder.samples)]
+    found, known = summarise_run(folder)
+    rows = [record(row) for row in found]
     columns = list(rows[0]) if rows else list(SummaryRow.__struct_fields__)
-    pd.DataFrame(rows, columns=columns).to_csv(target, index=False)
-    return target
+    pd.DataFrame(rows, columns=columns).to_csv(run / SUMMARY, index=False)
+    mine = ("session", "direction", "verdict")
+    told = [
+        {name: row[name] for name in row if name in mine or name.startswith("fidelity")}
+        for row in rows
+    ]
+    (run / FIDELITY).write_bytes(trust.as_record(known, told))
+    return run / SUMMARY

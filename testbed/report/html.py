@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
-from testbed.analysis.summary import SummaryRow, summarise
+from testbed.analysis.summary import SummaryRow, summarise_run
 from testbed.plan.model import Plan
 from testbed.report import figures, style, wording
 from testbed.report.map import draw_map
@@ -24,7 +24,7 @@ def write_report(run: Path) -> Path:
     Raises ResultError: run unreadable, or folder not writable.
     """
     folder = RunFolder(run)
-    rows = summarise(folder.plan, folder.samples)
+    rows, known = summarise_run(folder)
     try:
         (run / FIGURES).mkdir(exist_ok=True)
         pictures = {p.name: p for p in draw(folder, rows, run / FIGURES)}
@@ -33,6 +33,7 @@ def write_report(run: Path) -> Path:
             scenario=folder.scenario,
             plan=folder.plan,
             rows=rows,
+            known=known,
             pictures=pictures,
             colours=style.slice_colours(folder.plan),
             verdicts=style.VERDICTS,

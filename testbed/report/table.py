@@ -1,66 +1,122 @@
-"""The summary as a terminal table, readable at 100 columns."""
+"""The summary as a terminal table: readable at 100 columns, whole at 80.
+
+Numbers are never cut. Where the terminal is narrow, columns that tell least go first:
+those in which every percentile is refused, then as `_SPARED` says.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from testbed.analysis.summary import SummaryRow, summarise
+from testbed.analysis.fidelity import Instrument
+from testbed.analysis.summary import PERCENTILES, SummaryRow, summarise_run
 from testbed.report import wording
 from testbed.results.folder import LOADS, RunFolder
 
 COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red", "not valid": "yellow"}
 
 _WIDTH = 26
-"""Of the first column, characters."""
+"""Of the first column, characters, where there is room."""
+_HEADERS = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
+_SPARED = ("good to", "p99", "budget", "loss", "p99.9", "max")
+_EDGES = 2
+
+
+class Column(NamedTuple):
+    name: str
+    cells: tuple[Text, ...]
+    refused: bool = False
+    """Every cell is a refused percentile."""
+
+    @property
+    def width(self) -> int:
+        return max(len(self.name), *(text.cell_len for text in self.cells), 0)
 
 
 def verdict_table(run: RunFolder) -> RenderableType:
     """A run's verdict table with plain words below. Raises ResultError."""
-    made = run.provenance
-    lab = made.lab.get("lab", "unknown")
-    rows = summarise(run.plan, run.samples)
-    notes = [*wording.shortfalls(run.record(LOADS)), *made.notes]
-    return summary_table(rows, lab, title=run.scenario.question, notes=notes)
+    rows, known = summarise_run(run)
+    notes = [*wording.shortfalls(run.record(LOADS)), *run.provenance.notes]
+    return summary_table(rows, known, title=run.scenario.question, notes=notes)
 
 
 def summary_table(
-    rows: Sequence[SummaryRow], lab: str, *, title: str = "", notes: Sequence[str] = ()
+    rows: Sequence[SummaryRow], known: Instrument, *, title: str = "", notes: Sequence[str] = ()
 ) -> RenderableType:
     """The verdict table of summary rows; `notes` are further lines below."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-    )
-    table.add_column("class\nslice: path", no_wrap=True, overflow="ellipsis")
-    for name in ("budget", "p50", "p99", "p99.9", "max", "loss", "deadline"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            _name(row),
-            wording.delay(row.budget_ns),
-            *(_percentile(row, name) for name in ("p50", "p99", "p999")),
-            wording.delay(row.max_ns),
-            wording.loss(row),
-            wording.nominal(row.deadline_ns),
-            _verdict(row),
+    return Group(VerdictTable(rows, title), *(Text(line) for line in _footer(rows, known, notes)))
+
+
+class VerdictTable:
+    """Rows and verdicts, in as many columns as fit."""
+
+    def __init__(self, rows: Sequence[SummaryRow], title: str = "") -> None:
+        self._rows, self._title = rows, title
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        names = [f"{row.app} {row.direction}" for row in self._rows]
+        least = max((len(name) for name in [*names, "slice: path"]), default=0)
+        columns, gap = self._fitting(options.max_width - least - _EDGES)
+        room = options.max_width - _EDGES - sum(column.width + gap for column in columns)
+        width = max(least, min(_WIDTH, room))
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            padding=(0, gap - 1, 0, 0),
+            pad_edge=False,
+            title=self._title or None,
+            title_justify="left",
+            title_style="bold",
         )
-    return Group(table, *(Text(line) for line in _footer(rows, lab, notes)))
+        table.add_column("class\nslice: path", no_wrap=True, overflow="ellipsis")
+        for column in columns:
+            right = column.name != "verdict"
+            table.add_column(column.name, justify="right" if right else "left", no_wrap=True)
+        for n, row in enumerate(self._rows):
+            table.add_row(_name(row, width), *(column.cells[n] for column in columns))
+        yield table
+
+    def _fitting(self, room: int) -> tuple[list[Column], int]:
+        """The columns beside the first that fit in `room` characters, and the gap before
+        each: two characters, or else one."""
+        columns = self._columns()
+        going = [c.name for c in columns if c.refused] + list(_SPARED)
+        while True:
+            for gap in (2, 1):
+                if not going or sum(column.width + gap for column in columns) <= room:
+                    return columns, gap
+            name = going.pop(0)
+            columns = [column for column in columns if column.name != name]
+
+    def _columns(self) -> list[Column]:
+        rows = self._rows
+
+        def column(name: str, cells: Sequence[str | Text], *, refused: bool = False) -> Column:
+            return Column(name, tuple(Text.assemble(cell) for cell in cells), refused)
+
+        found = [column("budget", [wording.delay(row.budget_ns) for row in rows])]
+        for name in PERCENTILES:
+            refused = bool(rows) and all(getattr(row, name) is None for row in rows)
+            cells = [_percentile(row, name) for row in rows]
+            found.append(column(_HEADERS[name], cells, refused=refused))
+        found.append(column("max", [wording.delay(row.max_ns) for row in rows]))
+        found.append(column("loss", [wording.loss(row) for row in rows]))
+        if any(row.fidelity in ("good", "not valid") for row in rows):
+            found.append(column("good to", [wording.delay(row.fidelity_ns) for row in rows]))
+        found.append(column("deadline", [wording.nominal(row.deadline_ns) for row in rows]))
+        found.append(column("verdict", [_verdict(row) for row in rows]))
+        return found
 
 
-def _name(row: SummaryRow) -> Text:
+def _name(row: SummaryRow, width: int) -> Text:
     name = Text(f"{row.app} {row.direction}")
     start = f"\n{row.slice}: "
-    name.append(start + wording.path(row.path, _WIDTH - len(start) + 1), style="dim")
+    name.append(start + wording.path(row.path, width - len(start) + 1), style="dim")
     return name
 
 
@@ -75,8 +131,8 @@ def _percentile(row: SummaryRow, name: str) -> Text:
     return Text(text, style="dim" if getattr(row, name) is None else "")
 
 
-def _footer(rows: Sequence[SummaryRow], lab: str, notes: Sequence[str]) -> list[str]:
-    lines = [wording.tally(rows), wording.precision(rows, lab)]
+def _footer(rows: Sequence[SummaryRow], known: Instrument, notes: Sequence[str]) -> list[str]:
+    lines = [wording.tally(rows), wording.precision(rows, known)]
     reading = "Delays are one-way unless marked rtt; the budget is without queueing"
     if any(row.packets and row.p999 is None for row in rows):
         reading += "; n<3688 is a percentile that takes 3,688 packets"

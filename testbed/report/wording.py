@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from testbed.analysis.fidelity import Instrument
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.summary import PERCENTILES, SummaryRow
 from testbed.units import show_bps, show_ns
@@ -92,8 +93,7 @@ def verdict(row: SummaryRow) -> str:
     late = f"{row.misses:,} of {row.packets:,} packets late or lost"
     asked = f"{reliability(row.reliability)} within {nominal(row.deadline_ns)} asked"
     if row.verdict == "not valid":
-        error = delay(row.schedule_error_p99_ns)
-        return f"The lab was too busy: packets left {error} late (p99), beyond their interval."
+        return f"{late}; {asked}. The lab cannot tell: {unresolved(row)}."
     if row.verdict == "met":
         return f"{late}; {asked}, shown with 97.5 % confidence."
     if row.verdict == "missed":
@@ -101,6 +101,27 @@ def verdict(row: SummaryRow) -> str:
     if row.packets_needed is None:
         return f"{late}; {asked}, which no finite sample can show."
     return f"{late}; {asked}, which takes {row.packets_needed:,} packets to show."
+
+
+def unresolved(row: SummaryRow) -> str:
+    """Why a verdict is not valid."""
+    if row.doubt == "sender":
+        return f"packets left {delay(row.schedule_error_p99_ns)} late (p99), beyond their interval"
+    if row.doubt == "load":
+        return "it could not send the load that was asked for"
+    if row.doubt == "stalls":
+        return "its own stalls can make as many packets late"
+    return (
+        f"its own error may be {delay(row.fidelity_ns)} ({delay(row.fidelity_late_ns)} late, "
+        f"{delay(row.fidelity_path_ns)} on the path, {delay(row.fidelity_shaper_ns)} in shapers)"
+    )
+
+
+def fidelity(row: SummaryRow) -> str:
+    """The lab's own error in a row: exact, 340 us, or not valid."""
+    if row.fidelity == "good":
+        return delay(row.fidelity_ns)
+    return {"not measured": "unknown"}.get(row.fidelity, row.fidelity)
 
 
 def tally(rows: Sequence[SummaryRow]) -> str:
@@ -115,24 +136,40 @@ def tally(rows: Sequence[SummaryRow]) -> str:
     if words["not shown"]:
         parts.append(f"{words['not shown']} not shown: too few packets for what they ask")
     if words["not valid"]:
-        parts.append(f"{words['not valid']} not valid: the lab was too busy for them")
+        parts.append(f"{words['not valid']} not valid: the lab is not exact enough for them")
     return ", ".join(parts) + "."
 
 
-def precision(rows: Sequence[SummaryRow], lab: str) -> str:
-    """What the instrument itself adds, in plain words."""
-    errors = [r.schedule_error_p99_ns for r in rows if r.schedule_error_p99_ns is not None]
-    if not errors:
-        return f"Lab {lab}; no packet was measured."
-    clock = (
-        "time is counted by the lab's own clock"
-        if lab == "virtual"
-        else "delays include what a shared processor adds, now and then milliseconds"
+def precision(rows: Sequence[SummaryRow], known: Instrument) -> str:
+    """Which lab, how exact, and why, in plain words."""
+    errors = [row.fidelity_ns for row in rows if row.fidelity_ns is not None]
+    clock = "time is the lab's own" if known.lab == "virtual" else "real time on a shared processor"
+    floor = known.floor
+    if floor is None or not errors:
+        return f"Lab {known.lab} ({clock}): no null path was measured, its own error is unknown."
+    least, most = min(errors), max(errors)
+    if {row.fidelity for row in rows} == {"exact"}:
+        how = f"exact, every number to {delay(most)}"
+    elif delay(least) == delay(most):
+        how = f"numbers are good to {delay(most)}"
+    else:
+        how = f"numbers are good to {delay(least)} at best, {delay(most)} at worst"
+    which = "at most" if floor.p999_ns is None else "at p99.9"
+    why = (
+        f"A bare wire beside the network was {delay(floor.late_ns)} late {which} "
+        f"({floor.packets:,} packets, {floor.stalls:,} over 1 ms)"
     )
-    return (
-        f"Lab {lab}: {clock}; 99 % of each session's packets left within {delay(max(errors))} "
-        "of their schedule."
-    )
+    return f"Lab {known.lab} ({clock}): {how}. {why}{_surroundings(known)}."
+
+
+def _surroundings(known: Instrument) -> str:
+    host = known.host
+    if host is None or known.lab == "virtual":
+        return ""
+    parts = [f"host load {host.load_after:g} on {host.cores} processors"]
+    if host.steal:
+        parts.append(f"{share(host.steal)} stolen")
+    return "; " + ", ".join(parts)
 
 
 def shortfalls(loads: object) -> list[str]:

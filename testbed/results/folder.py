@@ -6,8 +6,10 @@
     3-readback.json     what kernel and switches really had
     4-control.json      rules installed, paths proved, counters
     5-samples.parquet   every packet of every session
+    5-null-path.parquet every packet of the null path: what the lab itself adds
     6-loads.json        what the background flows carried
     7-captures/         packet captures
+    8-fidelity.json     how far the numbers can be trusted, and why
     8-summary.csv       one row per session and judged direction
     9-report.html       the report, with figures/
     logs/               console, guest program, progress
@@ -35,7 +37,7 @@ from testbed.plan import model as plan_model
 from testbed.plan.model import Plan
 from testbed.results import provenance as provenance_model
 from testbed.results.provenance import Provenance
-from testbed.results.samples import load_samples, write_samples
+from testbed.results.samples import load_samples, write_null_path, write_samples
 from testbed.results.staging import PREFIX, staging, unwritable
 from testbed.scenario import model as scenario_model
 from testbed.scenario.model import Scenario
@@ -46,8 +48,10 @@ PLAN = "2-plan.json"
 READBACK = "3-readback.json"
 CONTROL = "4-control.json"
 SAMPLES = "5-samples.parquet"
+NULL_PATH = "5-null-path.parquet"
 LOADS = "6-loads.json"
 CAPTURES = "7-captures"
+FIDELITY = "8-fidelity.json"
 SUMMARY = "8-summary.csv"
 REPORT = "9-report.html"
 FIGURES = "figures"
@@ -88,6 +92,7 @@ def collect(
             packets = write_samples(
                 plan, job / "samples", stage / SAMPLES, partial=status == "failed"
             )
+            write_null_path(job / "samples", stage / NULL_PATH)
             _move(job, stage)
             whole = msgspec.structs.replace(
                 provenance,
@@ -194,6 +199,12 @@ class RunFolder:
     def samples(self) -> pd.DataFrame:
         """Every packet of every session; columns as in `testbed.results.samples`."""
         return load_samples(self.path / SAMPLES)
+
+    @cached_property
+    def null_path(self) -> pd.DataFrame | None:
+        """Every packet of the null path, columns as in `samples`; None if not measured."""
+        path = self.path / NULL_PATH
+        return load_samples(path) if path.exists() else None
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -35,6 +35,12 @@ class HostState(Frozen, frozen=True, kw_only=True):
     cpu_pressure_10s: float | None
     """Percent of the last 10 s in which a task waited for a processor; None if unknown."""
     memory_free_bytes: int | None
+    processor_s: float | None = None
+    """Time of all processors since boot, idle or not; None if unknown."""
+    busy_s: float | None = None
+    """Of it, not idle."""
+    steal_s: float | None = None
+    """Of it, taken by the hypervisor for other machines."""
 
 
 class Provenance(Frozen, frozen=True, kw_only=True):
@@ -90,6 +96,7 @@ class Provenance(Frozen, frozen=True, kw_only=True):
 
 def measure_host() -> HostState:
     """The state of this machine."""
+    processor = _processor()
     return HostState(
         utc=datetime.now(UTC).isoformat(timespec="seconds"),
         monotonic_s=round(time.monotonic(), 3),
@@ -99,6 +106,9 @@ def measure_host() -> HostState:
         load_1min=round(os.getloadavg()[0], 2),
         cpu_pressure_10s=_pressure(),
         memory_free_bytes=_memory(),
+        processor_s=processor[0],
+        busy_s=processor[1],
+        steal_s=processor[2],
     )
 
 
@@ -144,6 +154,18 @@ def _after_colon(path: str, key: str) -> str:
 def _memory() -> int | None:
     text = _after_colon("/proc/meminfo", "MemAvailable")
     return int(text.split()[0]) * 1024 if text else None
+
+
+def _processor() -> tuple[float, float, float] | tuple[None, None, None]:
+    """Total, busy and stolen seconds of all processors (proc(5), /proc/stat)."""
+    try:
+        words = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]
+    except OSError:
+        return None, None, None
+    second = os.sysconf("SC_CLK_TCK")
+    spent = [int(word) / second for word in words]  # guest time is part of user time
+    idle, steal = spent[3] + spent[4], spent[7]
+    return round(sum(spent), 2), round(sum(spent) - idle, 2), round(steal, 2)
 
 
 def _pressure() -> float | None:

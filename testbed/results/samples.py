@@ -20,6 +20,8 @@ from testbed.plan.model import Plan
 from testbed.probes.samples import MISSING, SAMPLE, Logs, Samples
 
 SCHEMA = 1
+NULL_SESSION = "null-path"
+"""Id of the session beside the network (testbed.probes.null_path)."""
 
 _MEANING = {
     "session": "session id of the plan",
@@ -94,6 +96,16 @@ def write_samples(plan: Plan, folder: Path, target: Path, *, partial: bool) -> i
             writer.write_table(table)
             packets += len(table)
     return packets
+
+
+def write_null_path(folder: Path, target: Path) -> None:
+    """Write `target` with the null path's packets; nothing where it was not measured."""
+    try:
+        logs = Logs(folder)
+    except ResultError:
+        return
+    if NULL_SESSION in logs.ids:
+        pq.write_table(tidy(NULL_SESSION, logs.samples(NULL_SESSION)), target, compression="zstd")
 
 
 def load_samples(path: Path) -> pd.DataFrame:

@@ -35,3 +35,13 @@ def test_nothing_is_cut_off(run: Path, width: int) -> None:
     rows = [line for line in lines if "%  " in line]
     assert len(rows) == 7
     assert not any("…" in line for line in rows)  # only paths are shortened
+
+
+@pytest.mark.parametrize("width", [72, 80, 90])
+def test_narrow_terminals_lose_columns_never_digits(run: Path, width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(verdict_table(RunFolder(run)))
+    lines = console.export_text().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert not any("…" in line for line in lines if ">…>" not in line)
+    assert any("p50" in line and "deadline" in line and "verdict" in line for line in lines)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import msgspec
+import numpy as np
 import pytest
 
+from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Floor, Instrument
 from testbed.analysis.percentiles import Estimate
 from testbed.analysis.summary import SummaryRow, summarise
 from testbed.report import wording
@@ -86,12 +88,25 @@ def test_tally(row: SummaryRow) -> None:
 
 
 def test_the_instruments_own_error_is_told(row: SummaryRow) -> None:
-    late = msgspec.structs.replace(row, schedule_error_p99_ns=1_100_000)
-    assert "left within 1.10 ms of their schedule" in wording.precision([row, late], "wall")
-    assert "a shared processor" in wording.precision([row], "native")
-    assert "shared" not in wording.precision([row], "virtual")
-    silent = msgspec.structs.replace(row, schedule_error_p99_ns=None)
-    assert wording.precision([silent], "wall") == "Lab wall; no packet was measured."
+    floor = Floor(packets=800, lost=0, hop_ns=2_000, p99_ns=9e4, p999_ns=None, max_ns=4e5, stalls=0)
+    known = Instrument("wall", floor, np.array([1.0]), {})
+    rows = [
+        msgspec.structs.replace(row, fidelity="good", fidelity_ns=error) for error in (4e5, 9e5)
+    ]
+    assert wording.precision(rows, known) == (
+        "Lab wall (real time on a shared processor): numbers are good to 400 us at best, "
+        "900 us at worst. A bare wire beside the network was 400 us late at most "
+        "(800 packets, 0 over 1 ms)."
+    )
+    exact = [msgspec.structs.replace(row, fidelity="exact", fidelity_ns=5)]
+    assert "exact, every number to 5 ns" in wording.precision(exact, known._replace(lab="virtual"))
+    assert "its own error is unknown" in wording.precision([row], NOTHING_KNOWN)
+
+
+@pytest.mark.parametrize("why", ["sender", "load", "stalls", "error"])
+def test_a_doubt_is_explained(row: SummaryRow, why: Doubt) -> None:
+    doubtful = msgspec.structs.replace(row, verdict="not valid", doubt=why, fidelity_ns=1e6)
+    assert "The lab cannot tell: " in wording.verdict(doubtful)
 
 
 def test_a_load_that_fell_short_is_named() -> None:

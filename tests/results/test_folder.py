@@ -53,7 +53,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (made / "scenario.json").write_bytes(msgspec.json.encode(synthetic.scenario()))
     (made / "plan.json").write_bytes(msgspec.json.encode(plan))
     for name in ("readback", "control", "loads"):
-        (made / f"{name}.json").write_text('{"rules": 12}')
+        (made / f"{name}.json").write_text("[]" if name == "loads" else '{"rules": 12}')
     for name in ("job.json", "done.json", "guest.log", "progress.jsonl"):
         (made / name).write_text("{}")
     return made
@@ -71,6 +71,7 @@ def test_a_listing_tells_the_story(job: Path, tmp_path: Path) -> None:
         "5-samples.parquet",
         "6-loads.json",
         "7-captures",
+        "8-fidelity.json",
         "8-summary.csv",
         "logs",
     ]

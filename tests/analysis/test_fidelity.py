@@ -1,0 +1,178 @@
+"""When a verdict can be borne by the lab that measured it."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.analysis.deadline import judge
+from testbed.analysis.fidelity import (
+    NOTHING_KNOWN,
+    Floor,
+    Instrument,
+    doubt,
+    fidelity,
+    null_floor,
+    port_errors,
+    short_hops,
+)
+from testbed.analysis.percentiles import Delays
+from testbed.results.samples import tidy
+from tests.results import synthetic
+
+PLAN = synthetic.plan()
+SESSION = PLAN.sessions[0]  # 5 ms, 99.9 %
+PATHS = (SESSION.forward,)
+
+
+def known(late: Delays, hop_ns: float = 0.0, lab: str = "wall") -> Instrument:
+    floor = Floor(
+        packets=len(late),
+        lost=0,
+        hop_ns=hop_ns,
+        p99_ns=None,
+        p999_ns=None,
+        max_ns=float(late.max()),
+        stalls=0,
+    )
+    return Instrument(lab, floor, late, {})
+
+
+def why(delays: Delays, lab: Instrument, schedule_ns: float = 0.0) -> str:
+    verdict = judge(delays, SESSION.deadline_ns, SESSION.reliability)
+    found = fidelity(lab, PLAN, PATHS, schedule_ns=schedule_ns, early_ns=0)
+    return doubt(verdict, delays, SESSION, found, lab, PATHS, schedule_ns)
+
+
+FLAT = np.full(10_000, 2_500_000.0)
+
+
+@pytest.mark.parametrize(
+    ("late_ns", "delay_ns", "doubted"),
+    [
+        (900, 4_999_900, ""),  # exact: what was measured stands
+        (1_000, 4_999_900, "error"),
+        (2_400_000, 2_500_000, ""),
+        (2_600_000, 2_500_000, "error"),  # would be missed, were each so much later
+        (400_000, 5_500_000, ""),  # missed, and by more than the error
+        (600_000, 5_500_000, "error"),
+        (math.inf, 2_500_000, "error"),
+    ],
+)
+def test_a_verdict_stands_if_it_outlives_the_error(
+    late_ns: float, delay_ns: float, doubted: str
+) -> None:
+    assert why(np.full(10_000, float(delay_ns)), known(np.full(800, float(late_ns)))) == doubted
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    late_ns=st.floats(0, 1e8),
+    hop_ns=st.floats(0, 1e5),
+    schedule_ns=st.floats(0, 1e6),
+    delay_ns=st.floats(1e5, 1e8),
+    late_packets=st.integers(0, 100),
+)
+def test_no_verdict_stands_that_the_error_could_turn(
+    late_ns: float, hop_ns: float, schedule_ns: float, delay_ns: float, late_packets: int
+) -> None:
+    delays = np.full(10_000, delay_ns)
+    delays[:late_packets] += 1e8
+    lab = known(np.full(800, late_ns), hop_ns)
+    found = fidelity(lab, PLAN, PATHS, schedule_ns=schedule_ns, early_ns=0)
+    assert found.error_ns is not None
+    assert found.error_ns >= max(late_ns, schedule_ns)
+    assert (found.trust == "exact") == (found.error_ns < 1_000)
+    if why(delays, lab, schedule_ns) == "" and found.trust != "exact":
+        assert SESSION.deadline_ns is not None
+        words = {
+            judge(delays, SESSION.deadline_ns + shift, SESSION.reliability).word
+            for shift in (-found.error_ns, 0, found.error_ns)
+        }
+        assert len(words) == 1
+
+
+def test_stalls_that_the_null_path_saw_explain_as_many_late_packets() -> None:
+    stalled = np.full(4_000, 50_000.0)
+    stalled[:3] = 40e6  # below p99.9, so no part of the error
+    lab = known(stalled)
+    assert lab.floor is not None
+    lab = lab._replace(floor=msgspec.structs.replace(lab.floor, p999_ns=60_000))
+    few, many, lost = FLAT.copy(), FLAT.copy(), FLAT.copy()
+    few[:15] = 42e6
+    many[:500] = 42e6
+    lost[:15] = math.inf
+    assert judge(few, SESSION.deadline_ns, SESSION.reliability).word == "missed"
+    assert why(few, lab) == "stalls"
+    assert why(many, lab) == ""
+    assert why(lost, lab) == ""  # a stall loses nothing
+    assert why(FLAT + 4e6, lab) == ""  # nor does it move the median
+    exact = known(np.zeros(4_000), lab="virtual")
+    assert why(few, exact) == ""
+
+
+def test_traffic_other_than_planned_meets_nothing() -> None:
+    lab = known(np.zeros(800))
+    assert why(FLAT, lab, schedule_ns=SESSION.interval_ns + 1) == "sender"
+    hop = (SESSION.forward.nodes[1], SESSION.forward.nodes[2])
+    short = lab._replace(short=frozenset([hop]))
+    assert why(FLAT, short) == "load"
+    assert why(FLAT + 4e6, short) == ""  # missed, even with less load
+    assert why(FLAT, lab._replace(short=frozenset([("a", "b")]))) == ""
+    assert short_hops(PLAN, None) == frozenset()
+
+
+def test_without_a_null_path_nothing_is_claimed() -> None:
+    found = fidelity(NOTHING_KNOWN, PLAN, PATHS, schedule_ns=1.0, early_ns=0)
+    assert (found.trust, found.error_ns) == ("not measured", None)
+    assert null_floor(None, 0)[1] is None
+
+
+def test_the_error_is_the_sum_of_its_parts() -> None:
+    links = len(SESSION.forward.nodes) - 1
+    port = PLAN.port(*SESSION.forward.nodes[:2])
+    lab = known(np.full(10, 5_000.0), hop_ns=20)._replace(ports={port.name: 7.0})
+    found = fidelity(lab, PLAN, PATHS, schedule_ns=1.0, early_ns=3)
+    assert (found.late_ns, found.path_ns, found.shaper_ns) == (5_000, 20 * links, 10)
+    assert found.error_ns == 5_010 + 20 * links
+
+
+def _null(late: list[float]) -> pd.DataFrame:
+    raw = synthetic.raw(msgspec.structs.replace(SESSION, count=len(late)))
+    raw["forward_ns"], raw["reverse_ns"] = 2_000, 300
+    raw["forward_intended_ns"] = late
+    frame: pd.DataFrame = tidy("null-path", raw).to_pandas()
+    return frame
+
+
+def test_the_floor_of_a_known_null_path() -> None:
+    late, floor = null_floor(_null([4_000.0] * 396 + [9e6] * 4), 0)
+    assert floor is not None
+    assert (floor.packets, floor.hop_ns, floor.stalls, floor.max_ns) == (400, 2_000, 4, 9e6)
+    assert (floor.p99_ns, floor.p999_ns, floor.late_ns) == (4_000, None, 9e6)
+    assert len(late) == 400
+
+
+def test_shaper_errors_by_port() -> None:
+    names = [port.name for port in PLAN.ports]
+    at = PLAN.port("gnb1", "agg1").name
+    other = next(name for name in names if name != at)
+    same = {"discipline": "htb", "delay_ns": 1_000, "rate_bps": 10_000_000, "queues": []}
+    rows = [
+        {"name": at, "asked": same, "got": same | {"delay_ns": 1_040}},
+        {"name": other, "asked": same, "got": same | {"rate_bps": 9_999_992}},
+    ]
+    found = port_errors(PLAN, {"ports": rows})
+    assert found[at] == pytest.approx(40)
+    assert found[other] == pytest.approx(12_112e9 * (1 / 9_999_992 - 1 / 10_000_000))
+    first = PLAN.sessions[0]
+    second = msgspec.structs.replace(first, forward=msgspec.structs.replace(first.forward, queue=2))
+    shared = msgspec.structs.replace(PLAN, sessions=(first, second))
+    assert port_errors(shared, {"ports": rows})[at] == pytest.approx(40 + 1_211_200)
+    assert port_errors(PLAN, None) == {}
