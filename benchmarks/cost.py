@@ -1,0 +1,208 @@
+"""What virtual time costs: wall seconds for a virtual second, and where they go.
+
+    python -m benchmarks.cost            probes, floods, four labs at once: two minutes or so
+    python -m benchmarks.cost --soak     an hour of probes over 6 switches
+
+Wall time is that of traffic alone; boot and set-up are not in it. A flood's is what
+it takes beyond a run without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.line import HOPS, Line, Outcome, Watch, flood, prepared, probe, ran
+from testbed.lab.virtual import VirtualLab
+from testbed.prepare import Prepared
+
+LABS_AT_ONCE = 4
+SOAK_S = 3600
+PACKET_BYTES = 1448
+FLOOD_S = 4
+"""Traffic of a run with a flood, which may be over before."""
+
+
+class Cost(NamedTuple):
+    """A run's traffic."""
+
+    wall_s: float
+    lab_s: float
+    received: int
+    """Packets of the flood that arrived."""
+    sent: int
+
+
+def cost(what: Prepared) -> Cost:
+    with ran(what, VirtualLab()) as outcome:
+        return measured(outcome)
+
+
+def measured(outcome: Outcome) -> Cost:
+    loads: list[dict[str, Any]] = outcome.run.record("6-loads.json") or []
+    sent = sum((row["sent_bytes"] or 0) // PACKET_BYTES for row in loads)
+    received = sum((row["received_bytes"] or 0) // PACKET_BYTES for row in loads)
+    return Cost(outcome.watch.wall_s, outcome.watch.lab_s, received, sent)
+
+
+def quiet(hops: int, interval_ns: int = 100_000_000, seconds: int = FLOOD_S) -> Prepared:
+    """Probes alone."""
+    one = probe("p", "near", "far", interval_ns=interval_ns, duration_ns=seconds * 10**9)
+    return prepared(Line(hops=hops), [one])
+
+
+def flooded(hops: int, rate_bps: int, seconds: int) -> Prepared:
+    one = probe("p", "near", "far", interval_ns=100_000_000, duration_ns=FLOOD_S * 10**9)
+    return prepared(Line(hops=hops), [one], [flood(rate_bps, seconds * 10**9)])
+
+
+def floods(console: Console, out: Table) -> None:
+    """100 Mbit/s and 1 Gbit/s over 6 switches; packets over 1 switch tell what a hop takes."""
+    without = cost(quiet(HOPS, seconds=FLOOD_S))
+    per_packet = {}
+    for name, hops, rate_bps, seconds in (
+        ("100 Mbit/s flood", HOPS, 100_000_000, 4),
+        ("1 Gbit/s flood", HOPS, 1_000_000_000, 2),
+        ("1 Gbit/s flood", 1, 1_000_000_000, 2),
+    ):
+        run = cost(flooded(hops, rate_bps, seconds))
+        extra_s = run.wall_s - without.wall_s
+        per_packet[hops] = extra_s / run.sent
+        switches = f"{hops} switch{'es' if hops > 1 else ''}"
+        out.add_row(
+            f"{name}, {switches}",
+            f"{extra_s / seconds:.2f}",
+            f"{run.sent:,} packets in {extra_s:.1f} s: {per_packet[hops] * 1e6:.0f} us each; "
+            f"{run.sent - run.received} lost",
+        )
+    hop_s = (per_packet[HOPS] - per_packet[1]) / (HOPS - 1)
+    rest_s = per_packet[1] - hop_s
+    console.print(out)
+    console.print(
+        f"Where it goes: a full-size packet takes {per_packet[HOPS] * 1e6:.0f} us of wall time "
+        f"over {HOPS} switches. By the difference between {HOPS} switches and 1, each switch "
+        f"with its port takes {hop_s * 1e6:.0f} us, together "
+        f"{HOPS * hop_s / per_packet[HOPS]:.0%}; sending it and dropping it at the sink takes "
+        f"the other {rest_s * 1e6:.0f} us."
+    )
+
+
+def together(console: Console) -> bool:
+    """Whether labs that run at once measure what one alone does."""
+    what = quiet(HOPS, interval_ns=5_000_000, seconds=5)
+
+    def samples(_: int) -> tuple[bytes, float]:
+        with ran(what, VirtualLab(memory_bytes=512 << 20)) as (run, watch):
+            return run.samples.to_csv().encode(), watch.wall_s
+
+    alone, alone_s = samples(0)
+    with ThreadPoolExecutor(LABS_AT_ONCE) as pool:
+        others = list(pool.map(samples, range(LABS_AT_ONCE)))
+    same = sum(theirs == alone for theirs, _ in others)
+    slowest_s = max(wall_s for _, wall_s in others)
+    console.print(
+        f"{LABS_AT_ONCE} labs at once: the samples of {same} are those of one alone to the byte; "
+        f"traffic took {slowest_s:.1f} s wall, alone {alone_s:.1f} s"
+    )
+    return same == LABS_AT_ONCE
+
+
+class Memory(Watch):
+    """Also the memory of all the lab's processes, every ten virtual minutes."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self.bytes: list[tuple[int, int]] = []
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        super().__call__(row)
+        second = row["done"]
+        if row["stage"] == "traffic" and (second % 600 == 0 or second == 10):
+            self.bytes.append((second, proportional_bytes(descendants())))
+            self._console.print(
+                f"{second:5} s virtual, {self.wall_s:6.1f} s wall, "
+                f"{self.bytes[-1][1] / 2**20:.0f} MiB"
+            )
+
+
+def descendants() -> list[int]:
+    """All processes below this one, as this one sees them."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found: list[int] = []
+    waiting = [int(Path("/proc/self").resolve().name)]
+    while waiting:
+        below = parents.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def proportional_bytes(pids: Sequence[int]) -> int:
+    """Memory of processes, shared pages divided among those that share them (Pss)."""
+    total = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(r.split()[1]) for r in text.splitlines() if r.startswith("Pss:")) << 10
+    return total
+
+
+def soak(console: Console, seconds: int) -> bool:
+    """Ten probes a second for an hour."""
+    watch = Memory(console)
+    began = time.monotonic()
+    with ran(quiet(HOPS, seconds=seconds), VirtualLab(), watch) as (run, _):
+        samples = run.samples
+        (session,) = run.plan.sessions
+        planned_ns = session.forward_budget.total_ns
+        largest_ns = abs(samples.forward_ns - planned_ns)[samples.received].max()
+        console.print(
+            f"soak: {len(samples)} probes in {watch.lab_s:.0f} s virtual, "
+            f"{time.monotonic() - began:.0f} s wall with boot; {(~samples.received).sum()} lost; "
+            f"largest error {largest_ns:.0f} ns; memory of the lab's processes "
+            + ", ".join(f"{size / 2**20:.0f} MiB at {second} s" for second, size in watch.bytes)
+        )
+        return bool(samples.received.all())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Wall seconds for a virtual second.")
+    parser.add_argument("--soak", action="store_true", help="an hour of probes, and nothing else")
+    parser.add_argument("--seconds", type=int, default=SOAK_S, help="virtual, of the soak")
+    asked = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    if asked.soak:
+        return 0 if soak(console, asked.seconds) else 1
+    out = Table(title="wall seconds for a virtual second")
+    for heading in ("traffic", "wall s", "measured"):
+        out.add_column(heading, justify="right")
+    run = cost(quiet(HOPS, interval_ns=1_000_000, seconds=5))
+    each_us = run.wall_s / (run.lab_s * 1000) * 1e6
+    out.add_row(
+        f"1 kHz probes, {HOPS} switches",
+        f"{run.wall_s / run.lab_s:.2f}",
+        f"{run.lab_s:.0f} s virtual in {run.wall_s:.2f} s: {each_us:.0f} us each, there and back",
+    )
+    floods(console, out)
+    return 0 if together(console) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

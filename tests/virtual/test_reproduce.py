@@ -1,0 +1,67 @@
+"""The same scenario and seed give the same samples, whatever else the machine does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from testbed.results.folder import SAMPLES, SUMMARY, RunFolder
+from tests.virtual.asked import asked, run
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+POISSON, LOSSY, STEADY = "hft_order", "llm_chat", "uav_c2_stick"
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run(asked(), tmp_path_factory.mktemp("first"))
+
+
+@contextmanager
+def busy(burners: int) -> Iterator[None]:
+    processes = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(burners)
+    ]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def samples_of(folder: RunFolder, session: str) -> pd.DataFrame:
+    rows = folder.samples
+    return rows[rows.session == session].drop(columns="session").reset_index(drop=True)
+
+
+@pytest.mark.parametrize(("burners", "captures"), [(0, False), (4, False), (0, True)])
+def test_same_seed_same_bytes(
+    first: RunFolder, burners: int, captures: bool, tmp_path: Path
+) -> None:
+    with busy(burners):
+        again = run(asked(captures=captures), tmp_path)
+    pd.testing.assert_frame_equal(first.samples, again.samples)
+    for name in (SAMPLES, SUMMARY):
+        assert (first.path / name).read_bytes() == (again.path / name).read_bytes(), name
+
+
+def test_other_seed_differs_where_something_is_random(first: RunFolder, tmp_path: Path) -> None:
+    other = run(asked(seed=2), tmp_path)
+    pd.testing.assert_frame_equal(samples_of(first, STEADY), samples_of(other, STEADY))
+
+    poisson = [samples_of(folder, POISSON).intended_ns for folder in (first, other)]
+    assert not poisson[0].equals(poisson[1])
+    lossy = [samples_of(folder, LOSSY) for folder in (first, other)]
+    assert lossy[0].intended_ns.equals(lossy[1].intended_ns)
+    lost = [rows.lost_forward | rows.lost_reverse for rows in lossy]
+    assert lost[0].any()
+    assert lost[1].any()
+    assert not lost[0].equals(lost[1])

@@ -1,0 +1,55 @@
+"""A lab that no longer moves is ended by the host; what was measured is kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.errors import LabError
+from testbed.results.folder import RunFolder, list_runs
+from tests.virtual.asked import asked, run
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+STOP_AT_S, LIMIT_S, ASKED_S = 20, 60, 100_000
+
+
+def children(pid: int) -> set[int]:
+    """All processes below one."""
+    found: set[int] = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            found |= {int(stat.parent.name)} | children(int(stat.parent.name))
+    return found
+
+
+def test_stopped_lab_is_ended_and_its_samples_kept(tmp_path: Path) -> None:
+    stopped: set[int] = set()
+
+    def show(row: dict[str, Any]) -> None:
+        if row["stage"] == "traffic" and row["done"] >= STOP_AT_S and not stopped:
+            stopped.update(children(os.getpid()))
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+
+    with pytest.raises(LabError) as caught:
+        run(asked(seconds=ASKED_S), tmp_path, show=show, timeout_s=LIMIT_S)
+    assert stopped
+    assert f"the lab was ended after {LIMIT_S} s" in str(caught.value)
+    assert "stage 'traffic'" in caught.value.where
+    assert "--timeout" in caught.value.remedy
+    (kept,) = list_runs(tmp_path)
+    assert str(kept) in caught.value.remedy
+    folder = RunFolder(kept)
+    assert folder.provenance.status == "failed"
+    arrived = folder.samples[folder.samples.received]
+    assert arrived.intended_ns.max() > (STOP_AT_S - 5) * 1e9
+    assert not [pid for pid in stopped if Path(f"/proc/{pid}").exists()]
