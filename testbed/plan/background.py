@@ -109,9 +109,10 @@ def notes(plan: Plan) -> list[str]:
     if not loaded:
         return []
     rates: Mapping[str, int] = {s.id: s.rate_bps for port in loaded for s in port.sources}
+    where = "1 port" if len(loaded) == 1 else f"{len(loaded)} ports"
     told = [
-        f"Modelled background: {show_bps(sum(rates.values()))} on {len(loaded)} ports, "
-        "counted in their queues and not sent."
+        f"Modelled background: {show_bps(sum(rates.values()))} on {where}, "
+        "counted in queues and not sent."
     ]
     over = [port for port in loaded if port.rate_bps and most_bps(port) > port.rate_bps]
     if over:

@@ -92,7 +92,7 @@ def test_it_is_read_back_counted_and_told(tmp_path: Path) -> None:
     assert queue.background_bytes == BYTES * queue.background_packets
     assert queue.background_drops == 0
     (note,) = json.loads((folder / "0-provenance.json").read_text())["notes"]
-    assert note.startswith("Modelled background: 8 Gbit/s on 1 ports")
+    assert note.startswith("Modelled background: 8 Gbit/s on 1 port,")
 
 
 def test_the_wall_lab_refuses_it(tmp_path: Path) -> None:
