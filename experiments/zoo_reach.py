@@ -2,6 +2,7 @@
 
 import networkx as nx
 
+from testbed.errors import InputError
 from testbed.scenario.experiment import Experiment
 
 
@@ -25,6 +26,8 @@ class ZooReach(Experiment):
         zoo = self.topology("zoo", name=name, route_factor=route_factor, centres=centres, kind=kind)
         self.slice("reach", sst=1)
         graph = zoo.graph()
+        if centres < 1:
+            raise InputError("no compute centre", where="parameter centres", expected="1 or more")
         compute = [node.name for node in zoo.nodes if node.kind == "compute"]
         sites = [n.name for n in zoo.nodes if n.role == "host" and n.name not in compute]
         for i, site in enumerate(sites):

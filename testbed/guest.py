@@ -131,11 +131,11 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     if any(port.sources for port in plan.ports):
         net.start_background(start_ns)
         write_json(job / "readback.json", net.readback())
-    happened: list[dict[str, Any]] = []
-    _thread(_events, plan, net.apply, start_ns, happened)
+    events = Events(plan, net.apply, start_ns)
     _thread(_clock, plan, start_ns, say)
     loads.start(start_ns)
     engine.run(start_ns)
+    happened = events.finish()
 
     say("collect", "counters and queues")
     loads.stop()
@@ -302,17 +302,37 @@ def _listening() -> bool:
     return False
 
 
-def _thread(target: Callable[..., None], *args: Any) -> None:
-    threading.Thread(target=target, args=args, daemon=True).start()
+def _thread(target: Callable[..., None], *args: Any) -> threading.Thread:
+    thread = threading.Thread(target=target, args=args, daemon=True)
+    thread.start()
+    return thread
 
 
-def _events(
-    plan: Plan, apply: Callable[[Any], None], start_ns: int, happened: list[dict[str, Any]]
-) -> None:
-    for event in plan.events:
-        time.sleep(max(0, start_ns + event.at_ns - time.monotonic_ns()) / 1e9)
-        apply(event)
-        happened.append({**msgspec.to_builtins(event), "actual_ns": time.monotonic_ns() - start_ns})
+class Events:
+    """What happens at set times, in a thread of its own, from creation on."""
+
+    def __init__(self, plan: Plan, apply: Callable[[Any], None], start_ns: int) -> None:
+        self._plan, self._apply, self._start_ns = plan, apply, start_ns
+        self._happened: list[dict[str, Any]] = []
+        self._problem: Exception | None = None
+        self._thread = _thread(self._run)
+
+    def _run(self) -> None:
+        try:
+            for event in self._plan.events:
+                time.sleep(max(0, self._start_ns + event.at_ns - time.monotonic_ns()) / 1e9)
+                self._apply(event)
+                actual_ns = time.monotonic_ns() - self._start_ns
+                self._happened.append({**msgspec.to_builtins(event), "actual_ns": actual_ns})
+        except Exception as problem:  # told by finish(), in the thread that can end the run
+            self._problem = problem
+
+    def finish(self) -> list[dict[str, Any]]:
+        """What happened, and when; all has. Raises what kept an event from happening."""
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+        return self._happened
 
 
 def _clock(plan: Plan, start_ns: int, say: Progress) -> None:

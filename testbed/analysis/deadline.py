@@ -7,7 +7,6 @@ ratio is Clopper and Pearson's (Biometrika 26, 1934), exact for any number of mi
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -87,8 +86,8 @@ def judge(delays: Delays, deadline_ns: float | None, reliability: float | None) 
     """The verdict on delays (ns, lost +inf) against a deadline.
 
     `met`: the upper bound of the miss ratio is within what the reliability allows.
-    `not shown`: no more misses than allowed, but too few packets to be sure.
-    `missed`: more misses than allowed, or every packet lost.
+    `missed`: the lower bound is beyond it.
+    `not shown`: the sample is too small to tell which.
     A class that names no reliability asks for all packets.
     """
     packets = len(delays)
@@ -99,7 +98,7 @@ def judge(delays: Delays, deadline_ns: float | None, reliability: float | None) 
     asked = 1.0 if reliability is None else reliability
     allowed = allowed_ratio(asked)
     word: Word
-    if packets and misses > math.floor(allowed * packets + 1e-9):
+    if packets and low > allowed:
         word = "missed"
     elif packets and high <= allowed:
         word = "met"

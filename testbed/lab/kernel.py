@@ -260,20 +260,6 @@ def _failed(command: str, words: str) -> LabError:
     )
 
 
-def status() -> dict[str, str]:
-    """What `testbed kernel status` tells."""
-    kernel = find()
-    if kernel is None:
-        return {"kernel": "not built", "key": key(), "remedy": _REMEDY}
-    return {
-        "kernel": kernel.release,
-        "id": kernel.id,
-        "source": kernel.source,
-        "program": str(kernel.program),
-        "bytes": str(kernel.program.stat().st_size),
-    }
-
-
 def main() -> int:
     """Build the kernel and say where it is."""
     start = time.monotonic()

@@ -16,6 +16,9 @@ from testbed.lab.uml import Kernel, UmlLab
 START_NS = 1_700_000_000 * 10**9
 """The lab's date at boot, since 1970."""
 
+MEMORY_BYTES = 2 << 30
+"""The same on every host, since the kernel sizes its tables by it; taken only when used."""
+
 CLOCK = (
     "time-travel=inf-cpu",
     f"time-travel-start={START_NS}",
@@ -27,7 +30,7 @@ class VirtualLab(UmlLab):
     """Virtual time, as an ordinary user."""
 
     def __init__(self, *, memory_bytes: int | None = None) -> None:
-        super().__init__("virtual", memory_bytes=memory_bytes)
+        super().__init__("virtual", memory_bytes=memory_bytes or MEMORY_BYTES)
 
     def kernel(self, built: Image) -> Kernel:
         own = kernel.existing()

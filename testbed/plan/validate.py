@@ -13,6 +13,7 @@ from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
 from testbed.slices.policy import BEST_EFFORT
 from testbed.topology.model import Direction, Network, Node
 from testbed.traffic.classes import AppClass
+from testbed.units import show_bps, show_ns
 
 MIN_RATE_BPS = 8_000
 """Slowest port: netem and HTB count in whole bytes per second."""
@@ -84,6 +85,10 @@ def _connected(graph: nx.Graph, where: str) -> None:
         )
 
 
+MAX_FLOW_BPS = 100_000_000_000
+"""Faster than any lab sends packet by packet."""
+
+
 def validate_scenario(
     scenario: Scenario, network: Network, apps: Mapping[str, AppClass]
 ) -> dict[str, Slice]:
@@ -150,7 +155,19 @@ def _flow(flow: Flow) -> None:
     where = f"flow {flow.id}"
     _name("flow", flow.id, where)
     _span(flow, where)
-    _require(flow.rate_bps > 0, f"rate is {flow.rate_bps} bit/s", where, "more than 0")
+    _require(
+        0 < flow.rate_bps <= MAX_FLOW_BPS,
+        f"rate is {show_bps(flow.rate_bps)}",
+        where,
+        f"more than 0, at most {show_bps(MAX_FLOW_BPS)} of real packets; "
+        "Experiment.background() models more",
+    )
+    _require(
+        flow.kind == "flood" or flow.duration_ns % 1_000_000_000 == 0,
+        f"lasts {show_ns(flow.duration_ns)}",
+        where,
+        "whole seconds, which is what iperf3 takes (a flood may last any time)",
+    )
     _require(0 <= flow.dscp <= 63, f"dscp is {flow.dscp}", where, "0 to 63 (RFC 2474)")
     _require(
         1 <= flow.packet_bytes <= MAX_PAYLOAD_BYTES,
@@ -216,8 +233,16 @@ def _links(scenario: Scenario, network: Network) -> None:
             raise unknown("node", a, peers, where=where)
         if b not in peers[a]:
             raise unknown(f"neighbour of {a}", b, peers[a], where=where)
+    ends = [probe.start_ns + probe.duration_ns for probe in scenario.probes]
+    ends += [flow.start_ns + flow.duration_ns for flow in scenario.flows]
+    last_ns = max(ends, default=0)
     for event in scenario.events:
-        _require(event.at_ns >= 0, "event before traffic starts", f"{event.action} {event.a}")
+        _require(
+            0 <= event.at_ns < last_ns,
+            f"event at {show_ns(event.at_ns)}",
+            f"{event.action} {event.a}-{event.b}",
+            f"while traffic flows, before {show_ns(last_ns)}",
+        )
 
 
 def _name(kind: str, name: str, where: str) -> None:

@@ -14,10 +14,12 @@ The typed parameters of build() are the experiment's options on the command line
 
 from __future__ import annotations
 
+import inspect
+import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from testbed.errors import InputError
+from testbed.errors import InputError, TestbedError
 from testbed.scenario.model import (
     Background,
     Capture,
@@ -333,7 +335,17 @@ def scenario_of(
     where = f"experiment {name}"
     params = bind(kind.build, given, where)
     experiment = kind(network)
-    experiment.build(**params)
+    try:
+        experiment.build(**params)
+    except TestbedError:
+        raise
+    except Exception as error:  # whatever a user's own code may raise
+        file = inspect.getfile(kind)
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+        raise InputError(
+            f"build() failed: {type(error).__name__}: {error}",
+            where=f"{file}:{frames[-1].lineno}" if frames else where,
+        ) from error
     if experiment._topology is None:
         raise InputError("build() names no topology", where=where, expected="self.topology(NAME)")
     if not experiment._slices:

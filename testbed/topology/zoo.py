@@ -19,7 +19,10 @@ import topohub
 
 from testbed.errors import InputError
 
-NOT_TO_SCALE = {"sndlib/brain": "Berlin's city network, with links of 79 km on average"}
+NOT_TO_SCALE = {
+    "sndlib/brain": "Berlin's city network, with links of 79 km on average",
+    "sndlib/india35": "places on a plane from 0 to 49, which is not where India is",
+}
 """Degrees that look real and are not."""
 
 

@@ -105,9 +105,9 @@ def test_stalls_that_the_null_path_saw_explain_as_many_late_packets() -> None:
     assert lab.floor is not None
     lab = lab._replace(floor=msgspec.structs.replace(lab.floor, p999_ns=60_000))
     few, many, lost = FLAT.copy(), FLAT.copy(), FLAT.copy()
-    few[:15] = 42e6
+    few[:21] = 42e6
     many[:500] = 42e6
-    lost[:15] = math.inf
+    lost[:21] = math.inf
     assert judge(few, SESSION.deadline_ns, SESSION.reliability).word == "missed"
     assert why(few, lab) == "stalls"
     assert why(many, lab) == ""

@@ -51,7 +51,8 @@ def _event(a: str, b: str, at_ns: int = 0) -> dict[str, Any]:
         (_event("s1", "s9"), "unknown neighbour of s1 's9'|cut s1-s9|h1, h3, s2, s3"),
         (_event("s2", "h1"), "unknown neighbour of s2 'h1'"),
         (_event("x", "s1"), "unknown node 'x'"),
-        (_event("s1", "s2", at_ns=-1), "before traffic starts"),
+        (_event("s1", "s2", at_ns=-1), "while traffic flows"),
+        (_event("s1", "s2", at_ns=10**13), "while traffic flows"),
         ({"captures": (Capture(node="h1", peer="s2"),)}, "unknown neighbour of h1 's2'|h1:s2"),
     ],
 )

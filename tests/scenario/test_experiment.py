@@ -1,6 +1,7 @@
 """build() collects a frozen scenario, and says what is wrong with it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -104,6 +105,16 @@ def test_ids_are_given_once() -> None:
     experiment.slice("s", sst=1)
     with pytest.raises(InputError, match="two slices"):
         experiment.slice("s", sst=1)
+
+
+def test_an_error_in_build_is_named_with_its_line() -> None:
+    class Wrong(Experiment):
+        def build(self) -> None:
+            self.slice("s", sst=1, guarantee="5 Mbit/s")  # type: ignore[call-arg]
+
+    with pytest.raises(InputError, match="guarantee") as error:
+        scenario_of("wrong", Wrong, {}, seed=1, network=UNUSED)
+    assert Path(__file__).name in error.value.where
 
 
 def test_an_experiment_needs_a_topology_and_a_slice() -> None:

@@ -15,7 +15,18 @@ from testbed.topology.zoo import load, nearest_sites
 from tests.topology.routes import least_ns, names
 from topologies.zoo import Zoo
 
-ABSTRACT = ["newyork", "atlanta", "ta1", "ta2", "di-yuan", "zib54", "giul39", "pioro40", "brain"]
+ABSTRACT = [
+    "newyork",
+    "atlanta",
+    "ta1",
+    "ta2",
+    "di-yuan",
+    "zib54",
+    "giul39",
+    "pioro40",
+    "brain",
+    "india35",
+]
 LIKE_THEM = ["france", "norway", "sun"]
 
 
