@@ -24,7 +24,9 @@ check: setup  ## what must hold before a commit
 	$(bin)/lint-imports
 	$(bin)/pytest -n auto -m 'not lab'
 
-bench: kernel  ## build times against stock Mininet, in the same lab
+bench: kernel  ## delays against the plan, wall time, build times against stock Mininet
+	$(bin)/python -m benchmarks.fidelity
+	$(bin)/python -m benchmarks.cost
 	$(bin)/testbed exec --lab wall -- python3 -m benchmarks.build
 
 clean:  ## remove what setup and runs made here; results and the cached image stay
