@@ -62,8 +62,10 @@ def test_tcp_gets_the_rate_and_no_more(found: dict[str, Any]) -> None:
 
 def test_protected_queue_hardly_notices_a_flood(found: dict[str, Any]) -> None:
     flooded, protected = (found["isolation"][f"queue {n} ms"] for n in (0, 1))
-    # 125 packets of 1490 bytes at 5 Mbit/s are 298 ms
-    assert median(flooded) > 200
+    # the flood leaves room for every other packet: a ping is dropped, or waits for
+    # 125 packets of 1490 bytes at 5 Mbit/s, 298 ms
+    assert len(flooded) < 10 or median(flooded) > 200
+    assert all(delay_ms > 200 for delay_ms in sorted(flooded)[len(flooded) // 2 :])
     assert len(protected) == 10
     assert median(protected) < 50
     counters = found["isolation"]["counters"]
