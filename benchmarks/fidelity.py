@@ -76,7 +76,7 @@ def name(session: Session) -> str:
 
 
 def table(found: dict[tuple[str, int], list[Row]]) -> Table:
-    """All labs under each other; the last column divides by the virtual lab's p99.9."""
+    """All labs under each other; the last column divides by virtual's p99.9, 0 taken as 1 ns."""
     out = Table(title="error of delays against the plan")
     for heading in ("lab", "host", "planned one-way", "packets", "lost"):
         out.add_column(heading, justify="right", no_wrap=True)
