@@ -175,15 +175,6 @@ class Netlink:
                     raise EmulationError(f"the kernel refused a dump: {os.strerror(code)}")
                 yield data
 
-    def ask(self, request: Request) -> bytes:
-        """The body of the one answer to a request. Raises EmulationError."""
-        self._socket.send(message(request, 1))
-        kind, _, data = next(self._receive())
-        if kind == _ERROR:
-            code = -struct.unpack_from("=i", data)[0]
-            raise EmulationError(f"the kernel refused {request.about}: {os.strerror(code)}")
-        return data
-
     def _send(self, chunk: list[Request]) -> list[Refused]:
         parts = [message(request, seq) for seq, request in enumerate(chunk, 1)]
         parts[-1] = message(chunk[-1], len(chunk), _ACK)

@@ -78,10 +78,15 @@ def verify_capture(pcap: Path, plan: Plan) -> list[Finding]:
             unplanned[packet.summary()] += 1
     findings: list[Finding] = []
     for session in plan.sessions:
-        for direction, path in (("forward", session.forward), ("reverse", session.reverse)):
+        directions = {"forward": session.forward, "reverse": session.reverse}
+        if session.fragments > 1:
+            directions["fragment"] = session.forward
+        for direction, path in directions.items():
             if set(link) in [set(hop) for hop in pairwise(path.nodes)]:
                 rows = seen.get((session.id, direction), [])
-                findings += _findings(session, direction, _planned(session, path, link), rows)
+                findings += _findings(
+                    session, direction, _planned(session, direction, path, link), rows
+                )
     if unplanned:
         findings.append(Finding("", "", "unplanned", "none", _counts(unplanned), good=False))
     return findings
@@ -156,9 +161,10 @@ def _look(packet: Any, direction: str) -> _Seen:
 
 
 def _layout(payload: bytes, direction: str) -> str:
-    """ "STAMP", or what is wrong, by scapy's reading of RFC 8762."""
+    """ "STAMP", or what is wrong, by scapy's reading of RFC 8762; "fill" for the other
+    packets of a message, which have no layout."""
     if direction == "fragment":
-        return "STAMP"
+        return "fill"
     if len(payload) < 44:
         return f"{len(payload)} octets"
     if direction == "forward":
@@ -177,11 +183,12 @@ def _layout(payload: bytes, direction: str) -> str:
     return "STAMP"
 
 
-def _planned(session: Session, path: model.Path, link: tuple[str, str]) -> _Seen:
+def _planned(session: Session, direction: str, path: model.Path, link: tuple[str, str]) -> _Seen:
     labelled = path.label is not None and not {path.src, path.dst} & set(link)
+    fill = direction == "fragment"
     return _Seen(
-        layout="STAMP",
-        size=f"{session.size_bytes} B",
+        layout="fill" if fill else "STAMP",
+        size=f"{session.fragment_bytes if fill else session.size_bytes} B",
         dscp=str(session.dscp),
         label=str(path.label) if labelled else "none",
         tc=str(session.dscp >> 3) if labelled else "none",

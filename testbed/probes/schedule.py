@@ -14,7 +14,7 @@ def send_times(
         yield from range(start_ns, start_ns + count * interval_ns, interval_ns)
         return
     draw = Random(seed).expovariate
-    moment = float(start_ns)
+    moment = 0.0  # from the start: the sum's rounding must not depend on the host's uptime
     for _ in range(count):
         moment += draw(1.0) * interval_ns
-        yield round(moment)
+        yield start_ns + round(moment)

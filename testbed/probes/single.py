@@ -23,6 +23,7 @@ from testbed.probes.stamp import BASE_BYTES, PORT, ReflectorPacket, request_of_s
 from testbed.units import show_ns, size_bytes, time_ns
 
 _LARGEST_BYTES = 9216
+_LAST_PORT = 65535
 
 
 class RoundTrip(NamedTuple):
@@ -109,8 +110,17 @@ def run_alone(argv: Sequence[str]) -> int:
     parser.add_argument("--dscp", type=int, choices=range(64), metavar="0..63", default=0)
     parser.add_argument("--wait", type=_quantity(time_ns), default=1_000_000_000)
     options = parser.parse_args(argv)
-    if options.size < BASE_BYTES:
-        parser.error(f"--size: a STAMP packet has at least {BASE_BYTES} B")
+    if not BASE_BYTES <= options.size <= _LARGEST_BYTES:
+        parser.error(f"--size: a STAMP packet has {BASE_BYTES} to {_LARGEST_BYTES} B")
+    if not 1 <= options.port <= _LAST_PORT:
+        parser.error(f"--port: 1 to {_LAST_PORT}")
+    if options.interval < 1 or options.count < 1:
+        parser.error("--interval and --count: more than nothing")
+    for name in ("to", "source"):
+        try:
+            socket.inet_pton(socket.AF_INET, getattr(options, name))
+        except OSError:
+            parser.error(f"--{name}: {getattr(options, name)!r} is no IPv4 address")
     try:
         sock = open_udp(options.source, 0, tos=options.dscp << 2)
     except TestbedError as error:

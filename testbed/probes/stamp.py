@@ -32,8 +32,8 @@ TWAMP_REPLY_BYTES = 41
 """Shortest TWAMP-Test reply: it ends with the sender's TTL (RFC 5357 clause 4.2.1)."""
 
 TLV_HEADER_BYTES = 4
-UNRECOGNISED, MALFORMED, INTEGRITY = 0x80, 0x40, 0x20
-"""STAMP TLV flags U, M and I (RFC 8972 clause 4)."""
+UNRECOGNISED, MALFORMED = 0x80, 0x40
+"""STAMP TLV flags U and M (RFC 8972 clause 4)."""
 EXTRA_PADDING = 1
 """TLV type (RFC 8972 clause 4.1)."""
 _UNDERSTOOD = frozenset({EXTRA_PADDING})

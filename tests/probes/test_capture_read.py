@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from scapy.contrib.mpls import MPLS
 from scapy.layers.inet import IP, UDP
@@ -102,3 +103,17 @@ def test_unknown_link_and_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "a-s1.pcap").write_bytes(b"no capture at all, and long enough")
     with pytest.raises(ResultError, match="cannot be read"):
         verify_capture(tmp_path / "a-s1.pcap", plan(S))
+
+
+def test_the_other_packets_of_a_message_are_held_against_the_plan_too(tmp_path: Path) -> None:
+    several = msgspec.structs.replace(S, fragments=2, fragment_bytes=100)
+
+    def fill(size: int) -> Any:
+        ends = UDP(sport=S.sender_port, dport=9)
+        packet = IP(src=S.sender_ip, dst=S.reflector_ip, tos=S.dscp << 2) / ends / bytes(size)
+        return wire(packet, 17)
+
+    rest = [wire(forward(request()), 17), wire(back(answer()), 18)]
+    assert not bad(verify(tmp_path, "s1-s2", *rest, fill(100), of=several))
+    assert bad(verify(tmp_path, "s1-s2", *rest, fill(99), of=several)) == {("fragment", "size")}
+    assert ("fragment", "layout") in bad(verify(tmp_path, "s1-s2", *rest, of=several))

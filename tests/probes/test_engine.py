@@ -224,7 +224,10 @@ def test_standalone_sender_prints_a_summary() -> None:
     ("argv", "said"),
     [
         (["--to", "127.0.0.2", "--interval", "5"], "no unit"),
-        (["--to", "127.0.0.2", "--size", "10 B"], "at least 44 B"),
+        (["--to", "127.0.0.2", "--size", "10 B"], "44 to 9216 B"),
+        (["--to", "127.0.0.2", "--interval", "0 s"], "more than nothing"),
+        (["--to", "127.0.0.2", "--port", "99999"], "1 to 65535"),
+        (["--to", "nosuchhost"], "no IPv4 address"),
         (["--to", "127.0.0.2", "--source", "192.0.2.1"], "cannot listen on UDP 192.0.2.1"),
     ],
 )

@@ -32,3 +32,9 @@ def test_poisson_has_exponential_gaps() -> None:
     spread = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
     assert abs(spread / mean - 1) < 0.05
     assert times != list(send_times(0, 1_000_000, 20_000, "poisson", 2))
+
+
+def test_poisson_gaps_do_not_depend_on_the_start() -> None:
+    late = 9 * 10**15
+    gaps = [t - late for t in send_times(late, 1_000_000, 2000, "poisson", 3)]
+    assert gaps == list(send_times(0, 1_000_000, 2000, "poisson", 3))
