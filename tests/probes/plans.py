@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from ipaddress import IPv4Address
 from typing import Any
 
 from testbed.plan.model import Budget, Path, Plan, Port, Session
 
 MS = 1_000_000
+# Two loopback addresses of this process alone (a pid has at most 22 bits), so that tests that
+# run side by side never ask for one another's sockets; ports below those the kernel hands out.
+A_IP, B_IP = (str(IPv4Address("127.0.0.0") + 4 * os.getpid() + host) for host in (1, 2))
 
 
 def path(src: str, dst: str, nodes: tuple[str, ...], label: int | None = None) -> Path:
@@ -31,10 +36,10 @@ def session(name: str, **given: Any) -> Session:
         "slice": "s",
         "sender": "a",
         "reflector": "b",
-        "sender_ip": "127.0.0.1",
-        "reflector_ip": "127.0.0.2",
-        "sender_port": 50_001,
-        "reflector_port": 50_862,
+        "sender_ip": A_IP,
+        "reflector_ip": B_IP,
+        "sender_port": 20_001,
+        "reflector_port": 20_862,
         "dscp": 46,
         "size_bytes": 100,
         "start_ns": 0,

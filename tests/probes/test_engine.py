@@ -29,14 +29,14 @@ from testbed.plan.model import Plan
 from testbed.probes import engine as engine_module
 from testbed.probes.engine import SAMPLES, ProbeEngine, grace_ns
 from testbed.probes.samples import MISSING, read_samples
-from tests.probes.plans import MS, plan, session
+from tests.probes.plans import A_IP, B_IP, MS, plan, session
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hosts' namespaces are the test's own."""
     monkeypatch.setattr(engine_module, "entered", lambda _fd: nullcontext())
-    monkeypatch.setattr(engine_module, "DISCARD_PORT", 50_009)
+    monkeypatch.setattr(engine_module, "DISCARD_PORT", 20_009)
 
 
 def engine(what: Plan, folder: Path) -> ProbeEngine:
@@ -46,9 +46,9 @@ def engine(what: Plan, folder: Path) -> ProbeEngine:
 @pytest.mark.usefixtures("here")
 def test_three_sessions_are_measured(tmp_path: Path) -> None:
     sessions = (
-        session("small", size_bytes=44, sender_port=50_001),
-        session("poisson", sender_port=50_002, dscp=10, arrivals="poisson", seed=3),
-        session("message", sender_port=50_003, fragments=3, fragment_bytes=1400),
+        session("small", size_bytes=44, sender_port=20_001),
+        session("poisson", sender_port=20_002, dscp=10, arrivals="poisson", seed=3),
+        session("message", sender_port=20_003, fragments=3, fragment_bytes=1400),
     )
     run = engine(plan(*sessions), tmp_path)
     run.prepare()
@@ -83,8 +83,8 @@ def test_nobody_answers(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("here")
 def test_taken_port_is_an_error(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", 50_001))
-        with pytest.raises(EmulationError, match=r"127\.0\.0\.1:50001"):
+        other.bind((A_IP, 20_001))
+        with pytest.raises(EmulationError, match=f"{A_IP}:20001"):
             engine(plan(session("s")), tmp_path).prepare()
 
 
@@ -187,13 +187,13 @@ def test_standalone_reflector_answers_other_peoples_packets() -> None:
         )
     )
     with (
-        alone("testbed.probes.reflector", "--bind", "127.0.0.2", "--port", "50863"),
+        alone("testbed.probes.reflector", "--bind", B_IP, "--port", "20863"),
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
         client.settimeout(5)
         client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0x28)
         client.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
-        client.connect(("127.0.0.2", 50_863))
+        client.connect((B_IP, 20_863))
         client.send(request)
         data, control, _, _ = client.recvmsg(2000, 100)
         assert len(data) == len(request)
@@ -208,8 +208,8 @@ def test_standalone_reflector_answers_other_peoples_packets() -> None:
 
 
 def test_standalone_sender_prints_a_summary() -> None:
-    argv = ["--to", "127.0.0.2", "--port", "50864", "--count", "20", "--interval", "2 ms"]
-    with alone("testbed.probes.reflector", "--bind", "127.0.0.2", "--port", "50864"):
+    argv = ["--to", B_IP, "--port", "20864", "--count", "20", "--interval", "2 ms"]
+    with alone("testbed.probes.reflector", "--bind", B_IP, "--port", "20864"):
         done = subprocess.run(
             [sys.executable, "-m", "testbed.probes.sender", *argv, "--size", "60 B"],
             capture_output=True,
@@ -223,12 +223,12 @@ def test_standalone_sender_prints_a_summary() -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--to", "127.0.0.2", "--interval", "5"], "no unit"),
-        (["--to", "127.0.0.2", "--size", "10 B"], "44 to 9216 B"),
-        (["--to", "127.0.0.2", "--interval", "0 s"], "more than nothing"),
-        (["--to", "127.0.0.2", "--port", "99999"], "1 to 65535"),
+        (["--to", B_IP, "--interval", "5"], "no unit"),
+        (["--to", B_IP, "--size", "10 B"], "44 to 9216 B"),
+        (["--to", B_IP, "--interval", "0 s"], "more than nothing"),
+        (["--to", B_IP, "--port", "99999"], "1 to 65535"),
         (["--to", "nosuchhost"], "no IPv4 address"),
-        (["--to", "127.0.0.2", "--source", "192.0.2.1"], "cannot listen on UDP 192.0.2.1"),
+        (["--to", B_IP, "--source", "192.0.2.1"], "cannot listen on UDP 192.0.2.1"),
     ],
 )
 def test_standalone_sender_refuses_politely(argv: list[str], said: str) -> None:

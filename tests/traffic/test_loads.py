@@ -13,7 +13,7 @@ import pytest
 from testbed.plan.model import Load
 from testbed.traffic import loads as loads_module
 from testbed.traffic.loads import Loads, iperf_row
-from tests.probes.plans import MS, path, plan
+from tests.probes.plans import A_IP, B_IP, MS, path, plan
 
 
 def load(name: str, **given: Any) -> Load:
@@ -23,9 +23,9 @@ def load(name: str, **given: Any) -> Load:
         "kind": "flood",
         "src": "a",
         "dst": "b",
-        "src_ip": "127.0.0.1",
-        "dst_ip": "127.0.0.2",
-        "port": 50_100,
+        "src_ip": A_IP,
+        "dst_ip": B_IP,
+        "port": 20_100,
         "rate_bps": 8_000_000,
         "packet_bytes": 1000,
         "dscp": 1,
@@ -50,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *wanted: Load) -> list[di
 
 
 def test_floods_reach_their_sinks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    late = load("late", port=50_101, rate_bps=4_000_000, start_ns=200 * MS, duration_ns=300 * MS)
+    late = load("late", port=20_101, rate_bps=4_000_000, start_ns=200 * MS, duration_ns=300 * MS)
     first, second = run(monkeypatch, tmp_path, load("flood"), late)
     assert (first["id"], first["kind"], first["asked_bps"]) == ("flood", "flood", 8_000_000)
     assert first["sent_bytes"] <= 502 * 1000
