@@ -31,6 +31,7 @@ import msgspec
 
 from testbed.errors import EmulationError, LabError, TestbedError
 from testbed.plan.model import Plan
+from testbed.process import write_json
 
 if TYPE_CHECKING:
     from testbed.emulation.network import LabNet
@@ -49,13 +50,6 @@ class Progress:
     def __call__(self, stage: str, text: str, done: int = 0, of: int = 0) -> None:
         row = {"stage": stage, "text": text, "done": done, "of": of, "at": time.monotonic()}
         self._file.write(json.dumps(row) + "\n")
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write atomically: a reader sees the whole file or none."""
-    part = path.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(data))
-    part.rename(path)
 
 
 def main(argv: list[str]) -> int:
@@ -254,6 +248,11 @@ class Controller:
             self._process.kill()
             raise EmulationError("the controller did not report its counters") from None
         status: dict[str, Any] = json.loads(self._status.read_text())
+        if "counters" not in status:
+            raise EmulationError(
+                f"the controller ended without its counters (code {self._process.returncode})",
+                where=self._tail(),
+            )
         return status
 
     def _tail(self) -> str:

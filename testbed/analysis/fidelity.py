@@ -133,12 +133,14 @@ def instrument(run: RunFolder) -> Instrument:
 
 
 def short_hops(plan: Plan, loads: Any) -> frozenset[tuple[str, str]]:
-    """Hops of loads that 6-loads.json says fell short; TCP sends what it can."""
-    carried = {row["id"]: row.get("sent_bps") or 0 for row in loads or ()}
+    """Hops of loads that 6-loads.json says fell short; TCP sends what it can, but something."""
+    if loads is None:
+        return frozenset()
+    carried = {row["id"]: row.get("sent_bps") or 0 for row in loads}
     return frozenset(
         hop
         for load in plan.loads
-        if load.kind != "tcp" and carried.get(load.id, math.inf) < 0.95 * load.rate_bps
+        if carried.get(load.id, 0) < (1 if load.kind == "tcp" else 0.95 * load.rate_bps)
         for hop in pairwise(load.forward.nodes)
     )
 
@@ -154,13 +156,13 @@ def null_floor(packets: pd.DataFrame | None, warmup_ns: int) -> tuple[Delays, Fl
     due = kept["forward_intended_ns"].to_numpy(float, na_value=math.nan)
     late = np.where(lost, math.inf, np.fmax(due, ways[1]))
     late = late[~np.isnan(late)]
-    if not len(late) or lost.all():
+    if not len(late):
         return nothing, None
     p99, p999 = percentile(late, 99), percentile(late, 99.9)
     return late, Floor(
         packets=len(late),
         lost=int(lost.sum()),
-        hop_ns=max(float(np.nanmedian(way)) for way in ways),
+        hop_ns=math.inf if lost.all() else max(float(np.nanmedian(way)) for way in ways),
         p99_ns=p99.value if p99 else None,
         p999_ns=p999.value if p999 else None,
         max_ns=float(late.max()),
@@ -221,8 +223,9 @@ def _differences(asked: Any, got: Any) -> Iterator[float]:
                 elif name.endswith("_bps"):
                     yield FULL_PACKET_BITS * 1e9 * abs(1 / value - 1 / other)
     elif isinstance(asked, list) and isinstance(got, list):
-        for one, other in zip(asked, got, strict=False):
-            yield from _differences(one, other)
+        # of queues a packet waits in one
+        pairs = zip(asked, got, strict=False)
+        yield max((sum(_differences(one, other)) for one, other in pairs), default=0.0)
 
 
 def fidelity(

@@ -32,6 +32,7 @@ _ERROR_TEXT = 0x200
 _ERROR, _DONE = 2, 3
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
 _CHUNK_BYTES = 32 * 1024
+_ANSWER_S = 60
 _CHUNK_REQUESTS = 128
 """The answers to one datagram fit in the default receive buffer, even if all are refused."""
 
@@ -111,7 +112,7 @@ class Netlink:
         self._socket.bind((0, 0))
         for option in (_CAP_ACK, _EXT_ACK):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        self._socket.settimeout(60)
+        self._socket.settimeout(_ANSWER_S)
 
     def close(self) -> None:
         self._socket.close()
@@ -196,7 +197,14 @@ class Netlink:
                     return refused
 
     def _receive(self) -> Iterator[tuple[int, int, bytes]]:
-        data = self._socket.recv(8 * _CHUNK_BYTES)
+        try:
+            data = self._socket.recv(8 * _CHUNK_BYTES)
+        except TimeoutError as error:
+            raise EmulationError(
+                f"the kernel did not answer a netlink request within {_ANSWER_S} s",
+                where="netlink",
+                remedy="give the lab less load, or a smaller network",
+            ) from error
         at = 0
         while at + HEADER.size <= len(data):
             length, kind, flags, _, _ = HEADER.unpack_from(data, at)

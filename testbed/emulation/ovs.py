@@ -12,9 +12,7 @@ booted, bridges and ports are made in the meantime.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -23,11 +21,10 @@ from pathlib import Path
 from testbed.emulation.bridges import COUNTS_CPUS_AFTER_S, Bridge, Ovs, uptime_s
 from testbed.emulation.ovsdb import Database, insert, mapping
 from testbed.errors import EmulationError
+from testbed.process import dying_with_caller
 
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _NEVER_MS = "3600000"
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 def start_ovs(workdir: Path, *, wait: bool = True) -> Ovs:
@@ -92,20 +89,13 @@ class PrivateOvs(Ovs):
 
     def _spawn(self, program: str, *args: str) -> None:
         logging = ("-vconsole:off", "-vsyslog:off", f"--log-file={self.rundir / program}.log")
-        parent = os.getpid()
-
-        def die_with_parent() -> None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
         self._children[program] = subprocess.Popen(
             [program, *args, *logging, f"--pidfile={self.rundir / program}.pid", "--no-chdir"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us, who then stop it in order
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - no other thread runs yet
+            preexec_fn=dying_with_caller(),  # noqa: PLW1509 - no other thread runs yet
         )
 
     def _connect(self, socket: Path) -> Database:

@@ -17,7 +17,6 @@ load that never ran has an error and no rate.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import select
 import signal
@@ -35,10 +34,10 @@ from testbed.errors import EmulationError
 from testbed.plan.model import Load, Plan
 from testbed.probes.clock import sleep_until
 from testbed.probes.sockets import open_sink, open_udp, sink_packets
+from testbed.process import dying_with_caller, write_json
 
 _READY_S = 60.0
 _END_S = 5.0
-_PR_SET_PDEATHSIG = 1
 
 
 class Loads:
@@ -80,10 +79,18 @@ class Loads:
         if self._flooder is not None:
             for load, sock in zip(self._floods, self._senders, strict=True):
                 # a first packet, so that the switches know the flow when it comes in force
-                sock.sendto(bytes(load.packet_bytes), (load.dst_ip, load.port))
+                with contextlib.suppress(OSError):  # no way there: the load's row will tell
+                    sock.sendto(bytes(load.packet_bytes), (load.dst_ip, load.port))
             assert self._flooder.stdin is not None
-            self._flooder.stdin.write(f"start {start_ns}\n")
-            self._flooder.stdin.flush()
+            try:
+                self._flooder.stdin.write(f"start {start_ns}\n")
+                self._flooder.stdin.flush()
+            except OSError as error:
+                raise EmulationError(
+                    "the flood sender ended before traffic began",
+                    where=_last_line(self._flooder.communicate(timeout=_END_S)[1]),
+                    expected="a process that runs as long as the measurement",
+                ) from error
         if self._iperfs:
             self._launcher = threading.Thread(target=self._launch, args=(start_ns,), daemon=True)
             self._launcher.start()
@@ -94,9 +101,7 @@ class Loads:
             return
         self._stopped = True
         rows = self._end()
-        part = self._folder / "loads.json.part"
-        part.write_text(json.dumps(rows, indent=1))
-        part.rename(self._folder / "loads.json")
+        write_json(self._folder / "loads.json", rows)
 
     def _launch(self, start_ns: int) -> None:
         """Start each client at its moment; stay, since they end with the thread they began in."""
@@ -263,15 +268,8 @@ def _popen(argv: Sequence[str], pass_fds: Sequence[int] = ()) -> subprocess.Pope
         stderr=subprocess.PIPE,
         text=True,
         pass_fds=pass_fds,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509  (iperf3 cannot ask for it itself)
+        preexec_fn=dying_with_caller(signal.SIGTERM),  # noqa: PLW1509  (iperf3 cannot ask for it itself)
     )
-
-
-_libc = ctypes.CDLL(None)
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _finish(child: subprocess.Popen[str]) -> tuple[str, str]:

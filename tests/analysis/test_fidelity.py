@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -23,6 +25,7 @@ from testbed.analysis.fidelity import (
     short_hops,
 )
 from testbed.analysis.percentiles import Delays
+from testbed.plan.model import Load
 from testbed.results.samples import tidy
 from tests.results import synthetic
 
@@ -126,6 +129,47 @@ def test_traffic_other_than_planned_meets_nothing() -> None:
     assert why(FLAT + 4e6, short) == ""  # missed, even with less load
     assert why(FLAT, lab._replace(short=frozenset([("a", "b")]))) == ""
     assert short_hops(PLAN, None) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent_bps", "fell_short"),
+    [("flood", 9.4e6, True), ("flood", 9.6e6, False), ("tcp", 1e6, False), ("tcp", None, True)],
+)
+def test_a_load_that_was_not_sent_falls_short(
+    kind: Literal["flood", "tcp"], sent_bps: float | None, fell_short: bool
+) -> None:
+    load = Load(
+        id="l",
+        slice=SESSION.slice,
+        kind=kind,
+        src=SESSION.sender,
+        dst=SESSION.reflector,
+        src_ip=SESSION.sender_ip,
+        dst_ip=SESSION.reflector_ip,
+        port=5001,
+        rate_bps=10_000_000,
+        packet_bytes=1000,
+        dscp=0,
+        start_ns=0,
+        duration_ns=10**9,
+        forward=SESSION.forward,
+        reverse=SESSION.reverse,
+    )
+    plan = msgspec.structs.replace(PLAN, loads=(load,))
+    hops = set(pairwise(load.forward.nodes))
+    assert short_hops(plan, [{"id": load.id, "sent_bps": sent_bps}]) == (
+        hops if fell_short else set()
+    )
+    assert short_hops(plan, []) == hops
+
+
+def test_a_null_path_that_lost_everything_bears_nothing() -> None:
+    frame = _null([4_000.0] * 400)
+    frame["lost_forward"] = True
+    late, floor = null_floor(frame, 0)
+    assert floor is not None
+    assert (floor.lost, floor.max_ns) == (400, math.inf)
+    assert why(FLAT, known(late)._replace(floor=floor)) == "error"
 
 
 def test_without_a_null_path_nothing_is_claimed() -> None:

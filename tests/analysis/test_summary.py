@@ -100,6 +100,19 @@ def test_a_reverse_loss_leaves_the_forward_delay(plan: Plan) -> None:
     assert down.availability == pytest.approx(1 - 999 / 10_000)
 
 
+@pytest.mark.parametrize(("beyond_ns", "available"), [(0, 1.0), (1, 1 - 999 / 10_000)])
+def test_a_packet_past_its_deadline_is_unavailability(
+    plan: Plan, beyond_ns: int, available: float
+) -> None:
+    session = _one(plan, "telesurgery_haptic")
+    assert session.deadline_ns is not None
+    rows = synthetic.raw(session)
+    for name in ("forward_ns", "forward_intended_ns"):
+        rows[name][5000:6000] = session.deadline_ns + beyond_ns
+    got = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})
+    assert got[session.app, "UL"].availability == pytest.approx(available)
+
+
 def test_a_packet_without_a_timestamp_is_neither_lost_nor_judged(plan: Plan) -> None:
     session = _one(plan, "hft_order")
     rows = synthetic.raw(session)
