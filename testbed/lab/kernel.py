@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -102,6 +103,13 @@ def existing() -> BuiltKernel:
     if kernel is None:
         raise LabError("the lab kernel is not built", remedy=_REMEDY)
     return kernel
+
+
+def charges() -> dict[str, int]:
+    """What the kernel lets a program that waits by asking do for nothing, and what it
+    charges then, ns of virtual time: the constants of kernel/lab.c, which explains them."""
+    found = re.findall(r"^#define\s+(\w+)\s+(\d+)$", (RECIPE / "lab.c").read_text(), re.MULTILINE)
+    return {name.lower(): int(value) for name, value in found}
 
 
 def missing() -> list[Missing]:

@@ -44,7 +44,13 @@ class VirtualLab(UmlLab):
 
     def describe(self) -> dict[str, str]:
         own = kernel.existing()
-        return {**super().describe(), "kernel_id": own.id, "kernel_source": own.source}
+        charges = " ".join(f"{name}={value}" for name, value in kernel.charges().items())
+        return {
+            **super().describe(),
+            "kernel_id": own.id,
+            "kernel_source": own.source,
+            "charges": charges,
+        }
 
 
 class LabKernelWallLab(UmlLab):
