@@ -27,19 +27,174 @@ class TopologyRef(Frozen, frozen=True, kw_only=True):
     params: dict[str, Param] = msgspec.field(default_factory=dict)
 
 
-class Slice(Frozen, frozen=True, kw_only=True):
-    """A network slice: its S-NSSAI (TS 23.003 clause 28.4) and what it is promised."""
+class Slo(Frozen, frozen=True, kw_only=True):
+    """What one direction from an end to another is promised; None promises nothing.
+
+    Delays are one-way (RFC 7679), variation is between successive packets (RFC 3393),
+    percentiles are in percent, loss and availability are ratios from 0 to 1.
+    """
+
+    guaranteed_bps: int = 0
+    """Rate kept on every link of the path."""
+    maximum_bps: int | None = None
+    """Rate that is never exceeded, by all directions of the slice together."""
+    delay_ns: int | None = None
+    """No packet takes longer, one-way."""
+    delay_percentile: float | None = None
+    delay_percentile_ns: int | None = None
+    """`delay_percentile` percent of the packets take no longer, one-way."""
+    variation_ns: int | None = None
+    """Two successive packets' one-way delays never differ by more."""
+    variation_percentile: float | None = None
+    variation_percentile_ns: int | None = None
+    """`variation_percentile` percent of the differences are no larger."""
+    loss: float | None = None
+    """At most this share of the packets is lost (RFC 7680)."""
+    availability: float | None = None
+    """At least this share of the time the promise is kept."""
+    mtu_bytes: int | None = None
+    """Largest layer 2 packet."""
+
+
+class Match(Frozen, frozen=True, kw_only=True):
+    """Packets of an end that belong to a connection group: all that is given must fit.
+
+    Of each kind any listed value fits; nothing given at all matches every packet.
+    """
+
+    group: str
+    construct: str | None = None
+    """One construct of the group; None: whichever leads to the packet's receiver."""
+    dscp: tuple[int, ...] = ()
+    vlan: tuple[int, ...] = ()
+    label: tuple[int, ...] = ()
+    """MPLS labels."""
+    src: tuple[str, ...] = ()
+    """Source prefixes, such as 10.0.1.0/24."""
+    dst: tuple[str, ...] = ()
+    port: tuple[str, ...] = ()
+    """Physical interfaces by name."""
+    acl: tuple[str, ...] = ()
+    """Access control lists by name (RFC 8519)."""
+    role: Literal["any-to-any", "hub", "spoke", "custom", "sender", "receiver"] = "any-to-any"
+
+
+class Sdp(Frozen, frozen=True, kw_only=True):
+    """A service demarcation point: an end of the slice (RFC 9543 clause 5.2)."""
 
     id: str
+    node: str | None = None
+    """Host or switch of the topology."""
+    addresses: tuple[str, ...] = ()
+    matches: tuple[Match, ...] = ()
+    rate_bps: int | None = None
+    """What the end may send at most in the long run (CIR); None: what it is guaranteed."""
+    burst_bytes: int | None = None
+    """What it may send at once beyond that (CBS); None: one packet."""
+    peak_bps: int | None = None
+    """Rate above which its packets are dropped (PIR)."""
+
+
+class Construct(Frozen, frozen=True, kw_only=True):
+    """Who sends to whom (RFC 9543 clause 3.2): each sender to each receiver but itself."""
+
+    id: str
+    kind: Literal["p2p", "p2mp", "a2a"] = "p2p"
+    senders: tuple[str, ...]
+    """Ids of SDPs. In a2a, senders and receivers are the same."""
+    receivers: tuple[str, ...]
+    slo: Slo | None = None
+    """Promised here in place of what the slice promises."""
+
+
+class Group(Frozen, frozen=True, kw_only=True):
+    """Constructs that belong together, such as the two directions of a session."""
+
+    id: str
+    kind: Literal[
+        "point-to-point",
+        "point-to-multipoint",
+        "multipoint-to-point",
+        "multipoint-to-multipoint",
+        "any-to-any",
+        "hub-spoke",
+        "hub-spoke-disjoint",
+        "custom",
+    ] = "any-to-any"
+    constructs: tuple[Construct, ...] = ()
+
+
+class Contract(Frozen, frozen=True, kw_only=True):
+    """One direction of a slice: what may be sent (a token bucket) and what is promised."""
+
+    id: str
+    """Group, construct, sender and receiver."""
+    src: str
+    """Node of the sending SDP."""
+    dst: str
+    rate_bps: int
+    burst_bytes: int
+    packet_bytes: int
+    """Largest packet."""
+    slo: Slo
+
+
+class Slice(Slo, frozen=True, kw_only=True):
+    """A network slice: its S-NSSAI (TS 23.003 clause 28.4), what it is promised, and where.
+
+    The same object whether written in build() or read from an order. Without `groups`
+    it promises to whichever sessions and loads name it.
+    """
+
+    id: str
+    description: str = ""
     sst: int
     """Slice/Service Type, 1 to 255 (TS 23.501 table 5.15.2.2-1)."""
     sd: str = "FFFFFF"
     """Slice Differentiator, 6 hex digits; FFFFFF is none."""
     priority: int = 80
     """Scheduling priority, 1 (first) to 127 (last), as 5QI priority levels."""
-    guaranteed_bps: int = 0
-    """Rate kept for the slice on every link of its paths."""
-    maximum_bps: int | None = None
+    diversity: Literal["none", "link", "node"] = "none"
+    """What a backup path may not share with the path it protects."""
+    isolation: Literal["shared", "dedicated-queue"] = "shared"
+    """dedicated-queue: no other slice's packet in its queues."""
+    sdps: tuple[Sdp, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+    def contracts(self) -> tuple[Contract, ...]:
+        """Every direction the groups ask for, in the order they are written.
+
+        SDPs without a node, or both on one node, have no contract. An SDP without a burst
+        sends one packet at once; without an MTU that packet has DEFAULT_PACKET_BYTES.
+        """
+        own = Slo(**{name: getattr(self, name) for name in Slo.__struct_fields__})
+        ends = {sdp.id: sdp for sdp in self.sdps}
+        found: list[Contract] = []
+        for group in self.groups:
+            for construct in group.constructs:
+                slo = construct.slo or own
+                packet = slo.mtu_bytes or DEFAULT_PACKET_BYTES
+                for sender in construct.senders:
+                    for receiver in construct.receivers:
+                        a, b = ends[sender], ends[receiver]
+                        if a.node is None or b.node is None or a.node == b.node:
+                            continue
+                        found.append(
+                            Contract(
+                                id=f"{group.id}/{construct.id}/{sender}>{receiver}",
+                                src=a.node,
+                                dst=b.node,
+                                rate_bps=slo.guaranteed_bps if a.rate_bps is None else a.rate_bps,
+                                burst_bytes=max(packet, a.burst_bytes or 0),
+                                packet_bytes=packet,
+                                slo=slo,
+                            )
+                        )
+        return tuple(found)
+
+
+DEFAULT_PACKET_BYTES = 1518
+"""A full Ethernet frame as a port counts it: label included, no check sequence."""
 
 
 class Flow(Frozen, frozen=True, kw_only=True):
