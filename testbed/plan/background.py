@@ -16,7 +16,7 @@ import msgspec
 from testbed.errors import PlanError
 from testbed.plan.model import Path, Plan, Port, Source
 from testbed.plan.routing import Router
-from testbed.plan.traffic import derived_seed
+from testbed.plan.traffic import background_id, derived_seed
 from testbed.scenario.model import Background, Scenario
 from testbed.units import show_bps
 
@@ -27,8 +27,8 @@ Routed = Sequence[tuple[Background, Path]]
 
 
 def backgrounds(scenario: Scenario, router: Router) -> Routed:
-    """Each background with its path. Raises PlanError."""
-    return [(b, router.path(b.id, b.slice, b.src, b.dst)) for b in scenario.backgrounds]
+    """Each background with its path."""
+    return [(b, router.path(background_id(b))) for b in scenario.backgrounds]
 
 
 def with_sources(ports: Sequence[Port], routed: Routed, seed: int) -> tuple[Port, ...]:

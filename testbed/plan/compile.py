@@ -11,7 +11,7 @@ from testbed.plan.model import Plan, Port
 from testbed.plan.queues import with_queues
 from testbed.plan.routing import Router
 from testbed.plan.rules import all_rules
-from testbed.plan.traffic import derived_seed, loads, sessions
+from testbed.plan.traffic import demands, derived_seed, loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire
 from testbed.scenario.model import Flow, Probe, Scenario
@@ -32,7 +32,7 @@ def compile_plan(
     slices = validate_scenario(scenario, network, apps)
     graph = network.graph()
     wiring = wire(network)
-    router = Router(graph, policy, slices)
+    router = Router(graph, policy, slices.values(), demands(scenario, slices, apps))
     stamp = sessions(scenario, wiring, router, apps)
     flows = loads(scenario, wiring, router)
     modelled = backgrounds(scenario, router)

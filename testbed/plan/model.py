@@ -19,6 +19,10 @@ SLICE_PRIORITY = 100
 """Priority of the rules that put a session on its slice's path, and of label rules."""
 
 
+FLOOD_DEBT_NS = 20_000_000
+"""What a flood that was held up still sends, so that no stall becomes a burst."""
+
+
 class Queue(Frozen, frozen=True, kw_only=True):
     """One queue of a port. OpenFlow `set_queue: id` selects it; 0 is best effort."""
 
@@ -158,6 +162,8 @@ class Path(Frozen, frozen=True, kw_only=True):
     """MPLS label between the first and the last switch; None if there is one switch."""
     queue: int
     policy: str
+    backup: tuple[str, ...] = ()
+    """The policy's other path, which shares no link of the core; empty: none."""
 
 
 class Match(Frozen, frozen=True, kw_only=True):

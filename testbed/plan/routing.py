@@ -1,15 +1,15 @@
-"""Asks the policy for each demand's path, and numbers what it answers."""
+"""Asks the policy for all demands' routes, and numbers what it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 import networkx as nx
 
 from testbed.errors import PlanError
 from testbed.plan.model import Path
 from testbed.scenario.model import Slice
-from testbed.slices.policy import BEST_EFFORT, Demand, Policy
+from testbed.slices.policy import BEST_EFFORT, Demand, Policy, Route
 
 FIRST_LABEL = 16
 """Labels 0 to 15 are reserved (RFC 3032 clause 2.1)."""
@@ -18,46 +18,53 @@ FIRST_LABEL = 16
 class Router:
     """Hands out paths with a cookie and label of their own, in the order asked."""
 
-    def __init__(self, graph: nx.DiGraph, policy: Policy, slices: Mapping[str, Slice]) -> None:
-        """`graph` is Network.graph(); `slices` are by id."""
+    def __init__(
+        self,
+        graph: nx.DiGraph,
+        policy: Policy,
+        slices: Iterable[Slice],
+        demands: Sequence[Demand],
+    ) -> None:
+        """`graph` is Network.graph(), which is frozen for the policy.
+
+        Raises PlanError if what the policy answers is not a path.
+        """
         self.paths: list[Path] = []
-        self.queue_names = queue_names(policy, slices.values())
+        self.queue_names = queue_names(policy, slices)
         self._queue = {
             member: number
             for number, (_, members) in enumerate(self.queue_names, start=1)
             for member in members
         }
-        self._graph, self._policy, self._slices = graph, policy, slices
-        self._core = nx.subgraph(
-            graph, [node for node, data in graph.nodes(data=True) if data["role"] == "switch"]
-        )
+        self._policy = policy
+        routes = policy.routes(nx.freeze(graph), demands)
+        self._found = {
+            demand.id: (demand, _checked(policy, graph, demand, route))
+            for demand, route in zip(demands, routes, strict=True)
+        }
 
-    def path(self, id_: str, slice_: str, src: str, dst: str) -> Path:
-        """The policy's path for one direction. Raises PlanError if it is not a path."""
-        nodes = self._ask(Demand(id=id_, slice=self._slices[slice_], src=src, dst=dst))
+    def path(self, id_: str) -> Path:
+        """The path of the demand with this id."""
+        demand, route = self._found[id_]
         cookie = len(self.paths) + 1
         path = Path(
             id=id_,
             cookie=cookie,
-            slice=slice_,
-            src=src,
-            dst=dst,
-            nodes=nodes,
-            label=FIRST_LABEL + cookie - 1 if len(nodes) > 3 else None,
-            queue=self._queue.get(slice_, 0),
+            slice=demand.slice.id,
+            src=demand.src,
+            dst=demand.dst,
+            nodes=route.nodes,
+            label=FIRST_LABEL + cookie - 1 if len(route.nodes) > 3 else None,
+            queue=self._queue.get(demand.slice.id, 0),
             policy=self._policy.name,
+            backup=route.backup,
         )
         self.paths.append(path)
         return path
 
-    def _ask(self, demand: Demand) -> tuple[str, ...]:
-        graph = self._core.copy()
-        for end in (demand.src, demand.dst):
-            graph.add_node(end, **self._graph.nodes[end])
-            for peer in self._graph[end]:
-                graph.add_edge(end, peer, **self._graph[end][peer])
-                graph.add_edge(peer, end, **self._graph[peer][end])
-        nodes = tuple(self._policy.path(graph, demand))
+
+def _checked(policy: Policy, graph: nx.DiGraph, demand: Demand, route: Route) -> Route:
+    for nodes in (route.nodes, route.backup) if route.backup else (route.nodes,):
         if (
             nodes[:1] != (demand.src,)
             or nodes[-1:] != (demand.dst,)
@@ -65,11 +72,11 @@ class Router:
             or not nx.is_path(graph, nodes)
         ):
             raise PlanError(
-                f"policy {self._policy.name} answered {' -> '.join(nodes) or 'nothing'}",
+                f"policy {policy.name} answered {' -> '.join(nodes) or 'nothing'}",
                 where=f"{demand.id}, slice {demand.slice.id}",
                 expected=f"a path from {demand.src} to {demand.dst} over links, no node twice",
             )
-        return nodes
+    return route
 
 
 def queue_names(policy: Policy, slices: Iterable[Slice]) -> list[tuple[str, tuple[str, ...]]]:

@@ -16,15 +16,16 @@ each judged forward.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from testbed.errors import PlanError
-from testbed.plan.budget import path_budget
-from testbed.plan.model import Load, Session
+from testbed.plan.budget import HEADER_BYTES, path_budget
+from testbed.plan.model import FLOOD_DEBT_NS, Load, Session
 from testbed.plan.routing import Router
 from testbed.plan.wiring import Wiring
-from testbed.scenario.model import Flow, Probe, Scenario
+from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
+from testbed.slices.policy import Demand, Traffic
 from testbed.traffic.classes import AppClass
 
 MAX_PAYLOAD_BYTES = 1448
@@ -53,16 +54,112 @@ def sessions(
 ) -> tuple[Session, ...]:
     """Raises PlanError if there are more sessions than ports."""
     ip = {host.name: host.ip for host in wiring.hosts}
-    wanted = [
-        (probe, apps[probe.app], role)
-        for probe in scenario.probes
-        for role in _roles(apps[probe.app], probe.size_bytes)
-    ]
+    wanted = _wanted(scenario, apps)
     _enough_ports("sessions", len(wanted), FIRST_SENDER_PORT)
     return tuple(
         _session(scenario, probe, app, role, FIRST_SENDER_PORT + number, ip, wiring, router)
         for number, (probe, app, role) in enumerate(wanted)
     )
+
+
+def _wanted(
+    scenario: Scenario, apps: Mapping[str, AppClass]
+) -> list[tuple[Probe, AppClass, _Role]]:
+    """The sessions there will be."""
+    return [
+        (probe, apps[probe.app], role)
+        for probe in scenario.probes
+        for role in _roles(apps[probe.app], probe.size_bytes)
+    ]
+
+
+def demands(
+    scenario: Scenario, slices: Mapping[str, Slice], apps: Mapping[str, AppClass]
+) -> list[Demand]:
+    """Every path that sessions, loads and modelled background will ask for."""
+    found: list[Demand] = []
+
+    def ask(id_: str, slice_: str, src: str, dst: str, traffic: Traffic | None) -> None:
+        found.append(
+            Demand(
+                id=id_,
+                slice=slices[slice_],
+                src=src,
+                dst=dst,
+                delay_ns=slices[slice_].delay_ns,
+                traffic=traffic,
+            )
+        )
+
+    for probe, app, role in _wanted(scenario, apps):
+        id_, (sender, reflector) = probe.id + role.suffix, _ends(probe, role)
+        payloads = packets(probe.size_bytes or app.size_bytes)
+        interval_ns = probe.interval_ns or app.interval_ns
+        paced = app.arrivals == "periodic"
+        ask(f"{id_}.forward", probe.slice, sender, reflector, train(payloads, interval_ns, paced))
+        answer = train(payloads[-1:], interval_ns, paced)
+        ask(f"{id_}.reverse", probe.slice, reflector, sender, answer)
+    for flow in scenario.flows:
+        ask(f"{flow.id}.forward", flow.slice, flow.src, flow.dst, steady(flow))
+        ask(f"{flow.id}.reverse", flow.slice, flow.dst, flow.src, None)
+    for b in scenario.backgrounds:
+        ask(background_id(b), b.slice, b.src, b.dst, modelled(b))
+    return found
+
+
+def train(payloads: Sequence[int], interval_ns: int, periodic: bool) -> Traffic:
+    """Packets with these UDP payloads, together, every `interval_ns`."""
+    sizes = [payload + HEADER_BYTES for payload in payloads]
+    return Traffic(
+        rate_bps=-(-8 * sum(sizes) * 1_000_000_000 // interval_ns),
+        burst_bytes=sum(sizes) if periodic else None,
+        burst_packets=len(sizes),
+        largest_bytes=max(sizes),
+        smallest_bytes=sizes[-1],
+    )
+
+
+def steady(flow: Flow) -> Traffic:
+    """A flood forgives itself all debt over FLOOD_DEBT_NS, so that is its burst; iperf3 is not
+    known to keep to any."""
+    size = flow.packet_bytes + HEADER_BYTES
+    rate_bps = -(-flow.rate_bps * size // flow.packet_bytes)
+    burst = 1 + -(-flow.rate_bps * FLOOD_DEBT_NS // (8_000_000_000 * flow.packet_bytes))
+    return Traffic(
+        rate_bps=rate_bps,
+        burst_bytes=burst * size if flow.kind == "flood" else None,
+        burst_packets=burst,
+        largest_bytes=size,
+        smallest_bytes=size,
+    )
+
+
+def modelled(background: Background) -> Traffic:
+    """At each port anew. Periodic bursts of random sizes may all be of the largest."""
+    sizes = [size for size, _ in background.sizes]
+    weights = sum(weight for _, weight in background.sizes)
+    mean = sum(size * weight for size, weight in background.sizes)
+    periodic = background.arrivals == "periodic"
+    return Traffic(
+        rate_bps=-(-background.rate_bps * max(sizes) * weights // mean)
+        if periodic
+        else background.rate_bps,
+        burst_bytes=background.burst * max(sizes) if periodic else None,
+        burst_packets=background.burst,
+        largest_bytes=max(sizes),
+        smallest_bytes=min(sizes),
+    )
+
+
+def background_id(background: Background) -> str:
+    """Of its demand: a probe or flow may have the same name."""
+    return f"{background.id}.background"
+
+
+def _ends(probe: Probe, role: _Role) -> tuple[str, str]:
+    """Sender and reflector."""
+    ends = (probe.terminal, probe.server)
+    return ends if role.from_terminal else ends[::-1]
 
 
 def _roles(app: AppClass, size_bytes: int | None) -> Iterator[_Role]:
@@ -93,12 +190,11 @@ def _session(
     router: Router,
 ) -> Session:
     id_ = probe.id + role.suffix
-    ends = (probe.terminal, probe.server)
-    sender, reflector = ends if role.from_terminal else ends[::-1]
+    sender, reflector = _ends(probe, role)
     payloads = packets(probe.size_bytes or app.size_bytes)
     interval_ns = probe.interval_ns or app.interval_ns
-    forward = router.path(f"{id_}.forward", probe.slice, sender, reflector)
-    reverse = router.path(f"{id_}.reverse", probe.slice, reflector, sender)
+    forward = router.path(f"{id_}.forward")
+    reverse = router.path(f"{id_}.reverse")
     return Session(
         id=id_,
         app=app.name,
@@ -170,8 +266,8 @@ def _load(flow: Flow, port: int, ip: Mapping[str, str], router: Router) -> Load:
         dscp=flow.dscp,
         start_ns=flow.start_ns,
         duration_ns=flow.duration_ns,
-        forward=router.path(f"{flow.id}.forward", flow.slice, flow.src, flow.dst),
-        reverse=router.path(f"{flow.id}.reverse", flow.slice, flow.dst, flow.src),
+        forward=router.path(f"{flow.id}.forward"),
+        reverse=router.path(f"{flow.id}.reverse"),
     )
 
 

@@ -1,38 +1,238 @@
-"""Least-cost paths that are the same on every machine and in every run."""
+"""Paths that are the same on every machine and in every run.
+
+    least_cost_path    Dijkstra
+    least_cost_paths   one after the other, the cheapest first (Yen)
+    constrained_path   least cost within a one-way delay: exact, Pareto labels
+    larac              the same by Lagrangian relaxation: fast, with its gap
+
+All order paths in full: by cost (or what they minimise), then hops, then node names.
+Costs and delays are whole numbers, so that sums are exact and ties are ties. A weight is
+the name of an edge attribute; None counts hops.
+"""
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import networkx as nx
 
 from testbed.errors import PlanError
+from testbed.units import show_ns
+
+Nodes = tuple[str, ...]
+Ranked = tuple[int, int, Nodes]
+"""Cost, hops, node names."""
+_Measure = Callable[[Mapping[str, Any]], int]
 
 
-def least_cost_path(
-    graph: nx.DiGraph, src: str, dst: str, weight: str | None = None
-) -> tuple[str, ...]:
+def least_cost_path(graph: nx.DiGraph, src: str, dst: str, weight: str | None = None) -> Nodes:
     """The path with the least sum of the edge attribute `weight`; hop count without one.
 
     Of equal sums the path with fewer hops wins, then the one whose node names sort
-    first. Dijkstra (1959) over (cost, hops, names): appending a link keeps that order,
-    so the first time a node is taken from the heap its path is the best one. networkx
-    would break ties by insertion order, and listing all its ties can be exponential.
+    first. networkx would break ties by insertion order, and listing all its ties can be
+    exponential.
 
     Raises PlanError when there is no path.
     """
-    heap: list[tuple[int, int, tuple[str, ...]]] = [(0, 0, (src,))]
-    done: set[str] = set()
+    found = _search(graph, (src,), dst, _measure(weight))
+    if found is None:
+        raise _none(graph, src, dst)
+    return found[2]
+
+
+def least_cost_paths(
+    graph: nx.DiGraph, src: str, dst: str, weight: str | None = None
+) -> Iterator[Nodes]:
+    """Every path without a loop, the cheapest first (Yen, Management Science 17, 1971).
+
+    Take as many as needed; nothing comes if there is no path.
+    """
+    measure = _measure(weight)
+    first = _search(graph, (src,), dst, measure)
+    heap = [] if first is None else [first]
+    known = {ranked[2] for ranked in heap}
+    given: list[Nodes] = []
+    while heap:
+        _, _, nodes = heapq.heappop(heap)
+        yield nodes
+        given.append(nodes)
+        for at in range(1, len(nodes)):
+            root = nodes[:at]
+            taken = {other[at] for other in given if other[:at] == root}
+            spur = _search(graph, root, dst, measure, taken)
+            if spur is not None and spur[2] not in known:
+                known.add(spur[2])
+                heapq.heappush(heap, spur)
+
+
+def constrained_path(
+    graph: nx.DiGraph,
+    src: str,
+    dst: str,
+    bound_ns: int,
+    *,
+    cost: str | None = None,
+    delay: str = "delay_ns",
+) -> Nodes:
+    """The path of least cost whose one-way delay is at most `bound_ns`. Exact.
+
+    Of equal costs the one with less delay wins, then fewer hops, then names. Labels
+    (Aneja, Aggarwal and Nair 1983) are taken by cost, so that a label is dominated if
+    its node had one of no more delay before. Labels that cannot reach `dst` in time are
+    not made. The problem is NP-hard: costs of many digits can take long; hops cannot.
+
+    Raises PlanError when there is none; it tells the least delay there is.
+    """
+    price, lag = _measure(cost), _measure(delay)
+    left = _least_to(graph, dst, lag)
+    if src not in left:
+        raise _none(graph, src, dst)
+    if left[src] > bound_ns:
+        raise _too_slow(graph, src, dst, bound_ns, left[src])
+    heap: list[tuple[int, int, int, Nodes]] = [(0, 0, 0, (src,))]
+    fastest: dict[str, int] = {}
+    while heap:
+        paid, spent, hops, nodes = heapq.heappop(heap)
+        node = nodes[-1]
+        if node == dst:
+            return nodes
+        if spent >= fastest.get(node, spent + 1):
+            continue
+        fastest[node] = spent
+        for peer, edge in graph[node].items():
+            then = spent + lag(edge)
+            if peer in left and then + left[peer] <= bound_ns:
+                heapq.heappush(heap, (paid + price(edge), then, hops + 1, (*nodes, peer)))
+    raise AssertionError("the fastest path is within the bound")
+
+
+class Relaxed(NamedTuple):
+    """A path within its delay, and how far from the least cost it may be."""
+
+    nodes: Nodes
+    cost: int
+    lower_bound: int
+    """No path within the delay costs less."""
+
+    @property
+    def gap(self) -> float:
+        """(cost - lower bound) / lower bound; 0 is proof of least cost."""
+        excess = self.cost - self.lower_bound
+        return excess / self.lower_bound if self.lower_bound else float(excess)
+
+
+def larac(
+    graph: nx.DiGraph,
+    src: str,
+    dst: str,
+    bound_ns: int,
+    *,
+    cost: str | None = None,
+    delay: str = "delay_ns",
+) -> Relaxed:
+    """A path of low cost whose one-way delay is at most `bound_ns`, by a few Dijkstras.
+
+    LARAC (Juttner, Szviatovszki, Mecs and Rajko, INFOCOM 2001): least cost + lambda x
+    delay, lambda such that the best path too slow and the best one in time weigh the
+    same. Fractions are kept as pairs of whole numbers. Raises PlanError when there is none.
+    """
+    price, lag = _measure(cost), _measure(delay)
+
+    def sums(nodes: Nodes) -> tuple[int, int]:
+        edges = [graph.edges[hop] for hop in pairwise(nodes)]
+        return sum(map(price, edges)), sum(map(lag, edges))
+
+    slow = least_cost_path(graph, src, dst, cost)
+    if sums(slow)[1] <= bound_ns:
+        return Relaxed(slow, sums(slow)[0], sums(slow)[0])
+    fast = least_cost_path(graph, src, dst, delay)
+    if sums(fast)[1] > bound_ns:
+        raise _too_slow(graph, src, dst, bound_ns, sums(fast)[1])
+    while True:
+        (slow_cost, slow_ns), (fast_cost, fast_ns) = sums(slow), sums(fast)
+        per_ns, per_cost = fast_cost - slow_cost, slow_ns - fast_ns  # lambda = per_ns / per_cost
+        weighed = per_cost * slow_cost + per_ns * slow_ns
+
+        def mixed(edge: Mapping[str, Any], a: int = per_cost, b: int = per_ns) -> int:
+            return a * price(edge) + b * lag(edge)
+
+        found = _search(graph, (src,), dst, mixed)
+        assert found is not None
+        if found[0] == weighed:
+            return Relaxed(fast, fast_cost, -((per_ns * bound_ns - weighed) // per_cost))
+        if sums(found[2])[1] <= bound_ns:
+            fast = found[2]
+        else:
+            slow = found[2]
+
+
+def path_sum(graph: nx.DiGraph, nodes: Nodes, weight: str | None) -> int:
+    """The sum of an edge attribute along a path; hops without one."""
+    measure = _measure(weight)
+    return sum(measure(graph.edges[hop]) for hop in pairwise(nodes))
+
+
+def _measure(weight: str | None) -> _Measure:
+    def value(edge: Mapping[str, Any]) -> int:
+        return 1 if weight is None else int(edge[weight])
+
+    return value
+
+
+def _search(
+    graph: nx.DiGraph,
+    root: Nodes,
+    dst: str,
+    measure: _Measure,
+    taken: Collection[str] = (),
+) -> Ranked | None:
+    """The best path that begins with `root` and goes on to none of `taken`.
+
+    Dijkstra (1959) over (cost, hops, names): appending a link keeps that order, so the
+    first time a node is taken from the heap its path is the best one.
+    """
+    cost = sum(measure(graph.edges[hop]) for hop in pairwise(root))
+    heap: list[Ranked] = [(cost, len(root) - 1, root)]
+    done = set(root[:-1])
     while heap:
         cost, hops, nodes = heapq.heappop(heap)
         node = nodes[-1]
         if node == dst:
-            return nodes
+            return cost, hops, nodes
         if node in done:
             continue
         done.add(node)
         for peer, edge in graph[node].items():
-            if peer not in done:
-                step = 1 if weight is None else edge[weight]
-                heapq.heappush(heap, (cost + step, hops + 1, (*nodes, peer)))
-    raise PlanError(f"there is no path from {src} to {dst}", where=f"topology {graph.name!r}")
+            if peer not in done and not (peer in taken and len(nodes) == len(root)):
+                heapq.heappush(heap, (cost + measure(edge), hops + 1, (*nodes, peer)))
+    return None
+
+
+def _least_to(graph: nx.DiGraph, dst: str, measure: _Measure) -> dict[str, int]:
+    """From every node that can reach `dst`, the least sum to it."""
+    least: dict[str, int] = {}
+    heap = [(0, dst)]
+    while heap:
+        cost, node = heapq.heappop(heap)
+        if node in least:
+            continue
+        least[node] = cost
+        for peer, edge in graph.pred[node].items():
+            if peer not in least:
+                heapq.heappush(heap, (cost + measure(edge), peer))
+    return least
+
+
+def _none(graph: nx.DiGraph, src: str, dst: str) -> PlanError:
+    return PlanError(f"there is no path from {src} to {dst}", where=f"topology {graph.name!r}")
+
+
+def _too_slow(graph: nx.DiGraph, src: str, dst: str, bound_ns: int, least_ns: int) -> PlanError:
+    return PlanError(
+        f"no path from {src} to {dst} takes {show_ns(bound_ns)} or less",
+        where=f"topology {graph.name!r}",
+        expected=f"{show_ns(least_ns)} or more, one-way: the fastest path's delay",
+    )

@@ -1,4 +1,4 @@
-"""What a slice policy decides: the path of a demand, and the queue of a slice.
+"""What a slice policy decides: the route of each demand, and the queue of a slice.
 
 A policy is one file in controllers/policies/ with one subclass of Policy:
 
@@ -13,7 +13,7 @@ A policy is one file in controllers/policies/ with one subclass of Policy:
 
 Its name is the class name in snake case, its summary the docstring's first line. The
 planner does the rest: labels, rules, rates and priorities of queues, and it refuses a
-path that is not one.
+path that is not one. A policy that has to see all demands at once overrides routes().
 """
 
 from __future__ import annotations
@@ -31,6 +31,24 @@ BEST_EFFORT = "best-effort"
 """The slice every scenario has: no promise, queue 0, whatever the policy."""
 
 
+class Traffic(Frozen, frozen=True, kw_only=True):
+    """The packets of a demand: in any t seconds at most burst + rate x t (a token bucket).
+
+    Bytes are Ethernet frames without preamble and check sequence, as ports count them;
+    a label is not in them.
+    """
+
+    rate_bps: int
+    """Sustained; the mean, where no token bucket holds the packets."""
+    burst_bytes: int | None
+    """None: no token bucket holds them."""
+    burst_packets: int = 1
+    """The packets of such a burst."""
+    largest_bytes: int
+    smallest_bytes: int
+    """Of the packets whose delay is told: the last of each message."""
+
+
 class Demand(Frozen, frozen=True, kw_only=True):
     """One direction of a session or load that needs a path."""
 
@@ -40,6 +58,18 @@ class Demand(Frozen, frozen=True, kw_only=True):
     """Its guaranteed_bps is the rate the slice keeps on every link of the path."""
     src: str
     dst: str
+    delay_ns: int | None = None
+    """The one-way delay that is promised, queueing included; None: none is."""
+    traffic: Traffic | None = None
+    """What will be sent; None: anything."""
+
+
+class Route(Frozen, frozen=True, kw_only=True):
+    """How a demand is carried: node names from its src to its dst."""
+
+    nodes: tuple[str, ...]
+    backup: tuple[str, ...] = ()
+    """Where its packets may go when `nodes` fails; empty: nowhere."""
 
 
 class Policy(ABC):
@@ -57,10 +87,25 @@ class Policy(ABC):
     def path(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:
         """Node names from demand.src to demand.dst.
 
-        `graph` has the switches and the two ends, so no other host can carry transit.
-        Edges have `delay_ns` (one-way: propagation, extra and the sending node's
-        forwarding), `rate_bps` (None: not shaped) and `km`; nodes have `kind`.
+        `graph` is the whole network and cannot be changed: copy it first. A host has one
+        link, so no path leads through it. Edges have `delay_ns` (one-way: propagation,
+        extra and the sending node's forwarding), `rate_bps` (None: not shaped) and `km`;
+        nodes have `role` and `kind`.
         """
+
+    def backup(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:
+        """A second path, which shares no link with path() but those of the two hosts.
+
+        Empty, the default: there is none.
+        """
+        return ()
+
+    def routes(self, graph: nx.DiGraph, demands: Sequence[Demand]) -> list[Route]:
+        """A route for each demand, in their order; each by itself unless overridden."""
+        return [
+            Route(nodes=tuple(self.path(graph, d)), backup=tuple(self.backup(graph, d)))
+            for d in demands
+        ]
 
     def queue_of(self, slice_: Slice) -> str | None:
         """Name of the queue the slice uses on every shaped switch port of its paths.

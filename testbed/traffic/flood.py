@@ -1,8 +1,8 @@
 """The process that sends floods: UDP at a constant rate, several packets a system call.
 
 Each flood sends what its schedule owes, at most once a millisecond. A debt of more
-than DEBT_NS is forgiven, so that no stall of the machine turns into a burst that the
-plan does not know; what was really sent is reported.
+than FLOOD_DEBT_NS is forgiven, so that no stall of the machine turns into a burst that
+the plan does not know; what was really sent is reported.
 
 Job: {"floods": [{id, fd, to, port, packet_bytes, rate_bps, start_ns, duration_ns}]}.
 Ends after the last packet, or on SIGTERM, and then prints one line of JSON:
@@ -17,12 +17,12 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from testbed.plan.model import FLOOD_DEBT_NS
 from testbed.probes.child import read_job, read_start, say_ready
 from testbed.probes.clock import Stop, become_pacer, sleep_until
 from testbed.probes.sockets import Repeater, name_of
 
 TICK_NS = 1_000_000
-DEBT_NS = 20_000_000
 _MOST_PACKETS = 1024
 
 
@@ -53,7 +53,7 @@ class Flood:
     def send(self, now_ns: int) -> int | None:
         """Send what is owed; when to come again, or None at the end."""
         until_ns = min(now_ns, self.end_ns)
-        self._due_ns = max(self._due_ns, until_ns - DEBT_NS)
+        self._due_ns = max(self._due_ns, until_ns - FLOOD_DEBT_NS)
         owed = min(int((until_ns - self._due_ns) / self.gap_ns) + 1, _MOST_PACKETS)
         self.packets += self._repeater.send(self._fd, owed)
         self._due_ns += owed * self.gap_ns

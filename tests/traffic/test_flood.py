@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.plan.model import FLOOD_DEBT_NS
 from testbed.traffic import flood
-from testbed.traffic.flood import DEBT_NS, TICK_NS, Flood
+from testbed.traffic.flood import TICK_NS, Flood
 
 S = 1_000_000_000
 
@@ -70,7 +71,7 @@ def test_stall_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     row = make(monkeypatch, 10_000_000, 1250)  # one packet each ms
     row.send(0)
     row.send(500_000_000)
-    assert row.packets <= 2 + DEBT_NS // 1_000_000
+    assert row.packets <= 2 + FLOOD_DEBT_NS // 1_000_000
 
 
 def test_nothing_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
