@@ -222,7 +222,7 @@ def _in_time(
         f"no two {avoid}-disjoint paths from {src} to {dst} take {show_ns(bound_ns)} or less"
         + ("" if whole else f" among the {MOST_PRIMARIES} cheapest primaries"),
         where=f"topology {graph.name!r}",
-        expected=f"{show_ns(slower(fast) + spent_ns)}, which the pair of least delay together takes",
+        expected=f"{show_ns(slower(fast) + spent_ns)}, as the pair of least delay together takes",
     )
 
 
