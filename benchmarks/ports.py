@@ -20,12 +20,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from benchmarks.ports_cases import Case, background_cases, cases
+from benchmarks.ports_cases import Case, background_cases, cases, scheduling_cases
 from testbed.emulation.port_qdisc import PortOptions, PortQueueStatistics, PortSource
 from testbed.lab.uml import UmlLab
 from testbed.lab.virtual import LabKernelWallLab, VirtualLab
 from testbed.reference import sources
-from testbed.reference.port import Arrival, Port, Queue, run
+from testbed.reference.port import Arrival, Gate, Policer, Port, Queue, run
 from testbed.scenario.model import Frozen
 
 LABS: dict[str, type[VirtualLab | LabKernelWallLab]] = {
@@ -93,8 +93,8 @@ def pcap(path: Path) -> list[Seen]:
     return rows
 
 
-def reference(options: PortOptions) -> Port:
-    """The same port for the model."""
+def reference(options: PortOptions, real_ns: int = 0) -> Port:
+    """The same port for the model, whose clock is so far ahead of the lab's monotonic one."""
     return Port(
         rate_bps=options.rate_bps,
         delay_ns=options.delay_ns,
@@ -113,6 +113,9 @@ def reference(options: PortOptions) -> Port:
             )
             for q in options.queues
         ),
+        gates=tuple(Gate(g.interval_ns, frozenset(g.open)) for g in options.gates),
+        gate_base_ns=options.gate_base_ns + real_ns,
+        policers=tuple(Policer(p.id, p.rate_bps, p.burst_bytes) for p in options.policers),
     )
 
 
@@ -138,7 +141,8 @@ def predict(
         count = {queue.id: [0, 0] for queue in port.queues}
         out = []
         for packet, fate in zip(seen, fates, strict=True):
-            count[packet.queue][fate.delivery_ns is None] += 1
+            queue = packet.queue if packet.queue in count else port.default_queue
+            count[queue][fate.delivery_ns is None] += 1
             if fate.delivery_ns is not None and fate.start_ns is not None:
                 out.append((fate.delivery_ns, fate.start_ns, packet))
         counts.append(count)
@@ -153,11 +157,17 @@ def compare(job: Path, number: int, case: Case) -> Outcome:
         raise SystemExit(f"the first tap saw {len(entered)} of {case.packets} packets")
     left_behind = msgspec.json.decode((job / f"{number}.json").read_bytes(), type=Counted)
     had = left_behind.ports[0].port
-    model, counts = predict(reference(had), case.hops, entered, had.sources, left_behind.real_ns)
+    model, counts = predict(
+        reference(had, left_behind.real_ns),
+        case.hops,
+        entered,
+        had.sources,
+        left_behind.real_ns,
+    )
     lab = {packet.number: packet.time_ns for packet in left}
     off = sorted(abs(lab[n] - model[n]) for n in lab.keys() & model.keys())
     agree = all(
-        [queue.packets, queue.drops] == counts[hop][queue.id]
+        [queue.packets, queue.drops + queue.policed] == counts[hop][queue.id]
         for hop, port in enumerate(left_behind.ports)
         for queue in port.queues
     )
@@ -192,12 +202,15 @@ def main() -> int:
     parser.add_argument("--packets", type=int, default=1000)
     parser.add_argument("--cases", type=int)
     parser.add_argument("--background", action="store_true", help="the cases with background")
+    parser.add_argument("--scheduling", action="store_true", help="gates, priority, policing")
     parser.add_argument("--lab", choices=LABS, default="virtual")
     parser.add_argument("--keep", type=Path, help="keep captures in this new folder")
     asked = parser.parse_args()
     todo = cases(asked.packets, asked.cases)
     if asked.background:
         todo = background_cases(asked.packets)
+    if asked.scheduling:
+        todo = scheduling_cases(asked.packets)
     with tempfile.TemporaryDirectory() as folder:
         job = asked.keep or Path(folder)
         job.mkdir(exist_ok=True)

@@ -10,7 +10,13 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from testbed.emulation.port_qdisc import PortOptions, PortQueue, PortSource
+from testbed.emulation.port_qdisc import (
+    PortGate,
+    PortOptions,
+    PortPolicer,
+    PortQueue,
+    PortSource,
+)
 from testbed.scenario.model import Frozen
 
 RATES = (20_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)
@@ -65,14 +71,17 @@ class Case(Frozen, frozen=True, kw_only=True):
     arrivals: str
     packets: int
     seed: int
+    classes: int = 0
+    """Queue numbers that packets name; 0: as many as the port has queues."""
 
     def offered(self) -> Iterator[tuple[int, int, int]]:
         """(time ns, frame bytes, queue) of every packet, from time 0."""
         rng = random.Random(self.seed)
+        classes = self.classes or len(self.port.queues)
         gap_ns = MEAN_BYTES * 8e9 / self.port.rate_bps / self.load
         time = 0.0
         for number in range(self.packets):
-            yield round(time), rng.choice(SIZES), rng.randrange(len(self.port.queues))
+            yield round(time), rng.choice(SIZES), rng.randrange(classes)
             if self.arrivals == "poisson":
                 time += rng.expovariate(1 / gap_ns)
             elif self.arrivals == "periodic":
@@ -114,6 +123,65 @@ def background_cases(packets: int) -> list[Case]:
             )
         )
     return made
+
+
+def scheduling_cases(packets: int) -> list[Case]:
+    """Strict priority, gates and policers, alone and together, at three rates."""
+    made = []
+    ports = [(rate, name, port) for rate in RATES[:3] for name, port in scheduled(rate).items()]
+    for seed, (rate, name, port) in enumerate(ports):
+        hops = 1 + seed % 3
+        load = (0.8, 1.5)[seed % 2]
+        made.append(
+            Case(
+                name=f"{rate // 10**6} Mbit/s, {load:.0%} bursty, {name}, {hops} hops",
+                port=port,
+                hops=hops,
+                load=load,
+                arrivals="bursty",
+                packets=packets,
+                seed=seed,
+                classes=4,
+            )
+        )
+    return made
+
+
+def scheduled(rate_bps: int) -> dict[str, PortOptions]:
+    """Ports by what schedules and polices them; the cycle takes 24 full frames."""
+    full_ns = 1514 * 8 * 10**9 // rate_bps
+    strict = SCHEDULERS["priority-4"]
+    one_by_one = tuple(
+        PortGate(interval_ns=full_ns * frames + n, open=(n,))
+        for n, frames in enumerate((9, 3, 5, 7))
+    )
+    mixed = (
+        PortGate(interval_ns=full_ns * 10 + 1, open=(0, 1)),
+        PortGate(interval_ns=full_ns // 2, open=()),
+        PortGate(interval_ns=full_ns * 3 // 2, open=(1, 3)),
+        PortGate(interval_ns=full_ns * 12, open=(0, 2, 3)),
+    )
+    policers = tuple(
+        PortPolicer(id=n, rate_bps=rate_bps * share // 100, burst_bytes=burst)
+        for n, share, burst in ((1, 10, 3028), (2, 20, 20_000), (3, 5, 1600))
+    )
+    base_ns = 12_345
+    return {
+        "strict priority": PortOptions(rate_bps=rate_bps, queues=strict),
+        "gates": PortOptions(
+            rate_bps=rate_bps, queues=strict, gates=one_by_one, gate_base_ns=base_ns
+        ),
+        "gates that overlap": PortOptions(
+            rate_bps=rate_bps, queues=promises(rate_bps), gates=mixed, overhead_bytes=24
+        ),
+        "policed fifo": PortOptions(
+            rate_bps=rate_bps, queues=SCHEDULERS["fifo"], policers=policers
+        ),
+        "policed priority": PortOptions(rate_bps=rate_bps, queues=strict, policers=policers),
+        "policed gates": PortOptions(
+            rate_bps=rate_bps, queues=strict, gates=one_by_one, policers=policers[:1]
+        ),
+    }
 
 
 def cases(packets: int, only: int | None = None) -> list[Case]:

@@ -2,25 +2,35 @@
 /*
  * sch_port: one direction of a link as physics has it, a store-and-forward port.
  *
- *     arrivals --> queues --> transmitter --> fibre --> device
- *                  finite     one packet at   delay,
- *                  buffers    a time: bits    in order
- *                             over rate
+ *     arrivals --> policers --> queues --> transmitter --> fibre --> device
+ *                  drop what    finite     one packet at   delay,
+ *                  is too much  buffers    a time: bits    in order
+ *                                          over rate
  *
+ * - A policer is a token bucket, full at first, that saves up at most its burst. A packet
+ *   takes its bytes at its committed rate, or is dropped and takes none.
  * - A packet whose queue is full is dropped. The packet in transmission no longer
  *   counts as queued.
  * - The transmitter never stops a packet it has begun. When it is free it serves
  *   first the queues that are behind their promised rate, lowest level first, then the
  *   one furthest behind; then all others, lowest level first (strict priority), queues
- *   of one level sharing by deficit round robin, quantum bytes a turn.
+ *   of one level sharing by deficit round robin, quantum bytes a turn. What a queue had
+ *   beyond its promise is not held against it.
  * - A queue with a peak rate begins no packet before the one before it has taken
  *   bits / peak since it began.
+ * - With gates (IEEE 802.1Q-2022 8.6.8.4), a cycle of intervals that say which queues are
+ *   open, a queue begins a packet only if its gate stays open until the last bit is sent.
+ *   A packet that no opening of its queue is long enough for is dropped.
  * - A packet is delivered to the device when its last bit has travelled the fibre.
- * - skb->priority H:(N+1), with H the qdisc's handle, selects queue N, as OpenFlow
- *   set_queue:N does; everything else goes to the default queue.
+ * - skb->priority H:(N+1), with H the qdisc's handle, selects policer N and queue N, as
+ *   OpenFlow set_queue:N does; everything else goes to the default queue, as does what
+ *   selects a queue that is not there.
  *
  * - A packet is taken off its sender's send buffer when its transmission begins, as a
  *   device takes it over, not when it arrives.
+ *
+ * A change takes effect at one moment. Queues, known by their ids, keep the packets that
+ * still fit, and background sources that stay the same go on.
  *
  * State is never touched by timers. It is advanced to the present before every
  * arrival and delivery: all that the transmitter did in between is worked out at the
@@ -42,6 +52,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
+#include <linux/overflow.h>
 #include <linux/skbuff.h>
 #include <net/netlink.h>
 #include <net/pkt_sched.h>
@@ -49,10 +60,15 @@
 
 #define PORT_MAX_QUEUES		64
 #define PORT_MAX_SOURCES	64
+#define PORT_MAX_GATES		256
+#define PORT_MAX_POLICERS	64
 #define PORT_MAX_LIMIT		(1 << 20)
 #define PORT_MAX_RATE		10000000000000ULL	/* 10 Tbit/s: products fit 64 bits */
 #define PORT_MAX_PACKET		(1 << 17)
 #define PORT_MAX_BURST		(1 << 28)
+#define PORT_MAX_SECONDS	1000			/* of delay, of a cycle of gates */
+#define PORT_MAX_BURST_SECONDS	1000000			/* its picoseconds fit 63 bits */
+#define PORT_MAX_GAP_SECONDS	100000			/* so do 45 times its picoseconds */
 #define PORT_SIZES		4
 
 enum {
@@ -60,6 +76,8 @@ enum {
 	TCA_PORT_PARMS,		/* struct port_parms */
 	TCA_PORT_QUEUES,	/* array of struct port_queue_parms */
 	TCA_PORT_SOURCES,	/* array of struct port_source_parms */
+	TCA_PORT_GATES,		/* array of struct port_gate_parms; none: always open */
+	TCA_PORT_POLICERS,	/* array of struct port_policer_parms */
 	__TCA_PORT_MAX,
 };
 #define TCA_PORT_MAX (__TCA_PORT_MAX - 1)
@@ -68,6 +86,7 @@ struct port_parms {
 	__u64 rate_bps;		/* 0: infinitely fast */
 	__u64 delay_ns;		/* propagation */
 	__u64 seed;		/* of losses */
+	__u64 gate_base_ns;	/* CLOCK_MONOTONIC: a cycle begins here, before and after too */
 	__u32 loss;		/* probability times 2^32 of a loss on the fibre */
 	__s32 overhead_bytes;	/* added to every packet's bytes on the wire */
 	__u32 default_queue;
@@ -86,12 +105,23 @@ struct port_queue_parms {
 	__u32 pad;
 };
 
+struct port_gate_parms {
+	__u64 interval_ns;
+	__u64 open;		/* bit N: the Nth of the queues */
+};
+
+struct port_policer_parms {
+	__u64 rate_bps;		/* of packets without overhead */
+	__u32 id;
+	__u32 burst_bytes;
+};
+
 enum { PORT_PERIODIC, PORT_POISSON };
 
 struct port_source_parms {
 	__u64 rate_bps;		/* of packets without overhead */
 	__u64 seed;
-	__u64 start_ns;		/* CLOCK_MONOTONIC; 0: when it is set */
+	__u64 start_ns;		/* CLOCK_MONOTONIC; when it is set, if that is later */
 	__u64 stop_ns;		/* 0: never */
 	__u32 queue;
 	__u32 arrivals;		/* PORT_PERIODIC or PORT_POISSON */
@@ -115,12 +145,18 @@ struct port_queue_stats {
 	__u64 background_bytes;
 	__u64 background_drops;
 	__u64 background_wait_ns;
+	__u64 policed;		/* dropped by a policer before */
+	__u64 background_policed;
 };
 
 struct port_entry {
 	struct sk_buff *skb;	/* NULL: background */
 	u64 arrival_ns;
 	u32 bytes;
+};
+
+struct port_window {		/* from a cycle's start; the last may reach into the next */
+	u64 open_ns, close_ns;
 };
 
 struct port_queue {
@@ -132,12 +168,21 @@ struct port_queue {
 	s64 due_ps;		/* behind its promised rate from here on */
 	s64 held_ps;		/* may begin no packet before */
 	s64 burst_ps;
+	bool gated;		/* has a gate that is sometimes closed */
+	u32 windows;
+	u64 widest_ns;
+	struct port_window *window;
 	struct port_queue_stats stats;
+};
+
+struct port_policer {
+	struct port_policer_parms parms;
+	s64 burst_ps;
+	s64 spent_ps;		/* all tokens up to here are taken */
 };
 
 struct port_source {
 	struct port_source_parms parms;
-	struct port_queue *queue;
 	u64 random;
 	u64 next_ps;		/* next arrival; U64_MAX: none */
 	u64 gap_ps;		/* mean, between bursts */
@@ -146,11 +191,14 @@ struct port_source {
 
 struct port_sched {
 	struct port_parms parms;
-	u32 queues, levels, sources;
+	u32 queues, levels, policers, sources, gates;
 	struct port_queue *queue;
+	struct port_policer *policer;
 	struct port_source *source;
+	struct port_gate_parms *gate;
 	struct list_head *round;	/* per level: its queues that are not empty */
-	bool promises, peaks;		/* of any queue */
+	u64 cycle_ns;
+	bool promises, peaks, gated;	/* of any queue */
 	u32 waiting;			/* packets in queues, background included */
 	u32 waiting_real;
 	u32 waiting_owned;		/* in a sender's send buffer */
@@ -226,6 +274,26 @@ static u32 port_size(struct port_source *s)
 	return s->parms.size[i].bytes;
 }
 
+static struct port_queue *port_find(struct port_sched *q, u32 id)
+{
+	u32 i;
+
+	for (i = 0; i < q->queues; i++)
+		if (q->queue[i].parms.id == id)
+			return &q->queue[i];
+	return NULL;
+}
+
+static struct port_policer *port_find_policer(struct port_sched *q, u32 id)
+{
+	u32 i;
+
+	for (i = 0; i < q->policers; i++)
+		if (q->policer[i].parms.id == id)
+			return &q->policer[i];
+	return NULL;
+}
+
 /* The transmitter */
 
 static u64 port_free_ns(const struct port_sched *q)
@@ -238,24 +306,82 @@ static u64 port_wire_bits(const struct port_sched *q, u32 bytes)
 	return 8 * (u64)max_t(s64, (s64)bytes + q->parms.overhead_bytes, 0);
 }
 
-static bool port_held(const struct port_queue *queue, u64 now)
+/* How long a packet is sent, from `frac` / rate after a whole nanosecond to the next whole. */
+static u64 port_lasts_ns(const struct port_sched *q, u32 bytes, u64 frac)
 {
-	return queue->parms.peak_bps && queue->held_ps > (s64)(now * 1000);
+	if (!q->parms.rate_bps)
+		return 0;
+	return DIV64_U64_ROUND_UP(frac + port_wire_bits(q, bytes) * NSEC_PER_SEC,
+				  q->parms.rate_bps);
+}
+
+/* When a packet has left that begins at `start`, the port being free. */
+static u64 port_end_ns(const struct port_sched *q, u32 bytes, u64 start)
+{
+	u64 frac = start == port_free_ns(q) ? q->free_frac : 0;
+
+	return start - !!frac + port_lasts_ns(q, bytes, frac);
+}
+
+/* Whether any opening of the queue's gate is long enough. */
+static bool port_fits(const struct port_sched *q, const struct port_queue *queue, u32 bytes)
+{
+	return !queue->gated ||
+		(queue->widest_ns && port_lasts_ns(q, bytes, 0) <= queue->widest_ns);
+}
+
+/* The first moment, not before `from`, at which the gate lets the packet begin. It fits. */
+static u64 port_gate_ns(const struct port_sched *q, const struct port_queue *queue, u32 bytes,
+			u64 from)
+{
+	u64 into, base;
+	s64 cycle, start, close;
+	u32 turn, i;
+
+	if (!queue->gated)
+		return from;
+	div64_u64_rem(q->parms.gate_base_ns, q->cycle_ns, &base);
+	div64_u64_rem(from + q->cycle_ns - base, q->cycle_ns, &into);
+	cycle = from - into - q->cycle_ns;	/* the one before, which may reach here */
+	for (turn = 0; turn < 3; turn++, cycle += q->cycle_ns) {
+		for (i = 0; i < queue->windows; i++) {
+			start = max_t(s64, cycle + queue->window[i].open_ns, from);
+			close = cycle + queue->window[i].close_ns;
+			if (start < close && (s64)port_end_ns(q, bytes, start) <= close)
+				return start;
+		}
+	}
+	WARN_ON_ONCE(1);
+	return U64_MAX;
+}
+
+/* When the free transmitter may begin the queue's first packet, not before `from`. */
+static u64 port_ready_ns(const struct port_sched *q, const struct port_queue *queue, u64 from)
+{
+	if (queue->parms.peak_bps)
+		from = max(from, div_u64(queue->held_ps + 999, 1000));
+	return port_gate_ns(q, queue, queue->ring[queue->head].bytes, from);
+}
+
+static bool port_ready(const struct port_sched *q, const struct port_queue *queue, u64 now)
+{
+	return port_ready_ns(q, queue, now) == now;
 }
 
 /* When the transmitter takes its next packet, if no more arrive. */
 static u64 port_decision_ns(const struct port_sched *q)
 {
-	u64 earliest = U64_MAX;
+	u64 free_ns = port_free_ns(q), earliest = U64_MAX;
 	u32 i;
 
 	if (!q->waiting)
 		return U64_MAX;
-	for (i = 0; q->peaks && i < q->queues; i++)
+	if (!q->peaks && !q->gated)
+		return free_ns;
+	for (i = 0; i < q->queues; i++)
 		if (q->queue[i].stats.backlog_packets)
-			earliest = min(earliest, q->queue[i].parms.peak_bps ?
-				       div_u64(q->queue[i].held_ps + 999, 1000) : 0);
-	return max(port_free_ns(q), q->peaks ? earliest : 0);
+			earliest = min(earliest, port_ready_ns(q, &q->queue[i], free_ns));
+	return earliest;
 }
 
 /* The queue furthest behind its promised rate, in the lowest level that has one. */
@@ -267,7 +393,7 @@ static struct port_queue *port_promised(struct port_sched *q, u64 now)
 	for (i = 0; q->promises && i < q->queues; i++) {
 		queue = &q->queue[i];
 		if (!queue->stats.backlog_packets || !queue->parms.promised_bps ||
-		    queue->due_ps > (s64)(now * 1000) || port_held(queue, now))
+		    queue->due_ps > (s64)(now * 1000) || !port_ready(q, queue, now))
 			continue;
 		if (!found || queue->parms.level < found->parms.level ||
 		    (queue->parms.level == found->parms.level && queue->due_ps < found->due_ps))
@@ -276,7 +402,7 @@ static struct port_queue *port_promised(struct port_sched *q, u64 now)
 	return found;
 }
 
-/* The next queue in its level's round. Somebody is not held. */
+/* The next queue in its level's round. Somebody is ready. */
 static struct port_queue *port_round(struct port_sched *q, u64 now)
 {
 	struct port_queue *queue, *next;
@@ -287,7 +413,7 @@ static struct port_queue *port_round(struct port_sched *q, u64 now)
 		do {
 			again = false;
 			list_for_each_entry_safe(queue, next, &q->round[i], turn) {
-				if (port_held(queue, now))
+				if (!port_ready(q, queue, now))
 					continue;
 				if (queue->ring[queue->head].bytes <= queue->deficit)
 					return queue;
@@ -331,7 +457,7 @@ static void port_serve(struct port_sched *q, u64 now)
 		list_del_init(&queue->turn);
 	q->waiting--;
 
-	if (now > port_free_ns(q)) {	/* all that waited was held */
+	if (now > port_free_ns(q)) {	/* nothing that waited was ready */
 		q->free_ns = now;
 		q->free_frac = 0;
 	}
@@ -339,7 +465,8 @@ static void port_serve(struct port_sched *q, u64 now)
 		q->free_ns += div64_u64_rem(q->free_frac + bits * NSEC_PER_SEC,
 					    q->parms.rate_bps, &q->free_frac);
 	if (queue->parms.promised_bps)
-		queue->due_ps = max_t(s64, queue->due_ps, now * 1000 - queue->burst_ps) +
+		queue->due_ps = clamp_t(s64, queue->due_ps, now * 1000 - queue->burst_ps,
+					now * 1000) +
 			div64_u64(bits * 1000000000000ULL, queue->parms.promised_bps);
 	if (queue->parms.peak_bps)
 		queue->held_ps = now * 1000 +
@@ -372,18 +499,47 @@ static void port_serve(struct port_sched *q, u64 now)
 	q->tail = skb;
 }
 
-/* An arrival, when everything before it is worked out. False: no room. */
-static bool port_arrive(struct port_sched *q, struct port_queue *queue, struct sk_buff *skb,
-			u32 bytes, u64 now)
+/* Whether the packet has tokens, which it takes. */
+static bool port_conforms(struct port_policer *policer, u32 bytes, u64 now)
 {
+	s64 spent_ps;
+
+	if (!policer)
+		return true;
+	spent_ps = max_t(s64, policer->spent_ps, now * 1000 - policer->burst_ps) +
+		div64_u64(8000000000000ULL * bytes, policer->parms.rate_bps);
+	if (spent_ps > (s64)(now * 1000))
+		return false;
+	policer->spent_ps = spent_ps;
+	return true;
+}
+
+/* An arrival, when everything before it is worked out. False: it is dropped. */
+static bool port_arrive(struct port_sched *q, u32 id, struct sk_buff *skb, u32 bytes, u64 now)
+{
+	struct port_queue *queue = port_find(q, id) ?: port_find(q, q->parms.default_queue);
 	struct port_queue_stats *stats = &queue->stats;
 	struct port_entry *entry;
+	bool fits = port_fits(q, queue, bytes), at_once = false;
 	u32 at;
-	bool at_once = port_free_ns(q) <= now && !port_held(queue, now);
 
-	if (!at_once && (stats->backlog_packets >= queue->parms.limit_packets ||
-			 (queue->parms.limit_bytes &&
-			  stats->backlog_bytes + bytes > queue->parms.limit_bytes))) {
+	if (!port_conforms(port_find_policer(q, id), bytes, now)) {
+		if (skb)
+			stats->policed++;
+		else
+			stats->background_policed++;
+		return false;
+	}
+	if (port_free_ns(q) <= now) {
+		q->free_ns = now;
+		q->free_frac = 0;
+		at_once = fits && !stats->backlog_packets &&
+			(!queue->parms.peak_bps || queue->held_ps <= (s64)(now * 1000)) &&
+			port_gate_ns(q, queue, bytes, now) == now;
+	}
+	if (!fits || (!at_once && (stats->backlog_packets >= queue->parms.limit_packets ||
+				   (queue->parms.limit_bytes &&
+				    stats->backlog_bytes + bytes > queue->parms.limit_bytes)))) {
 		if (skb)
 			stats->drops++;
 		else
@@ -407,8 +563,6 @@ static bool port_arrive(struct port_sched *q, struct port_queue *queue, struct s
 	q->waiting_real += !!skb;
 	q->waiting_owned += skb && port_owned(skb);
 	if (at_once) {
-		q->free_ns = now;
-		q->free_frac = 0;
 		port_serve(q, now);
 		return true;
 	}
@@ -428,16 +582,21 @@ static struct port_source *port_next_source(struct port_sched *q)
 	return first;
 }
 
+static void port_wait(struct port_source *s, u64 ps)
+{
+	if (check_add_overflow(s->next_ps, ps, &s->next_ps) ||
+	    (s->parms.stop_ns && div_u64(s->next_ps, 1000) >= s->parms.stop_ns))
+		s->next_ps = U64_MAX;
+}
+
 static void port_background(struct port_sched *q, struct port_source *s)
 {
 	u64 now = div_u64(s->next_ps, 1000);
 	u32 i;
 
 	for (i = 0; i < s->parms.burst; i++)
-		port_arrive(q, s->queue, NULL, port_size(s), now);
-	s->next_ps += port_gap(s);
-	if (s->parms.stop_ns && div_u64(s->next_ps, 1000) >= s->parms.stop_ns)
-		s->next_ps = U64_MAX;
+		port_arrive(q, s->parms.queue, NULL, port_size(s), now);
+	port_wait(s, port_gap(s));
 }
 
 /* Work out everything up to and including `now`. */
@@ -462,24 +621,13 @@ static void port_advance(struct port_sched *q, u64 now)
 
 /* Queueing discipline operations */
 
-static struct port_queue *port_find(struct port_sched *q, u32 id)
-{
-	u32 i;
-
-	for (i = 0; i < q->queues; i++)
-		if (q->queue[i].parms.id == id)
-			return &q->queue[i];
-	return NULL;
-}
-
-static struct port_queue *port_classify(struct Qdisc *sch, const struct sk_buff *skb)
+static u32 port_classify(struct Qdisc *sch, const struct sk_buff *skb)
 {
 	struct port_sched *q = qdisc_priv(sch);
-	struct port_queue *queue = NULL;
 
 	if (TC_H_MAJ(skb->priority) == sch->handle && TC_H_MIN(skb->priority))
-		queue = port_find(q, TC_H_MIN(skb->priority) - 1);
-	return queue ?: port_find(q, q->parms.default_queue);
+		return TC_H_MIN(skb->priority) - 1;
+	return q->parms.default_queue;
 }
 
 static int port_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff **to_free)
@@ -565,13 +713,32 @@ static void port_reset(struct Qdisc *sch)
 	qdisc_watchdog_cancel(&q->watchdog);
 }
 
-static void port_free_queues(struct port_queue *queue, u32 queues)
+/* Setting: what is asked for is made apart, then takes the place of what was. */
+
+static void port_unmake(struct port_sched *q)
 {
 	u32 i;
 
-	for (i = 0; queue && i < queues; i++)
-		kvfree(queue[i].ring);
-	kvfree(queue);
+	for (i = 0; q->queue && i < q->queues; i++) {
+		kvfree(q->queue[i].ring);
+		kvfree(q->queue[i].window);
+	}
+	kvfree(q->queue);
+	kvfree(q->round);
+	kvfree(q->policer);
+	kvfree(q->gate);
+	kvfree(q->source);
+}
+
+static int port_check(const struct port_parms *parms, struct netlink_ext_ack *extack)
+{
+	if (parms->rate_bps > PORT_MAX_RATE ||
+	    parms->delay_ns > PORT_MAX_SECONDS * (u64)NSEC_PER_SEC ||
+	    parms->overhead_bytes > PORT_MAX_PACKET || parms->overhead_bytes < -PORT_MAX_PACKET) {
+		NL_SET_ERR_MSG(extack, "rate, delay or overhead is out of range");
+		return -ERANGE;
+	}
+	return 0;
 }
 
 static int port_check_queues(const struct port_queue_parms *parms, u32 count,
@@ -593,7 +760,10 @@ static int port_check_queues(const struct port_queue_parms *parms, u32 count,
 		    parms[i].promised_bps > PORT_MAX_RATE || parms[i].peak_bps > PORT_MAX_RATE ||
 		    (parms[i].promised_bps && parms[i].promised_bps < 8) ||
 		    (parms[i].peak_bps && parms[i].peak_bps < 8) ||
-		    parms[i].burst_bytes > PORT_MAX_BURST) {
+		    parms[i].burst_bytes > PORT_MAX_BURST ||
+		    (parms[i].promised_bps &&
+		     div64_u64(8ULL * parms[i].burst_bytes, parms[i].promised_bps) >=
+		     PORT_MAX_BURST_SECONDS)) {
 			NL_SET_ERR_MSG(extack, "a queue's id, level, quantum, limit or rate is out of range");
 			return -EINVAL;
 		}
@@ -605,133 +775,287 @@ static int port_check_queues(const struct port_queue_parms *parms, u32 count,
 	return 0;
 }
 
-static int port_set_queues(struct Qdisc *sch, const struct port_queue_parms *parms, u32 count)
-{
-	struct port_sched *q = qdisc_priv(sch);
-	struct port_queue *queue, *old;
-	struct list_head *round;
-	u32 i, old_count;
-
-	queue = kvcalloc(count, sizeof(*queue), GFP_KERNEL);
-	round = kvcalloc(PORT_MAX_QUEUES, sizeof(*round), GFP_KERNEL);
-	if (!queue || !round)
-		goto no_memory;
-	for (i = 0; i < count; i++) {
-		queue[i].parms = parms[i];
-		queue[i].stats.id = parms[i].id;
-		INIT_LIST_HEAD(&queue[i].turn);
-		if (parms[i].promised_bps)
-			queue[i].burst_ps = mul_u64_u64_div_u64(8000000000000ULL,
-								parms[i].burst_bytes,
-								parms[i].promised_bps);
-		queue[i].ring = kvcalloc(parms[i].limit_packets, sizeof(struct port_entry),
-					 GFP_KERNEL);
-		if (!queue[i].ring)
-			goto no_memory;
-	}
-	for (i = 0; i < PORT_MAX_QUEUES; i++)
-		INIT_LIST_HEAD(&round[i]);
-
-	sch_tree_lock(sch);
-	if (q->queues) {
-		qdisc_tree_reduce_backlog(sch, sch->q.qlen, sch->qstats.backlog);
-		port_empty(sch);
-		sch->q.qlen = 0;
-		sch->qstats.backlog = 0;
-	}
-	old = q->queue;
-	old_count = q->queues;
-	swap(q->round, round);
-	q->queue = queue;
-	q->queues = count;
-	q->levels = 0;
-	q->promises = false;
-	q->peaks = false;
-	for (i = 0; i < count; i++) {
-		q->levels = max(q->levels, parms[i].level + 1);
-		q->promises |= !!parms[i].promised_bps;
-		q->peaks |= !!parms[i].peak_bps;
-	}
-	for (i = 0; i < q->sources; i++)	/* they name queues that are gone */
-		q->source[i].next_ps = U64_MAX;
-	q->sources = 0;
-	sch_tree_unlock(sch);
-	port_free_queues(old, old_count);
-	kvfree(round);
-	return 0;
-
-no_memory:
-	port_free_queues(queue, count);
-	kvfree(round);
-	return -ENOMEM;
-}
-
-static bool port_same_queues(const struct port_sched *q, const struct port_queue_parms *parms,
-			     u32 count)
+static int port_make_queues(struct port_sched *made, const struct port_queue_parms *parms,
+			    u32 count)
 {
 	u32 i;
 
-	if (count != q->queues)
-		return false;
-	for (i = 0; i < count; i++)
-		if (memcmp(&q->queue[i].parms, &parms[i], sizeof(*parms)))
-			return false;
-	return true;
+	made->queue = kvcalloc(count, sizeof(*made->queue), GFP_KERNEL);
+	made->round = kvcalloc(PORT_MAX_QUEUES, sizeof(*made->round), GFP_KERNEL);
+	if (!made->queue || !made->round)
+		return -ENOMEM;
+	made->queues = count;
+	for (i = 0; i < PORT_MAX_QUEUES; i++)
+		INIT_LIST_HEAD(&made->round[i]);
+	for (i = 0; i < count; i++) {
+		struct port_queue *queue = &made->queue[i];
+
+		queue->parms = parms[i];
+		queue->stats.id = parms[i].id;
+		INIT_LIST_HEAD(&queue->turn);
+		if (parms[i].promised_bps)
+			queue->burst_ps = mul_u64_u64_div_u64(8000000000000ULL,
+							      parms[i].burst_bytes,
+							      parms[i].promised_bps);
+		queue->ring = kvcalloc(parms[i].limit_packets, sizeof(struct port_entry),
+				       GFP_KERNEL);
+		if (!queue->ring)
+			return -ENOMEM;
+		made->levels = max(made->levels, parms[i].level + 1);
+		made->promises |= !!parms[i].promised_bps;
+		made->peaks |= !!parms[i].peak_bps;
+	}
+	return 0;
 }
 
-static int port_set_sources(struct Qdisc *sch, const struct port_source_parms *parms, u32 count,
-			    struct netlink_ext_ack *extack)
+static int port_make_policers(struct port_sched *made, const struct port_policer_parms *parms,
+			      u32 count, struct netlink_ext_ack *extack)
+{
+	u32 i;
+
+	if (!count)
+		return 0;
+	made->policer = kvcalloc(count, sizeof(*made->policer), GFP_KERNEL);
+	if (!made->policer)
+		return -ENOMEM;
+	for (i = 0; i < count; made->policers = ++i) {
+		struct port_policer *policer = &made->policer[i];
+
+		if (port_find_policer(made, parms[i].id) || parms[i].rate_bps < 8 ||
+		    parms[i].rate_bps > PORT_MAX_RATE || parms[i].burst_bytes > PORT_MAX_BURST ||
+		    div64_u64(8ULL * parms[i].burst_bytes, parms[i].rate_bps) >=
+		    PORT_MAX_BURST_SECONDS) {
+			NL_SET_ERR_MSG(extack, "a policer's id, rate or burst is out of range");
+			return -EINVAL;
+		}
+		policer->parms = parms[i];
+		policer->burst_ps = mul_u64_u64_div_u64(8000000000000ULL, parms[i].burst_bytes,
+							parms[i].rate_bps);
+		policer->spent_ps = -policer->burst_ps;
+	}
+	return 0;
+}
+
+/* When one queue's gate is open, within a cycle. */
+static int port_make_windows(struct port_sched *made, u32 place)
+{
+	struct port_queue *queue = &made->queue[place];
+	struct port_window *window;
+	u64 now = 0;
+	u32 i, n = 0;
+
+	window = kvcalloc(made->gates, sizeof(*window), GFP_KERNEL);
+	if (!window)
+		return -ENOMEM;
+	for (i = 0; i < made->gates; now += made->gate[i++].interval_ns) {
+		if (!(made->gate[i].open & BIT_ULL(place)))
+			continue;
+		if (!n || window[n - 1].close_ns != now)
+			window[n++].open_ns = now;
+		window[n - 1].close_ns = now + made->gate[i].interval_ns;
+	}
+	if (n > 1 && !window[0].open_ns && window[n - 1].close_ns == made->cycle_ns) {
+		window[n - 1].close_ns += window[0].close_ns;
+		memmove(window, window + 1, --n * sizeof(*window));
+	}
+	for (i = 0; i < n; i++)
+		queue->widest_ns = max(queue->widest_ns, window[i].close_ns - window[i].open_ns);
+	queue->gated = queue->widest_ns < made->cycle_ns;
+	queue->window = window;
+	queue->windows = n;
+	made->gated |= queue->gated;
+	return 0;
+}
+
+static int port_make_gates(struct port_sched *made, const struct port_gate_parms *parms,
+			   u32 count, struct netlink_ext_ack *extack)
+{
+	u32 i;
+	int err = 0;
+
+	for (i = 0; i < count; i++) {
+		made->cycle_ns += parms[i].interval_ns;
+		if (!parms[i].interval_ns ||
+		    parms[i].interval_ns > PORT_MAX_SECONDS * (u64)NSEC_PER_SEC ||
+		    made->cycle_ns > PORT_MAX_SECONDS * (u64)NSEC_PER_SEC ||
+		    (made->queues < 64 && parms[i].open >> made->queues)) {
+			NL_SET_ERR_MSG(extack, "a gate's interval or queues are out of range");
+			return -EINVAL;
+		}
+	}
+	if (!count)
+		return 0;
+	made->gate = kvmemdup(parms, count * sizeof(*parms), GFP_KERNEL);
+	if (!made->gate)
+		return -ENOMEM;
+	made->gates = count;
+	for (i = 0; i < made->queues && !err; i++)
+		err = port_make_windows(made, i);
+	return err;
+}
+
+static int port_make_source(struct port_sched *made, struct port_source *s,
+			    const struct port_source_parms *parms, u64 now)
+{
+	u64 bits = 0;
+	u32 j;
+
+	for (j = 0; j < PORT_SIZES; j++) {
+		if (parms->size[j].bytes > PORT_MAX_PACKET || parms->size[j].weight > 10000)
+			return -EINVAL;
+		s->weights += parms->size[j].weight;
+		bits += 8ULL * parms->size[j].bytes * parms->size[j].weight;
+	}
+	if (!bits || parms->arrivals > PORT_POISSON ||
+	    !parms->burst || parms->burst > 10000 ||
+	    !parms->rate_bps || parms->rate_bps > PORT_MAX_RATE ||
+	    parms->start_ns > div_u64(U64_MAX, 1000))
+		return -EINVAL;
+	/* mean gap: burst * (bits / weights) / rate */
+	if (div64_u64(bits * parms->burst, s->weights * parms->rate_bps) >= PORT_MAX_GAP_SECONDS)
+		return -EINVAL;
+	s->gap_ps = mul_u64_u64_div_u64(bits * parms->burst, 1000000000000ULL,
+					s->weights * parms->rate_bps);
+	if (!s->gap_ps)
+		return -EINVAL;
+	s->parms = *parms;
+	s->random = parms->seed;
+	s->next_ps = max(parms->start_ns, now) * 1000;
+	/* a periodic source starts anywhere in its first period */
+	port_wait(s, parms->arrivals == PORT_PERIODIC ?
+		  mul_u64_u64_shr(s->gap_ps, port_random(&s->random), 64) : port_gap(s));
+	return 0;
+}
+
+static int port_make_sources(struct port_sched *made, const struct port_source_parms *parms,
+			     u32 count, struct netlink_ext_ack *extack)
+{
+	u64 now = ktime_get_ns();
+	u32 i;
+	int err;
+
+	if (!count)
+		return 0;
+	made->source = kvcalloc(count, sizeof(*made->source), GFP_KERNEL);
+	if (!made->source)
+		return -ENOMEM;
+	made->sources = count;
+	for (i = 0; i < count; i++) {
+		err = port_make_source(made, &made->source[i], &parms[i], now);
+		if (err) {
+			NL_SET_ERR_MSG(extack, "a background source's queue, rate, sizes, arrivals or start are out of range");
+			return err;
+		}
+	}
+	return 0;
+}
+
+static void port_move(struct Qdisc *sch, struct port_queue *old, struct port_sched *made,
+		      struct port_queue *queue)
 {
 	struct port_sched *q = qdisc_priv(sch);
-	struct port_source *source = NULL;
-	u64 bits, now = ktime_get_ns();
+	struct port_entry *entry;
+	u32 i, at = old->head;
+
+	for (i = 0; i < old->stats.backlog_packets; i++) {
+		entry = &old->ring[at];
+		if (++at == old->parms.limit_packets)
+			at = 0;
+		if (queue && queue->stats.backlog_packets < queue->parms.limit_packets &&
+		    port_fits(made, queue, entry->bytes)) {
+			queue->ring[queue->stats.backlog_packets++] = *entry;
+			queue->stats.backlog_bytes += entry->bytes;
+			continue;
+		}
+		q->waiting--;
+		if (!entry->skb) {
+			if (queue)
+				queue->stats.background_drops++;
+			continue;
+		}
+		if (queue)
+			queue->stats.drops++;
+		q->waiting_real--;
+		q->waiting_owned -= port_owned(entry->skb);
+		sch->q.qlen--;
+		qdisc_qstats_backlog_dec(sch, entry->skb);
+		qdisc_tree_reduce_backlog(sch, 1, entry->bytes);
+		rtnl_qdisc_drop(entry->skb, sch);
+	}
+	old->stats.backlog_packets = 0;
+	if (queue && queue->stats.backlog_packets)
+		list_add_tail(&queue->turn, &made->round[queue->parms.level]);
+}
+
+/* What is made takes over packets and state of what stays. */
+static void port_inherit(struct Qdisc *sch, struct port_sched *made)
+{
+	struct port_sched *q = qdisc_priv(sch);
+	struct port_queue *old, *queue;
+	struct port_policer *policer;
 	u32 i, j;
 
-	if (count)
-		source = kvcalloc(count, sizeof(*source), GFP_KERNEL);
-	if (count && !source)
-		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		struct port_source *s = &source[i];
-
-		s->parms = parms[i];
-		s->queue = port_find(q, parms[i].queue);
-		s->random = parms[i].seed;
-		for (j = 0, bits = 0; j < PORT_SIZES; j++) {
-			if (parms[i].size[j].bytes > PORT_MAX_PACKET ||
-			    parms[i].size[j].weight > 10000)
-				goto invalid;
-			s->weights += parms[i].size[j].weight;
-			bits += 8ULL * parms[i].size[j].bytes * parms[i].size[j].weight;
-		}
-		if (!s->queue || !bits || parms[i].arrivals > PORT_POISSON ||
-		    !parms[i].burst || parms[i].burst > 10000 ||
-		    !parms[i].rate_bps || parms[i].rate_bps > PORT_MAX_RATE)
-			goto invalid;
-		/* mean gap: burst * (bits / weights) / rate */
-		s->gap_ps = mul_u64_u64_div_u64(bits * parms[i].burst, 1000000000000ULL,
-						s->weights * parms[i].rate_bps);
-		if (!s->gap_ps)
-			goto invalid;
-		s->next_ps = max(parms[i].start_ns, parms[i].start_ns ? 0 : now) * 1000;
-		/* a periodic source starts anywhere in its first period */
-		if (parms[i].arrivals == PORT_PERIODIC)
-			s->next_ps += mul_u64_u64_shr(s->gap_ps, port_random(&s->random), 64);
-		else
-			s->next_ps += port_gap(s);
+	for (i = 0; i < q->queues; i++) {
+		old = &q->queue[i];
+		queue = port_find(made, old->parms.id);
+		if (!queue)
+			continue;
+		queue->deficit = old->deficit;
+		queue->due_ps = old->due_ps;
+		queue->held_ps = old->held_ps;
+		queue->stats = old->stats;
+		queue->stats.backlog_packets = 0;
+		queue->stats.backlog_bytes = 0;
 	}
+	for (i = 0; i < q->levels; i++)
+		list_for_each_entry(old, &q->round[i], turn)
+			port_move(sch, old, made, port_find(made, old->parms.id));
+	for (i = 0; i < q->policers; i++) {
+		policer = port_find_policer(made, q->policer[i].parms.id);
+		if (policer)
+			policer->spent_ps = q->policer[i].spent_ps;
+	}
+	for (i = 0; i < made->sources; i++)
+		for (j = 0; j < q->sources; j++)
+			if (!memcmp(&made->source[i].parms, &q->source[j].parms,
+				    sizeof(struct port_source_parms))) {
+				made->source[i].random = q->source[j].random;
+				made->source[i].next_ps = q->source[j].next_ps;
+			}
+}
+
+static void port_replace(struct Qdisc *sch, struct port_sched *made)
+{
+	struct port_sched *q = qdisc_priv(sch);
+	u64 now = ktime_get_ns();
+
 	sch_tree_lock(sch);
 	port_advance(q, now);
-	swap(q->source, source);
-	q->sources = count;
+	port_inherit(sch, made);
+	if (made->parms.rate_bps != q->parms.rate_bps) {
+		q->free_ns = port_free_ns(q);
+		q->free_frac = 0;
+	}
+	if (made->parms.seed != q->parms.seed)
+		q->random = made->parms.seed;
+	q->parms = made->parms;
+	q->levels = made->levels;
+	q->cycle_ns = made->cycle_ns;
+	q->promises = made->promises;
+	q->peaks = made->peaks;
+	q->gated = made->gated;
+	swap(q->queues, made->queues);
+	swap(q->queue, made->queue);
+	swap(q->round, made->round);
+	swap(q->policers, made->policers);
+	swap(q->policer, made->policer);
+	swap(q->gates, made->gates);
+	swap(q->gate, made->gate);
+	swap(q->sources, made->sources);
+	swap(q->source, made->source);
+	if (sch->q.qlen)	/* may be due earlier than it was */
+		qdisc_watchdog_schedule_ns(&q->watchdog, now);
 	sch_tree_unlock(sch);
-	kvfree(source);
-	return 0;
-
-invalid:
-	kvfree(source);
-	NL_SET_ERR_MSG(extack, "a background source's queue, rate, sizes or arrivals are out of range");
-	return -EINVAL;
 }
 
 static const struct nla_policy port_policy[TCA_PORT_MAX + 1] = {
@@ -740,15 +1064,25 @@ static const struct nla_policy port_policy[TCA_PORT_MAX + 1] = {
 			      .len = PORT_MAX_QUEUES * sizeof(struct port_queue_parms) },
 	[TCA_PORT_SOURCES] = { .type = NLA_BINARY,
 			       .len = PORT_MAX_SOURCES * sizeof(struct port_source_parms) },
+	[TCA_PORT_GATES] = { .type = NLA_BINARY,
+			     .len = PORT_MAX_GATES * sizeof(struct port_gate_parms) },
+	[TCA_PORT_POLICERS] = { .type = NLA_BINARY,
+				.len = PORT_MAX_POLICERS * sizeof(struct port_policer_parms) },
 };
 
-/* Queues that stay as they are keep their packets; new queues begin empty. */
+#define port_array(tb, kind, type, count)						\
+	((count) = (tb)[kind] ? nla_len((tb)[kind]) / sizeof(type) : 0,			\
+	 (tb)[kind] ? (const type *)nla_data((tb)[kind]) : NULL)
+
+/* Everything is given anew: what is not in `opt` is none. */
 static int port_change(struct Qdisc *sch, struct nlattr *opt, struct netlink_ext_ack *extack)
 {
-	struct port_sched *q = qdisc_priv(sch);
-	struct nlattr *tb[TCA_PORT_MAX + 1];
+	const struct port_policer_parms *policers;
+	const struct port_source_parms *sources;
 	const struct port_queue_parms *queues;
-	struct port_parms parms;
+	const struct port_gate_parms *gates;
+	struct nlattr *tb[TCA_PORT_MAX + 1];
+	struct port_sched *made;
 	u32 count;
 	int err;
 
@@ -763,33 +1097,24 @@ static int port_change(struct Qdisc *sch, struct nlattr *opt, struct netlink_ext
 		NL_SET_ERR_MSG(extack, "a port needs parameters and queues");
 		return -EINVAL;
 	}
-	parms = *(struct port_parms *)nla_data(tb[TCA_PORT_PARMS]);
-	if (parms.rate_bps > PORT_MAX_RATE || parms.delay_ns > 1000 * NSEC_PER_SEC) {
-		NL_SET_ERR_MSG(extack, "rate or delay is out of range");
-		return -ERANGE;
-	}
-	queues = nla_data(tb[TCA_PORT_QUEUES]);
-	count = nla_len(tb[TCA_PORT_QUEUES]) / sizeof(*queues);
-	err = port_check_queues(queues, count, parms.default_queue, extack);
-	if (err)
-		return err;
-	if (!port_same_queues(q, queues, count)) {
-		err = port_set_queues(sch, queues, count);
-		if (err)
-			return err;
-	}
-	sch_tree_lock(sch);
-	port_advance(q, ktime_get_ns());
-	if (parms.rate_bps != q->parms.rate_bps)
-		q->free_frac = 0;
-	if (parms.seed != q->parms.seed)
-		q->random = parms.seed;
-	q->parms = parms;
-	sch_tree_unlock(sch);
-	if (tb[TCA_PORT_SOURCES])
-		err = port_set_sources(sch, nla_data(tb[TCA_PORT_SOURCES]),
-				       nla_len(tb[TCA_PORT_SOURCES]) /
-				       sizeof(struct port_source_parms), extack);
+	made = kzalloc(sizeof(*made), GFP_KERNEL);
+	if (!made)
+		return -ENOMEM;
+	made->parms = *(struct port_parms *)nla_data(tb[TCA_PORT_PARMS]);
+	queues = port_array(tb, TCA_PORT_QUEUES, struct port_queue_parms, count);
+	err = port_check(&made->parms, extack) ?:
+		port_check_queues(queues, count, made->parms.default_queue, extack) ?:
+		port_make_queues(made, queues, count);
+	policers = port_array(tb, TCA_PORT_POLICERS, struct port_policer_parms, count);
+	err = err ?: port_make_policers(made, policers, count, extack);
+	gates = port_array(tb, TCA_PORT_GATES, struct port_gate_parms, count);
+	err = err ?: port_make_gates(made, gates, count, extack);
+	sources = port_array(tb, TCA_PORT_SOURCES, struct port_source_parms, count);
+	err = err ?: port_make_sources(made, sources, count, extack);
+	if (!err)
+		port_replace(sch, made);
+	port_unmake(made);
+	kfree(made);
 	return err;
 }
 
@@ -806,33 +1131,32 @@ static void port_destroy(struct Qdisc *sch)
 	struct port_sched *q = qdisc_priv(sch);
 
 	qdisc_watchdog_cancel(&q->watchdog);
-	port_free_queues(q->queue, q->queues);
-	kvfree(q->source);
-	kvfree(q->round);
+	port_unmake(q);
 }
+
+/* An array of the parameters of all objects. */
+#define port_put(skb, kind, object, objects)						\
+({											\
+	struct nlattr *array = nla_reserve(skb, kind, (objects) * sizeof((object)->parms));	\
+	u32 at;										\
+											\
+	for (at = 0; array && at < (objects); at++)					\
+		memcpy(nla_data(array) + at * sizeof((object)->parms), &(object)[at].parms,	\
+		       sizeof((object)->parms));					\
+	!array;										\
+})
 
 static int port_dump(struct Qdisc *sch, struct sk_buff *skb)
 {
 	struct port_sched *q = qdisc_priv(sch);
-	struct nlattr *nest, *array;
-	u32 i;
+	struct nlattr *nest = nla_nest_start_noflag(skb, TCA_OPTIONS);
 
-	nest = nla_nest_start_noflag(skb, TCA_OPTIONS);
-	if (!nest || nla_put(skb, TCA_PORT_PARMS, sizeof(q->parms), &q->parms))
+	if (!nest || nla_put(skb, TCA_PORT_PARMS, sizeof(q->parms), &q->parms) ||
+	    port_put(skb, TCA_PORT_QUEUES, q->queue, q->queues) ||
+	    port_put(skb, TCA_PORT_POLICERS, q->policer, q->policers) ||
+	    port_put(skb, TCA_PORT_SOURCES, q->source, q->sources) ||
+	    nla_put(skb, TCA_PORT_GATES, q->gates * sizeof(*q->gate), q->gate))
 		return -EMSGSIZE;
-	array = nla_reserve(skb, TCA_PORT_QUEUES, q->queues * sizeof(struct port_queue_parms));
-	if (!array)
-		return -EMSGSIZE;
-	for (i = 0; i < q->queues; i++)
-		((struct port_queue_parms *)nla_data(array))[i] = q->queue[i].parms;
-	if (q->sources) {
-		array = nla_reserve(skb, TCA_PORT_SOURCES,
-				    q->sources * sizeof(struct port_source_parms));
-		if (!array)
-			return -EMSGSIZE;
-		for (i = 0; i < q->sources; i++)
-			((struct port_source_parms *)nla_data(array))[i] = q->source[i].parms;
-	}
 	return nla_nest_end(skb, nest);
 }
 

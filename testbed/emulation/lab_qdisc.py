@@ -144,6 +144,8 @@ def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:
             background_bytes=queue.background_bytes,
             background_drops=queue.background_drops,
             background_wait_ns=queue.background_wait_ns,
+            policed=queue.policed,
+            background_policed=queue.background_policed,
         )
         for queue in port_qdisc.statistics(seen.stats[tc.ROOT])
     )

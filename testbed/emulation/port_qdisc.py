@@ -15,16 +15,21 @@ from testbed.errors import EmulationError
 from testbed.scenario.model import Frozen
 
 KIND = "port"
-_PARMS, _QUEUES, _SOURCES = 1, 2, 3
+_PARMS, _QUEUES, _SOURCES, _GATES, _POLICERS = 1, 2, 3, 4, 5
 _STATS_APP = 4  # linux/gen_stats.h
 
-_PARMS_STRUCT = struct.Struct("=QQQIiII")
+_PARMS_STRUCT = struct.Struct("=QQQQIiII")
 _QUEUE = struct.Struct("=IIIIQQQII")
 _SOURCE = struct.Struct("=QQQQIIII8I")
-_STATISTICS = struct.Struct("=IIII10Q")
+_GATE = struct.Struct("=QQ")
+_POLICER = struct.Struct("=QII")
+_STATISTICS = struct.Struct("=IIII12Q")
 _ARRIVALS: tuple[Literal["periodic", "poisson"], ...] = ("periodic", "poisson")
 _SIZES = 4
 _CERTAIN = 2**32
+
+MAX_QUEUES = MAX_POLICERS = MAX_SOURCES = 64
+MAX_GATES = 256
 
 DEFAULT_QUANTUM_BYTES = 1514
 """A full Ethernet frame: a queue's share of its level goes with its quantum."""
@@ -42,7 +47,7 @@ class PortQueue(Frozen, frozen=True, kw_only=True):
     limit_bytes: int = 0
     """0: packets only."""
     promised_bps: int = 0
-    """Served first, of whatever level, while it has had less; 0: no promise."""
+    """Served first, of whatever level, when it has lately had less; 0: no promise."""
     burst_bytes: int = 2 * DEFAULT_QUANTUM_BYTES
     """How much of its promise a queue may save up."""
     peak_bps: int = 0
@@ -62,9 +67,28 @@ class PortSource(Frozen, frozen=True, kw_only=True):
     """Packets that arrive together."""
     seed: int = 0
     start_ns: int = 0
-    """CLOCK_MONOTONIC of the lab; 0: when it is set."""
+    """CLOCK_MONOTONIC of the lab; when it is set, if that is later."""
     stop_ns: int = 0
     """0: never."""
+
+
+class PortGate(Frozen, frozen=True, kw_only=True):
+    """A part of the cycle (IEEE 802.1Q-2022 8.6.8.4)."""
+
+    interval_ns: int
+    open: tuple[int, ...]
+    """Queues that may send, if they have sent the whole packet before their gate closes;
+    by number, in the port's order."""
+
+
+class PortPolicer(Frozen, frozen=True, kw_only=True):
+    """Drops, before they wait, packets beyond a token bucket of what selects queue `id`."""
+
+    id: int
+    """There need be no such queue: then the packets wait in the default queue."""
+    rate_bps: int
+    """Committed; of packets without the port's overhead."""
+    burst_bytes: int
 
 
 class PortOptions(Frozen, frozen=True, kw_only=True):
@@ -83,6 +107,11 @@ class PortOptions(Frozen, frozen=True, kw_only=True):
     default_queue: int = 0
     queues: tuple[PortQueue, ...] = (PortQueue(id=0),)
     sources: tuple[PortSource, ...] = ()
+    gates: tuple[PortGate, ...] = ()
+    """One cycle; empty: all queues are always open."""
+    gate_base_ns: int = 0
+    """CLOCK_MONOTONIC: a cycle begins here, and as often as need be before and after."""
+    policers: tuple[PortPolicer, ...] = ()
 
 
 class PortQueueStatistics(Frozen, frozen=True, kw_only=True):
@@ -103,6 +132,9 @@ class PortQueueStatistics(Frozen, frozen=True, kw_only=True):
     background_bytes: int
     background_drops: int
     background_wait_ns: int
+    policed: int
+    """Dropped by a policer before; not among the drops."""
+    background_policed: int
 
 
 def encode(port: PortOptions) -> bytes:
@@ -119,6 +151,7 @@ def encode(port: PortOptions) -> bytes:
                         port.rate_bps,
                         port.delay_ns,
                         port.seed,
+                        port.gate_base_ns,
                         loss,
                         port.overhead_bytes,
                         port.default_queue,
@@ -126,7 +159,9 @@ def encode(port: PortOptions) -> bytes:
                     ),
                 ),
                 attr(_QUEUES, b"".join(map(_encode_queue, port.queues))),
+                attr(_POLICERS, b"".join(map(_encode_policer, port.policers))),
                 attr(_SOURCES, b"".join(map(_encode_source, port.sources))),
+                attr(_GATES, b"".join(_encode_gate(gate, port.queues) for gate in port.gates)),
             )
         )
     except struct.error as error:
@@ -169,10 +204,23 @@ def _encode_source(source: PortSource) -> bytes:
     )
 
 
+def _encode_policer(policer: PortPolicer) -> bytes:
+    return _POLICER.pack(policer.rate_bps, policer.id, policer.burst_bytes)
+
+
+def _encode_gate(gate: PortGate, queues: tuple[PortQueue, ...]) -> bytes:
+    ids = [queue.id for queue in queues]
+    strange = set(gate.open) - set(ids)
+    if strange:
+        raise EmulationError(f"a gate names queues {sorted(strange)}", expected=f"some of {ids}")
+    return _GATE.pack(gate.interval_ns, sum(1 << ids.index(id_) for id_ in gate.open))
+
+
 def decode(options: bytes) -> PortOptions:
     """What the kernel has, from a dump's TCA_OPTIONS."""
     found = attrs(options)
-    rate, delay, seed, loss, overhead, default, _ = _PARMS_STRUCT.unpack(found[_PARMS])
+    rate, delay, seed, gate_base, loss, overhead, default, _ = _PARMS_STRUCT.unpack(found[_PARMS])
+    queues = tuple(map(_decode_queue, _QUEUE.iter_unpack(found[_QUEUES])))
     return PortOptions(
         rate_bps=rate,
         delay_ns=delay,
@@ -180,22 +228,34 @@ def decode(options: bytes) -> PortOptions:
         loss=loss / _CERTAIN,
         overhead_bytes=overhead,
         default_queue=default,
-        queues=tuple(
-            PortQueue(
-                id=id_,
-                level=level,
-                quantum_bytes=quantum,
-                limit_packets=packets,
-                limit_bytes=limit_bytes,
-                promised_bps=promised,
-                peak_bps=peak,
-                burst_bytes=burst,
-            )
-            for id_, level, quantum, packets, limit_bytes, promised, peak, burst, _ in (
-                _QUEUE.iter_unpack(found[_QUEUES])
-            )
-        ),
+        queues=queues,
         sources=tuple(map(_decode_source, _SOURCE.iter_unpack(found.get(_SOURCES, b"")))),
+        gates=tuple(
+            PortGate(
+                interval_ns=interval,
+                open=tuple(queue.id for place, queue in enumerate(queues) if mask >> place & 1),
+            )
+            for interval, mask in _GATE.iter_unpack(found.get(_GATES, b""))
+        ),
+        gate_base_ns=gate_base,
+        policers=tuple(
+            PortPolicer(id=id_, rate_bps=rate_bps, burst_bytes=burst)
+            for rate_bps, id_, burst in _POLICER.iter_unpack(found.get(_POLICERS, b""))
+        ),
+    )
+
+
+def _decode_queue(values: tuple[int, ...]) -> PortQueue:
+    id_, level, quantum, packets, limit_bytes, promised, peak, burst, _ = values
+    return PortQueue(
+        id=id_,
+        level=level,
+        quantum_bytes=quantum,
+        limit_packets=packets,
+        limit_bytes=limit_bytes,
+        promised_bps=promised,
+        peak_bps=peak,
+        burst_bytes=burst,
     )
 
 
@@ -232,6 +292,8 @@ def statistics(stats2: bytes) -> tuple[PortQueueStatistics, ...]:
             background_bytes=values[11],
             background_drops=values[12],
             background_wait_ns=values[13],
+            policed=values[14],
+            background_policed=values[15],
         )
         for values in _STATISTICS.iter_unpack(found)
     )

@@ -103,6 +103,9 @@ class QueueCounters(Frozen, frozen=True, kw_only=True):
     background_bytes: int = 0
     background_drops: int = 0
     background_wait_ns: int = 0
+    policed: int = 0
+    """Dropped by a policer before; not among the drops."""
+    background_policed: int = 0
 
 
 class PortCounters(Frozen, frozen=True, kw_only=True):

@@ -20,6 +20,8 @@ MIN_RATE_BPS = 8_000
 
 MAX_BACKGROUND_BPS = 10**13
 """Of one source; the lab's port counts up to here."""
+_MAX_GAP_S = 100_000
+"""Between a source's bursts, on average: the lab's port counts in picoseconds."""
 _SIZES = 4
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -201,6 +203,14 @@ def _background(background: Background) -> None:
         f"bursts of {background.burst} packets",
         where,
         "1 to 10000",
+    )
+    bits = sum(8 * size * weight for size, weight in background.sizes) * background.burst
+    gap_s = bits / sum(weight for _, weight in background.sizes) / background.rate_bps
+    _require(
+        gap_s < _MAX_GAP_S,
+        f"{gap_s:.0f} s between bursts",
+        where,
+        f"less than {_MAX_GAP_S} s: a higher rate, smaller packets or bursts",
     )
 
 

@@ -89,13 +89,11 @@ def _timed(source: Source) -> Iterator[tuple[int, Arrival]]:
         at_ps += gap_ps * random.next() >> 64
     else:
         at_ps += gap_ps * random.exponential() >> 24
-    while True:
+    while not source.stop_ns or at_ps // 1000 < source.stop_ns:
         for _ in range(source.burst):
             yield at_ps, Arrival(at_ps // 1000, _size(source, random), source.queue)
         periodic = source.arrivals == "periodic"
         at_ps += gap_ps if periodic else gap_ps * random.exponential() >> 24
-        if source.stop_ns and at_ps // 1000 >= source.stop_ns:
-            return
 
 
 def _size(source: Source, random: Random) -> int:

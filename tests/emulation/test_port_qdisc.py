@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.emulation.port_qdisc import (
+    PortGate,
     PortOptions,
+    PortPolicer,
     PortQueue,
     PortSource,
     decode,
@@ -48,6 +50,27 @@ sources = st.lists(
     ),
     max_size=4,
 ).map(tuple)
+ids = st.lists(st.integers(0, 100), unique=True, min_size=1, max_size=64)
+
+
+@st.composite
+def gated(draw: st.DrawFn) -> PortOptions:
+    numbers = draw(ids)
+    return PortOptions(
+        rate_bps=draw(u64),
+        queues=tuple(PortQueue(id=id_) for id_ in numbers),
+        gates=tuple(
+            PortGate(interval_ns=draw(u64), open=tuple(i for i in numbers if draw(st.booleans())))
+            for _ in range(draw(st.integers(0, 5)))
+        ),
+        gate_base_ns=draw(u64),
+        policers=tuple(
+            PortPolicer(id=draw(u32), rate_bps=draw(u64), burst_bytes=draw(u32))
+            for _ in range(draw(st.integers(0, 3)))
+        ),
+    )
+
+
 options = st.builds(
     PortOptions,
     rate_bps=u64,
@@ -61,7 +84,7 @@ options = st.builds(
 )
 
 
-@given(options)
+@given(st.one_of(options, gated()))
 def test_round_trip(port: PortOptions) -> None:
     assert decode(encode(port)) == port
 
@@ -73,6 +96,7 @@ def test_round_trip(port: PortOptions) -> None:
         PortOptions(rate_bps=2**64),
         PortOptions(rate_bps=1, loss=1.5),
         PortOptions(rate_bps=1, sources=(PortSource(rate_bps=1, sizes=((64, 1),) * 5),)),
+        PortOptions(rate_bps=1, gates=(PortGate(interval_ns=1, open=(1,)),)),
     ],
 )
 def test_what_the_wire_cannot_carry_is_refused(bad: PortOptions) -> None:

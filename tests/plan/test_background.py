@@ -116,6 +116,7 @@ def test_shown_with_its_share_of_each_port() -> None:
         ({"sizes": ((9001, 1),)}, "packets of 9001 bytes"),
         ({"sizes": ((64, 0),)}, "64 bytes have weight 0|1 to 10000"),
         ({"burst": 0}, "bursts of 0 packets"),
+        ({"burst": 10_000, "rate_bps": 1}, "s between bursts"),
         ({"start_ns": -1}, "starts at -1 ns"),
         ({"duration_ns": 0}, "lasts 0 ns|background b"),
         ({"id_": "a/b"}, "background name 'a/b'"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.reference.port import Arrival, Port, Queue, run
+from testbed.reference.port import Arrival, Policer, Port, Queue, run
 from testbed.reference.sources import Source, arrivals, mean_gap_ps
 from testbed.reference.waiting import Load, cobham, md1
 
@@ -69,6 +71,49 @@ def test_a_queue_that_does_not_exist_is_the_default() -> None:
         3 * FULL_NS,
         2 * FULL_NS,
     ]
+
+
+def test_what_a_queue_had_beyond_its_promise_is_not_held_against_it() -> None:
+    """Queue 1 fills the idle port; when queue 0 comes, it keeps its tenth."""
+    port = Port(RATE, queues=(Queue(0, level=0), Queue(1, level=1, promised_bps=RATE // 10)))
+    alone = [(n * FULL_NS, FULL, 1) for n in range(200)]
+    flood = [(200 * FULL_NS, FULL, 0)] * 100 + [(200 * FULL_NS, FULL, 1)] * 100
+    starts = [fate.start_ns for fate in run(port, [Arrival(*a) for a in (*alone, *flood)])]
+    before = sorted(start for start in starts[300:] if start is not None)[:10]
+    assert before[0] <= 211 * FULL_NS
+    assert all(10 <= (b - a) / FULL_NS <= 11 for a, b in pairwise(before))
+
+
+def test_a_policer_lets_its_burst_and_then_its_rate_through() -> None:
+    port = Port(0, queues=(Queue(limit_packets=1000),), policers=(Policer(7, RATE, 3 * FULL),))
+    offered = [(FULL_NS // 2 * n, FULL, 7) for n in range(100)]
+    passed = [n for n, time in enumerate(deliveries(port, *offered)) if time is not None]
+    assert passed == [0, 1, 2, 3, 4, *range(6, 100, 2)]
+    assert None not in deliveries(port, *[(t, size, 0) for t, size, _ in offered])
+
+
+@given(
+    st.integers(8, 10**10),
+    st.integers(0, 20_000),
+    st.lists(st.tuples(st.integers(0, 10**7), st.integers(1, 1514)), max_size=60),
+)
+def test_what_a_policer_passes_conforms_and_what_it_drops_would_not(
+    rate: int, burst: int, rows: list[tuple[int, int]]
+) -> None:
+    """By bits in a bucket, exactly, but for the picosecond that a packet is rounded to."""
+    port = Port(0, queues=(Queue(limit_packets=1000),), policers=(Policer(0, rate, burst),))
+    offered = [Arrival(*row) for row in sorted(rows)]
+    bucket, at = Fraction(8 * burst), 0
+    slack = Fraction(rate * (len(rows) + 1), 10**12)
+    for arrival, fate in zip(offered, run(port, offered), strict=True):
+        bits = 8 * arrival.bytes
+        bucket = min(Fraction(8 * burst), bucket + Fraction((arrival.time_ns - at) * rate, 10**9))
+        at = arrival.time_ns
+        if fate.start_ns is None:
+            assert bucket <= bits + slack
+        else:
+            assert bucket >= bits - slack
+            bucket -= bits
 
 
 packets = st.lists(
@@ -147,6 +192,18 @@ def test_mean_waits_are_those_of_cobham() -> None:
     port = Port(RATE, queues=tuple(Queue(n, level=n, limit_packets=10**6) for n in range(3)))
     for n, wait in enumerate(cobham(classes)):
         assert mean_wait_s(port, offered, n) == pytest.approx(wait, rel=0.04)
+
+
+@pytest.mark.parametrize("kind", ["poisson", "periodic"])
+def test_background_that_stops_before_its_first_packet_has_none(
+    kind: Literal["poisson", "periodic"],
+) -> None:
+    for seed in range(20):
+        slow = Source(rate_bps=1000, arrivals=kind, seed=seed, start_ns=10**9)
+        first = next(arrivals(slow)).time_ns
+        assert first > 10**9
+        assert not list(arrivals(replace(slow, stop_ns=first)))
+        assert len(list(arrivals(replace(slow, stop_ns=first + 1)))) == 1
 
 
 @pytest.mark.parametrize("kind", ["poisson", "periodic"])
