@@ -11,6 +11,8 @@ queues.py    rates and priorities of the queues of each port
 background.py  modelled background: the sources of each port
 rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts
 matches.py   which packets belong to a session or load (needs no networkx)
-check.py     walks packets through the rules in memory
+openflow.py  OpenFlow switches in memory: tables, groups, actions
+fabric.py    the switches of a plan, and where a packet goes through them
+check.py     holds a plan against its promises by walking packets
 show.py      the plan as tables for people
 """

@@ -1,191 +1,182 @@
-"""Walks packets through the rules in memory, as OpenFlow 1.3 switches would.
+"""Holds a plan against its promises, by walking packets through its rules in memory.
 
-Of the specification this has what the plan uses: one table, exact matches, the highest
-priority wins, actions in order (clauses 5.3 and 5.12). Two rules of one priority that
-match one packet are a fault here; the specification leaves them undefined. Look-up is
-tuple-space search: rules are hashed by priority and by the set of fields they match.
+    delivered   each packet of a path once, at its end (frer: once by each of its ways)
+    on its way  along the planned nodes, by the planned labels and queues
+    isolated    by rules of its own path only; what hosts forge gets into no path
+    protected   with any one link down, along the backup that is planned for it
+
+Without failures, best effort reaches every host from every other.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import permutations, zip_longest
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise, permutations, zip_longest
+
+import msgspec
 
 from testbed.errors import PlanError
+from testbed.plan.fabric import Fabric, Hop, Link, Trace
 from testbed.plan.matches import IPV4, MPLS, example, plan_matches
-from testbed.plan.model import Path, Plan, Port, Rule
+from testbed.plan.model import Backup, Host, Match, Path, Plan, Rule
+from testbed.plan.openflow import Fields, Key, Packet, Tag, key
 
 ICMP = 1
 
-Fields = Mapping[str, int | str]
-
-
-@dataclass(frozen=True)
-class Hop:
-    """How a packet left a switch."""
-
-    switch: str
-    port: Port
-    queue: int | None
-    """None: none was selected."""
-    label: int | None
-    """Outermost MPLS label."""
-    cookie: int
-
-
-@dataclass(frozen=True)
-class Trace:
-    """Where a packet went."""
-
-    hops: tuple[Hop, ...]
-    end: str
-    """The host it was delivered to, or the switch where it ended."""
-    fault: str = ""
-    """Why it was not delivered; empty if it was."""
-
-
-class _Shape(NamedTuple):
-    """Rules of one priority that match on the same fields."""
-
-    priority: int
-    fields: tuple[str, ...]
-    rules: dict[tuple[int | str, ...], list[Rule]]
-
-
-class Fabric:
-    """All switches of a plan, with their rules installed."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._hosts = {host.name for host in plan.hosts}
-        self._access = {port.node: port for port in plan.ports if port.node in self._hosts}
-        self._out = {(port.node, port.number): port for port in plan.ports}
-        self._number = {(port.node, port.name): port.number for port in plan.ports}
-        rules: dict[str, list[Rule]] = {switch.name: [] for switch in plan.switches}
-        for rule in plan.rules:
-            rules[rule.switch].append(rule)
-        self._tables = {switch: _table(installed) for switch, installed in rules.items()}
-
-    def send(self, host: str, packet: Fields) -> Trace:
-        """Follow a packet without labels, given by its OXM fields, from `host` on."""
-        hops: list[Hop] = []
-        labels: tuple[int, ...] = ()
-        port = self._access[host]
-        seen: set[tuple[str, tuple[int, ...]]] = set()
-        while port.peer_node not in self._hosts:
-            switch, in_port = port.peer_node, self._number[port.peer_node, port.peer_name]
-            if (port.name, labels) in seen:
-                return Trace(tuple(hops), switch, "loops")
-            seen.add((port.name, labels))
-            found = self._look_up(switch, _visible(packet, labels, in_port))
-            if len(found) != 1:
-                fault = f"{len(found)} rules of one priority match" if found else "no rule matches"
-                return Trace(tuple(hops), switch, fault)
-            try:
-                labels, queue, number = _apply(found[0], labels)
-            except ValueError as error:
-                return Trace(tuple(hops), switch, str(error))
-            out = self._out.get((switch, number))
-            if out is None or number == in_port:
-                # clause 5.12: a packet does not leave by its input port
-                return Trace(tuple(hops), switch, f"cannot leave by port {number}")
-            hops.append(Hop(switch, out, queue, labels[-1] if labels else None, found[0].cookie))
-            port = out
-        return Trace(tuple(hops), port.peer_node, "still has a label" if labels else "")
-
-    def _look_up(self, switch: str, fields: Fields) -> list[Rule]:
-        """The matching rules of the highest priority that has any."""
-        found: list[Rule] = []
-        for shape in self._tables[switch]:
-            if found and shape.priority < found[0].priority:
-                break
-            try:
-                key = tuple(fields[name] for name in shape.fields)
-            except KeyError:
-                continue
-            found += shape.rules.get(key, ())
-        return found
-
-
-def _table(rules: Iterable[Rule]) -> list[_Shape]:
-    shapes: dict[tuple[int, tuple[str, ...]], _Shape] = {}
-    for rule in rules:
-        fields = tuple(sorted(rule.match))
-        shape = shapes.setdefault(
-            (rule.priority, fields), _Shape(rule.priority, fields, defaultdict(list))
-        )
-        shape.rules[tuple(rule.match[name] for name in fields)].append(rule)
-    return sorted(shapes.values(), key=lambda shape: -shape.priority)
-
-
-def _visible(packet: Fields, labels: Sequence[int], in_port: int) -> Fields:
-    """What a switch sees: behind a label the IP header is hidden (clause 7.2.3.8)."""
-    if labels:
-        return {"in_port": in_port, "eth_type": MPLS, "mpls_label": labels[-1]}
-    return {"in_port": in_port, **packet}
-
-
-def _apply(rule: Rule, labels: tuple[int, ...]) -> tuple[tuple[int, ...], int | None, int]:
-    """Labels, queue and output port after the actions. Raises ValueError."""
-    queue: int | None = None
-    for action in rule.actions:
-        ((kind, value),) = action.items()
-        match kind:
-            case "push_mpls":
-                labels = (*labels, 0)
-            case "set_mpls_label" if labels:
-                labels = (*labels[:-1], value)
-            case "set_mpls_tc" if labels:
-                pass
-            case "pop_mpls" if len(labels) == 1 and value == IPV4:
-                labels = ()
-            case "set_queue":
-                queue = value
-            case "output":
-                return labels, queue, value
-            case _:
-                raise ValueError(f"action {kind} {value} does not apply")
-    raise ValueError("dropped")
+Way = tuple[tuple[str, int | None], ...]
+"""The nodes of a packet's way, and the label it has when it leaves each."""
 
 
 def check_plan(plan: Plan) -> int:
-    """Walk every session and load both ways, and best effort between all hosts.
+    """Walk every session and load both ways, with each link down that matters to them,
+    and best effort between all hosts.
 
     Returns how many packets were walked; raises PlanError at the first that did not go
-    along its path, by its label and queues, to its end.
+    as planned.
     """
-    fabric = Fabric(plan)
-    walked = 0
+    check = _Check(plan)
+    paths: dict[int, Path] = {}
     for path, match in plan_matches(plan):
-        _follow(fabric.send(path.src, example(match)), path)
-        walked += 1
-    for a, b in permutations(plan.hosts, 2):
-        trace = fabric.send(
-            a.name, {"eth_type": IPV4, "ipv4_src": a.ip, "ipv4_dst": b.ip, "ip_proto": ICMP}
-        )
-        where = f"best effort from {a.name} to {b.name}"
+        check.path(path, match)
+        paths[path.cookie] = path
+    for path in paths.values():
+        check.forged(path)
+    check.best_effort()
+    return check.walked
+
+
+class _Check:
+    def __init__(self, plan: Plan) -> None:
+        self.walked = 0
+        self._plan, self._fabric = plan, Fabric(plan)
+        self._hosts = {host.name: host for host in plan.hosts}
+        prepared = tuple(chain.from_iterable(repair.prepare for repair in plan.repairs))
+        rules = (*plan.rules, *prepared)
+        self._prepared = Fabric(msgspec.structs.replace(plan, rules=rules)) if prepared else None
+        self._switched: dict[tuple[int, Link], dict[Key, Rule]] = {
+            (repair.cookie, frozenset(repair.failed)): {key(r): r for r in repair.switch_over}
+            for repair in plan.repairs
+        }
+
+    def path(self, path: Path, match: Match) -> None:
+        """Its packets, without and with failures."""
+        packet, where = example(match), f"path {path.id}"
+        walk = self._fabric.send(path.src, packet)
+        self.walked += 1
+        ways = [_way(path), *(_copy(path, b) for b in path.backups if b.failed is None)]
+        _follow(walk.traces, ways, path, where)
+        if path.protection == "none":
+            return
+        for link in sorted(walk.links, key=sorted):
+            if not link & self._hosts.keys():
+                self._failure(path, packet, link, ways)
+
+    def _failure(self, path: Path, packet: Fields, link: Link, ways: Sequence[Way]) -> None:
+        """The packet while one link is down, once switches or controller have acted."""
+        where = f"path {path.id} while {'-'.join(sorted(link))} is down"
+        self.walked += 1
+        down = frozenset((link,))
+        if path.protection == "frer":
+            walk = self._fabric.send(path.src, packet, down)
+            left = [way for way in ways if link not in _links(way)]
+            _require(bool(left), "all copies of a packet are lost", where)
+            arrived = [trace for trace in walk.traces if not trace.fault]
+            _follow(arrived, left, path, where)
+            return
+        backup = next((b for b in path.backups if frozenset(b.failed or ()) == link), None)
+        if backup is None:
+            raise PlanError("there is no backup", where=where, expected=path.protection)
+        if path.protection == "fast_failover":
+            walk = self._fabric.send(path.src, packet, down)
+            _follow(walk.traces, [_detour(path, backup)], path, where)
+            return
+        switched = self._switched.get((path.cookie, link))
+        if switched is None or self._prepared is None:
+            raise PlanError("the controller has no repair", where=where)
+        walk = self._prepared.send(path.src, packet, down, switched)
+        _follow(walk.traces, [_copy(path, backup)], path, where)
+
+    def forged(self, path: Path) -> None:
+        """A host that sends labels of a path, or another's packets, is in no path."""
+        labels = [path.label, *(backup.label for backup in path.backups)]
+        for host in (path.src, path.dst):
+            for label in labels:
+                if label is None:
+                    continue
+                tagged = Packet({"eth_type": IPV4}, (Tag(MPLS, label, 0),))
+                walk = (self._prepared or self._fabric).send(host, tagged)
+                self.walked += 1
+                _require(
+                    not any(trace.hops for trace in walk.traces),
+                    f"{host} can send packets with label {label}",
+                    f"path {path.id}",
+                    "labelled packets of hosts dropped",
+                )
+
+    def best_effort(self) -> None:
+        for a, b in permutations(self._plan.hosts, 2):
+            where = f"best effort from {a.name} to {b.name}"
+            (trace, *more) = self._fabric.send(a.name, _ping(a, b)).traces
+            self.walked += 1
+            _require(not trace.fault, f"packet {trace.fault} at {trace.end}", where)
+            _require(trace.end == b.name, f"packet was delivered to {trace.end}", where)
+            _require(not more, f"packet was delivered {len(more) + 1} times", where)
+            for hop in trace.hops:
+                _require(hop.cookie == 0, f"{hop.switch} gave it to path {hop.cookie}", where)
+                _leaves(hop, 0, where)
+
+
+def _ping(a: Host, b: Host) -> dict[str, int | str]:
+    return {"eth_type": IPV4, "ipv4_src": a.ip, "ipv4_dst": b.ip, "ip_proto": ICMP}
+
+
+def _way(path: Path) -> Way:
+    """The path itself: its label between the first and the last switch."""
+    return _labelled(path.nodes, path.label)
+
+
+def _copy(path: Path, backup: Backup) -> Way:
+    """A backup from the first host on."""
+    return _labelled(backup.nodes, backup.label)
+
+
+def _detour(path: Path, backup: Backup) -> Way:
+    """The path up to where the backup leaves it, and the backup."""
+    at = path.nodes.index(backup.nodes[0])
+    return _labelled(path.nodes, path.label)[:at] + _labelled(backup.nodes, backup.label)
+
+
+def _labelled(nodes: Sequence[str], label: int | None) -> Way:
+    """Hosts send without a label, and last switches take it off."""
+    last = len(nodes) - 2
+    inside = ((node, None if at >= last else label) for at, node in enumerate(nodes))
+    return tuple(inside)
+
+
+def _links(way: Way) -> Iterator[Link]:
+    return (frozenset(pair) for pair in pairwise(node for node, _ in way))
+
+
+def _follow(traces: Sequence[Trace], ways: Sequence[Way], path: Path, where: str) -> None:
+    """One copy along each way, whatever the order."""
+    found = sorted(traces, key=lambda trace: -_common(trace.nodes(path.src), ways[0]))
+    for trace, way in zip(found, ways, strict=False):
         _require(not trace.fault, f"packet {trace.fault} at {trace.end}", where)
-        _require(trace.end == b.name, f"packet was delivered to {trace.end}", where)
-        for hop in trace.hops:
-            _require(hop.cookie == 0, f"{hop.switch} gave it to path {hop.cookie}", where)
-            _leaves(hop, 0, where)
-        walked += 1
-    return walked
+        planned = [node for node, _ in way]
+        for real, expected in zip_longest(trace.nodes(path.src), planned, fillvalue="nowhere"):
+            _require(real == expected, f"packet went to {real}", where, expected)
+        for hop, (node, label) in zip(trace.hops, way[1:], strict=False):
+            _require(hop.cookie == path.cookie, f"{node} used rule {hop.cookie}", where)
+            _require(hop.label == label, f"left {node} with label {hop.label}", where, f"{label}")
+            _leaves(hop, path.queue, where)
+    copies = len(traces)
+    _require(copies == len(ways), f"{copies} copies of a packet", where, f"{len(ways)}")
 
 
-def _follow(trace: Trace, path: Path) -> None:
-    where = f"path {path.id}"
-    went = (path.src, *(hop.switch for hop in trace.hops), trace.end)
-    _require(not trace.fault, f"packet {trace.fault} at {trace.end}", where)
-    for real, planned in zip_longest(went, path.nodes, fillvalue="nowhere"):
-        _require(real == planned, f"packet went to {real}", where, planned)
-    for number, hop in enumerate(trace.hops, start=1):
-        label = path.label if number < len(trace.hops) else None
-        _require(hop.cookie == path.cookie, f"{hop.switch} used rule {hop.cookie}", where)
-        _require(hop.label == label, f"left {hop.switch} with label {hop.label}", where, f"{label}")
-        _leaves(hop, path.queue, where)
+def _common(nodes: Sequence[str], way: Way) -> int:
+    """How many nodes two ways have in common from the start."""
+    same = [a == b for a, (b, _) in zip(nodes, way, strict=False)]
+    return same.index(False) if False in same else len(same)
 
 
 def _leaves(hop: Hop, queue: int, where: str) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from testbed.scenario.model import Capture, Frozen, LinkEvent
+from testbed.scenario.model import Capture, Frozen, LinkEvent, Protection
 
 SCHEMA = 1
 
@@ -115,8 +115,8 @@ class Rule(Frozen, frozen=True, kw_only=True):
     `match` has OXM names (in_port, eth_type, ipv4_src, ip_proto, udp_dst,
     mpls_label ...) with int or str values. `actions` is a sequence of one-key
     objects, in order: {"push_mpls": 34887}, {"set_mpls_label": 17},
-    {"set_mpls_tc": 5}, {"pop_mpls": 2048}, {"set_queue": 2}, {"output": 3}.
-    No action drops.
+    {"set_mpls_tc": 5}, {"pop_mpls": 2048}, {"set_queue": 2}, {"group": 7},
+    {"output": 3}. No action drops, unless `goto` sends the packet on to a table.
     """
 
     switch: str
@@ -126,6 +126,43 @@ class Rule(Frozen, frozen=True, kw_only=True):
     cookie: int
     """Which path the rule belongs to (Path.cookie), or 0 for best effort."""
     table: int = 0
+    goto: int | None = None
+    """The table that goes on with the packet after the actions."""
+
+
+class Bucket(Frozen, frozen=True, kw_only=True):
+    """One way a group can treat a packet.
+
+    `actions` are an action set: whatever their order here, a switch takes pop, push,
+    set, queue, output in this order (OpenFlow 1.3.5 clause 5.10).
+    """
+
+    actions: tuple[dict[str, int], ...]
+    watch_port: int | None = None
+    """The port whose liveness is the bucket's; None: always live."""
+
+
+class Group(Frozen, frozen=True, kw_only=True):
+    """One OpenFlow 1.3 group of a switch; {"group": id} gives packets to it."""
+
+    switch: str
+    id: int
+    kind: Literal["all", "indirect", "fast_failover"]
+    """All buckets on a copy each; the only bucket; the first live bucket."""
+    buckets: tuple[Bucket, ...]
+
+
+class Repair(Frozen, frozen=True, kw_only=True):
+    """How a controller puts one path on one of its backups."""
+
+    cookie: int
+    """Of the path."""
+    failed: tuple[str, str]
+    """The backup's link."""
+    prepare: tuple[Rule, ...]
+    """The rules of the backup's label: nothing uses them before `switch_over`."""
+    switch_over: tuple[Rule, ...]
+    """Each takes the place of the path's rule with the same match at its first switch."""
 
 
 class Budget(Frozen, frozen=True, kw_only=True):
@@ -148,6 +185,17 @@ class Budget(Frozen, frozen=True, kw_only=True):
         )
 
 
+class Backup(Frozen, frozen=True, kw_only=True):
+    """Another way for the packets of a path, under a label of its own."""
+
+    failed: tuple[str, str] | None
+    """The link it goes round; None: it carries a copy of every packet."""
+    nodes: tuple[str, ...]
+    """From where it leaves the path to the path's last host: from the switch before the
+    failed link for fast failover, else from the first host."""
+    label: int
+
+
 class Path(Frozen, frozen=True, kw_only=True):
     """A pinned path of one session, in one direction."""
 
@@ -164,6 +212,9 @@ class Path(Frozen, frozen=True, kw_only=True):
     policy: str
     backup: tuple[str, ...] = ()
     """The policy's other path, which shares no link of the core; empty: none."""
+    protection: Protection = "none"
+    backups: tuple[Backup, ...] = ()
+    """What stands in for the path, as its protection says; links in the path's order."""
 
 
 class Match(Frozen, frozen=True, kw_only=True):
@@ -256,6 +307,9 @@ class Plan(Frozen, frozen=True, kw_only=True):
     switches: tuple[Switch, ...]
     ports: tuple[Port, ...]
     rules: tuple[Rule, ...]
+    groups: tuple[Group, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    """What a controller does when links fail, for the paths that order it."""
     sessions: tuple[Session, ...] = ()
     loads: tuple[Load, ...] = ()
     events: tuple[LinkEvent, ...] = ()

@@ -13,7 +13,6 @@ The traffic class of the label is the class selector of the DSCP, its top three 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 import networkx as nx
 
@@ -73,13 +72,16 @@ def _label_rules(wiring: Wiring, path: Path) -> Iterator[Rule]:
     """Rules of the switches after the first."""
     if path.label is None:
         return
-    inner = path.nodes[2:]
-    for switch, peer in pairwise(inner):
+    for before, switch, peer in zip(path.nodes[1:], path.nodes[2:], path.nodes[3:], strict=False):
         pop: tuple[Action, ...] = ({"pop_mpls": IPV4},) if peer == path.dst else ()
         yield Rule(
             switch=switch,
             priority=SLICE_PRIORITY,
-            match={"eth_type": MPLS, "mpls_label": path.label},
+            match={
+                "in_port": wiring.port(switch, before).number,
+                "eth_type": MPLS,
+                "mpls_label": path.label,
+            },
             actions=pop + _out(wiring.port(switch, peer), path.queue),
             cookie=path.cookie,
         )

@@ -15,6 +15,15 @@ SCHEMA = 1
 Param = str | int | float | bool
 """What a parameter of a topology or an experiment can be."""
 
+Protection = Literal["none", "reactive", "fast_failover", "frer"]
+"""What keeps a slice going when a link fails.
+
+none           nothing
+reactive       the controller moves its paths to others (restoration, RFC 4427)
+fast_failover  switches send packets round the link (one-to-one backup, RFC 4090)
+frer           every packet goes twice, over disjoint paths (IEEE 802.1CB)
+"""
+
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all data that crosses a stage: immutable, typed, strict JSON."""
@@ -156,6 +165,7 @@ class Slice(Slo, frozen=True, kw_only=True):
     """Scheduling priority, 1 (first) to 127 (last), as 5QI priority levels."""
     diversity: Literal["none", "link", "node"] = "none"
     """What a backup path may not share with the path it protects."""
+    protection: Protection = "none"
     isolation: Literal["shared", "dedicated-queue"] = "shared"
     """dedicated-queue: no other slice's packet in its queues."""
     sdps: tuple[Sdp, ...] = ()

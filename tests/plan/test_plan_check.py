@@ -9,7 +9,8 @@ import pytest
 
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.errors import PlanError
-from testbed.plan.check import Fabric, check_plan
+from testbed.plan.check import check_plan
+from testbed.plan.fabric import Fabric
 from testbed.plan.matches import example, plan_matches
 from testbed.plan.model import Plan, Rule
 from tests.plan.networks import compiled, flow, scenario
@@ -35,17 +36,25 @@ def _without(kind: str) -> Callable[[Rule], list[Rule]]:
     return lambda r: [replace(r, actions=tuple(a for a in r.actions if kind not in a))]
 
 
+def _open(rule: Rule) -> list[Rule]:
+    """A label rule that does not ask where packets come from."""
+    return [rule, replace(rule, match={"eth_type": 0x8847, "mpls_label": 16})]
+
+
 def _output(number: int) -> Callable[[Rule], list[Rule]]:
     return lambda r: [replace(r, actions=(*r.actions[:-1], {"output": number}))]
 
 
 def test_sound(plan: Plan) -> None:
-    assert check_plan(plan) == 3 * 2 + 2 + 2 * 2
+    matches, best_effort, forged = 2 + 2 * 2, 3 * 2, 4 * 2
+    assert check_plan(plan) == matches + best_effort + forged
 
 
 def test_trace_of_a_session(plan: Plan) -> None:
     (path, match), *_ = plan_matches(plan)
-    trace = Fabric(plan).send("h1", example(match))
+    walk = Fabric(plan).send("h1", example(match))
+    (trace,) = walk.traces
+    assert walk.links == {frozenset(pair.split()) for pair in ("h1 s1", "s1 s3", "s3 s2", "s2 h2")}
     assert [hop.switch for hop in trace.hops] == ["s1", "s3", "s2"]
     assert [hop.label for hop in trace.hops] == [16, 16, None]
     assert [hop.queue for hop in trace.hops] == [1, 1, None]
@@ -69,6 +78,12 @@ def test_trace_of_a_session(plan: Plan) -> None:
         ("s1", 1, _without("push_mpls"), "set_mpls_label 16 does not apply"),
         ("s1", 1, _without("set_mpls_label"), "no rule matches at s3"),
         ("s1", 0, lambda r: [replace(r, priority=200)], "went to s2"),
+        ("s3", 1, lambda r: [replace(r, cookie=2)], "used rule 2"),
+        ("s3", 1, lambda r: [replace(r, goto=0)], "back to table 0"),
+        ("s3", 1, lambda r: [replace(r, goto=1)], "no rule matches"),
+        ("s3", 1, lambda r: [replace(r, actions=({"group": 7},))], "there is no group 7"),
+        ("s3", 1, lambda r: [replace(r, actions=r.actions * 2)], "2 copies of a packet"),
+        ("s1", 1, _open, "h1 can send packets with label 16"),
         ("s2", 0, lambda r: [], "best effort from h1 to h2"),
     ],
 )

@@ -56,7 +56,7 @@ def test_rules_of_one_switch() -> None:
     assert {row[0] for row in rows} == {"s3"}
     assert rows[0][1:] == (
         "100",
-        "eth_type=0x8847,mpls_label=16",
+        "in_port=1,eth_type=0x8847,mpls_label=16",
         "set_queue:1,output:2",
         "p.forward",
     )

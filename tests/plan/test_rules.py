@@ -39,10 +39,14 @@ def test_push_swap_nothing_pop() -> None:
         cookie=1,
     )
     (between,) = rules_of(plan, "s3", 1)
-    assert between.match == {"eth_type": 0x8847, "mpls_label": 16}
+    assert between.match == {
+        "in_port": plan.port("s3", "s1").number,
+        "eth_type": 0x8847,
+        "mpls_label": 16,
+    }
     assert between.actions == ({"set_queue": 1}, {"output": plan.port("s3", "s2").number})
     (last,) = rules_of(plan, "s2", 1)
-    assert last.match == {"eth_type": 0x8847, "mpls_label": 16}
+    assert last.match == between.match | {"in_port": plan.port("s2", "s3").number}
     assert last.actions == ({"pop_mpls": 0x0800}, {"output": plan.port("s2", "h2").number})
     (back,) = rules_of(plan, "s2", 2)
     assert (back.match["udp_src"], back.match["udp_dst"]) == (862, 50000)

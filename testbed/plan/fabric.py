@@ -1,0 +1,155 @@
+"""All switches of a plan with their rules, and where a packet goes through them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from testbed.plan.model import Group, Plan, Port, Rule
+from testbed.plan.openflow import IN_PORT, Fields, Key, Packet, PacketError, Sent, Switch
+
+Link = frozenset[str]
+"""The two nodes of a link."""
+
+MOST_COPIES = 64
+"""Of one packet; more is taken for a storm."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """How a packet left a switch."""
+
+    switch: str
+    port: Port
+    queue: int | None
+    """None: none was selected."""
+    label: int | None
+    """Outermost MPLS label."""
+    cookie: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where one copy of a packet went."""
+
+    hops: tuple[Hop, ...]
+    end: str
+    """The host it was delivered to, or the switch where it ended."""
+    fault: str = ""
+    """Why it was not delivered; empty if it was."""
+
+    def nodes(self, src: str) -> tuple[str, ...]:
+        """Sent from `src`."""
+        return (src, *(hop.switch for hop in self.hops), self.end)
+
+
+@dataclass
+class Walk:
+    """Every copy of a packet, and the links whose state decided where they went."""
+
+    traces: list[Trace] = field(default_factory=list)
+    links: set[Link] = field(default_factory=set)
+
+
+class Fabric:
+    """The rules and groups of a plan, installed."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._hosts = {host.name for host in plan.hosts}
+        self._access = {port.node: port for port in plan.ports if port.node in self._hosts}
+        self._out = {(port.node, port.number): port for port in plan.ports}
+        self._number = {(port.node, port.name): port.number for port in plan.ports}
+        rules: dict[str, list[Rule]] = defaultdict(list)
+        groups: dict[str, list[Group]] = defaultdict(list)
+        for rule in plan.rules:
+            rules[rule.switch].append(rule)
+        for group in plan.groups:
+            groups[group.switch].append(group)
+        self._switches = {
+            switch.name: Switch(rules[switch.name], groups[switch.name]) for switch in plan.switches
+        }
+
+    def send(
+        self,
+        host: str,
+        packet: Fields | Packet,
+        down: frozenset[Link] = frozenset(),
+        instead: Mapping[Key, Rule] | None = None,
+    ) -> Walk:
+        """Follow a packet, by its OXM fields, from `host` on, while the links `down` are."""
+        packet = packet if isinstance(packet, Packet) else Packet(packet)
+        walk = Walk()
+        start = self._access[host]
+        self._arrive(walk, _Way(start, packet), down, instead or {})
+        return walk
+
+    def _arrive(
+        self, walk: Walk, way: _Way, down: frozenset[Link], instead: Mapping[Key, Rule]
+    ) -> None:
+        """At the other end of the port that a copy left by."""
+        link = _link(way.port)
+        walk.links.add(link)
+        node = way.port.peer_node
+        if link in down:
+            walk.traces.append(way.ended(way.port.node, "left by a port that is down"))
+        elif len(walk.traces) >= MOST_COPIES:
+            walk.traces.append(way.ended(node, f"is one of more than {MOST_COPIES} copies"))
+        elif node in self._hosts:
+            walk.traces.append(way.ended(node, "still has a label" if way.packet.tags else ""))
+        else:
+            self._forward(walk, way, down, instead)
+
+    def _forward(
+        self, walk: Walk, way: _Way, down: frozenset[Link], instead: Mapping[Key, Rule]
+    ) -> None:
+        switch, in_port = way.port.peer_node, self._number[way.port.peer_node, way.port.peer_name]
+        here = (way.port.name, way.packet.tags)
+        if here in way.seen:
+            walk.traces.append(way.ended(switch, "loops"))
+            return
+
+        def live(number: int) -> bool:
+            port = self._out.get((switch, number))
+            if port is None:
+                return False
+            walk.links.add(_link(port))
+            return _link(port) not in down
+
+        try:
+            sent = self._switches[switch].receive(way.packet, in_port, live, instead)
+        except PacketError as fault:
+            walk.traces.append(way.ended(switch, str(fault)))
+            return
+        if not sent:
+            walk.traces.append(way.ended(switch, "dropped"))
+        for copy in sent:
+            # clause 5.12: a packet does not leave by its input port, unless by that name
+            out = None if copy.port == in_port else self._out.get((switch, copy.port))
+            if copy.port == IN_PORT:
+                out = self._out[switch, in_port]
+            if out is None:
+                walk.traces.append(way.ended(switch, f"cannot leave by port {copy.port}"))
+            else:
+                self._arrive(walk, way.on(switch, out, copy, here), down, instead)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One copy on its way: the port it left by, and what it has behind it."""
+
+    port: Port
+    packet: Packet
+    hops: tuple[Hop, ...] = ()
+    seen: frozenset[object] = frozenset()
+
+    def ended(self, node: str, fault: str) -> Trace:
+        return Trace(self.hops, node, fault)
+
+    def on(self, switch: str, out: Port, copy: Sent, here: object) -> _Way:
+        hop = Hop(switch, out, copy.queue, copy.packet.label, copy.cookie)
+        return _Way(out, copy.packet, (*self.hops, hop), self.seen | {here})
+
+
+def _link(port: Port) -> Link:
+    return frozenset((port.node, port.peer_node))
