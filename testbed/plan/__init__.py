@@ -5,6 +5,7 @@ compile.py   compile_plan: the steps below in order
 validate.py  refuses scenarios and networks that cannot be, before anything else
 wiring.py    addresses, interface names, ifindexes, port numbers, delays, buffers
 routing.py   asks the policy for paths, numbers them, gives slices their queues
+protection.py  backups of paths
 traffic.py   probes to STAMP sessions, flows to loads
 budget.py    where the delay of a message goes
 queues.py    rates and priorities of the queues of each port

@@ -10,7 +10,7 @@ from testbed.plan.background import backgrounds, with_sources
 from testbed.plan.model import Plan, Port
 from testbed.plan.queues import with_queues
 from testbed.plan.routing import Router
-from testbed.plan.rules import all_rules
+from testbed.plan.rules import all_tables
 from testbed.plan.traffic import demands, derived_seed, loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire
@@ -41,6 +41,7 @@ def compile_plan(
     ports = with_sources(seeded, modelled, scenario.seed)
     queued = Wiring(wiring.hosts, wiring.switches, ports)
     traffic: tuple[Probe | Flow, ...] = (*scenario.probes, *scenario.flows)
+    tables = all_tables(graph, queued, stamp, flows)
     return Plan(
         experiment=scenario.experiment,
         seed=scenario.seed,
@@ -48,7 +49,9 @@ def compile_plan(
         hosts=wiring.hosts,
         switches=wiring.switches,
         ports=ports,
-        rules=all_rules(graph, queued, stamp, flows),
+        rules=tables.rules,
+        groups=tables.groups,
+        repairs=tables.repairs,
         sessions=stamp,
         loads=flows,
         events=scenario.events,

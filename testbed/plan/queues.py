@@ -3,6 +3,9 @@
 Only shaped switch ports have queues: hosts cannot select one, and a port without a rate
 never queues. Queue 0 is best effort. It keeps 5 % of the port, so that nothing starves;
 what slices do not use is lent to whoever comes first by priority, best effort last.
+
+A slice keeps its rate on its backups too: what protects it is there when it is needed,
+and no two slices count on the same room.
 """
 
 from __future__ import annotations
@@ -40,8 +43,9 @@ def with_queues(
     passing: dict[tuple[str, str], set[str]] = defaultdict(set)
     for path in paths:
         if path.queue:
-            for hop in pairwise(path.nodes):
-                passing[hop].add(path.slice)
+            for nodes in (path.nodes, *(backup.nodes for backup in path.backups)):
+                for hop in pairwise(nodes):
+                    passing[hop].add(path.slice)
 
     def queued(port: Port) -> Port:
         here = passing.get((port.node, port.peer_node))

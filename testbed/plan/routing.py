@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 import networkx as nx
 
 from testbed.errors import PlanError
 from testbed.plan.model import Path
+from testbed.plan.protection import Protector
 from testbed.scenario.model import Slice
 from testbed.slices.policy import BEST_EFFORT, Demand, Policy, Route
 
@@ -16,7 +18,7 @@ FIRST_LABEL = 16
 
 
 class Router:
-    """Hands out paths with a cookie and label of their own, in the order asked."""
+    """Hands out paths with a cookie and labels of their own, in the order asked."""
 
     def __init__(
         self,
@@ -37,34 +39,48 @@ class Router:
             for member in members
         }
         self._policy = policy
+        self._labels = count(FIRST_LABEL)
         routes = policy.routes(nx.freeze(graph), demands)
-        self._found = {
-            demand.id: (demand, _checked(policy, graph, demand, route))
-            for demand, route in zip(demands, routes, strict=True)
-        }
+        self._protector = Protector(graph)
+        self._found: dict[str, tuple[Demand, Route]] = {}
+        for demand, route in zip(demands, routes, strict=True):
+            for nodes in (route.nodes, route.backup) if route.backup else (route.nodes,):
+                self._checked(graph, demand, nodes)
+            self._found[demand.id] = demand, self._protector.paired(demand, route)
 
     def path(self, id_: str) -> Path:
-        """The path of the demand with this id."""
+        """The path of the demand with this id, and its backups.
+
+        Raises PlanError if its slice orders protection that the network cannot give.
+        """
         demand, route = self._found[id_]
-        cookie = len(self.paths) + 1
+        label = next(self._labels) if len(route.nodes) > 3 else None
+
+        def find(graph: nx.DiGraph) -> Sequence[str]:
+            return self._checked(graph, demand, self._policy.path(graph, demand))
+
         path = Path(
             id=id_,
-            cookie=cookie,
+            cookie=len(self.paths) + 1,
             slice=demand.slice.id,
             src=demand.src,
             dst=demand.dst,
             nodes=route.nodes,
-            label=FIRST_LABEL + cookie - 1 if len(route.nodes) > 3 else None,
+            label=label,
             queue=self._queue.get(demand.slice.id, 0),
             policy=self._policy.name,
             backup=route.backup,
+            protection=demand.slice.protection,
+            backups=self._protector.backups(demand, route, find, self._labels),
         )
         self.paths.append(path)
         return path
 
-
-def _checked(policy: Policy, graph: nx.DiGraph, demand: Demand, route: Route) -> Route:
-    for nodes in (route.nodes, route.backup) if route.backup else (route.nodes,):
+    def _checked(
+        self, graph: nx.DiGraph, demand: Demand, answer: Sequence[str]
+    ) -> tuple[str, ...]:
+        """What the policy answered, if it is a path. Raises PlanError."""
+        nodes = tuple(answer)
         if (
             nodes[:1] != (demand.src,)
             or nodes[-1:] != (demand.dst,)
@@ -72,11 +88,11 @@ def _checked(policy: Policy, graph: nx.DiGraph, demand: Demand, route: Route) ->
             or not nx.is_path(graph, nodes)
         ):
             raise PlanError(
-                f"policy {policy.name} answered {' -> '.join(nodes) or 'nothing'}",
+                f"policy {self._policy.name} answered {' -> '.join(nodes) or 'nothing'}",
                 where=f"{demand.id}, slice {demand.slice.id}",
                 expected=f"a path from {demand.src} to {demand.dst} over links, no node twice",
             )
-    return route
+        return nodes
 
 
 def queue_names(policy: Policy, slices: Iterable[Slice]) -> list[tuple[str, tuple[str, ...]]]:

@@ -1,18 +1,27 @@
 """OpenFlow 1.3 entries: what each switch does with which packet.
 
     first switch   5-tuple from the host's port -> push label, queue, output
-    between        label -> queue, output
-    last switch    label -> pop, queue, output
+    between        label and port -> queue, output
+    last switch    label and port -> pop, queue, output
     best effort    destination address -> queue 0, output, along fewest hops
 
 Source and destination on one switch need no label. Whatever matches nothing is dropped.
 The traffic class of the label is the class selector of the DSCP, its top three bits
 (RFC 2474 clause 4.2.2, RFC 5462).
+
+Protection puts a group where a rule would send to the next switch, numbered by the
+path's cookie; each backup has a label of its own, and rules like a path's.
+
+    fast_failover  output, or while that port is down: backup's label, output
+    frer           at the first switch, a copy under each label
+    reactive       no group: the controller adds a backup's rules, then replaces the
+                   first switch's (Repair)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -20,71 +29,164 @@ from testbed.plan.matches import IPV4, MPLS, load_matches, oxm, session_matches
 from testbed.plan.model import (
     DEFAULT_TABLE_PRIORITY,
     SLICE_PRIORITY,
+    Backup,
+    Bucket,
+    Group,
     Load,
     Match,
     Path,
     Port,
+    Repair,
     Rule,
     Session,
 )
+from testbed.plan.openflow import IN_PORT
 from testbed.plan.wiring import Wiring
 
 Action = dict[str, int]
 
 
-def all_rules(
+class Tables(NamedTuple):
+    """What controllers put on switches."""
+
+    rules: tuple[Rule, ...]
+    groups: tuple[Group, ...]
+    repairs: tuple[Repair, ...]
+
+
+class _Traffic(NamedTuple):
+    """A path and the packets that take it."""
+
+    path: Path
+    matches: tuple[Match, ...]
+    dscp: int
+
+
+def all_tables(
     graph: nx.DiGraph, wiring: Wiring, sessions: Iterable[Session], loads: Iterable[Load]
-) -> tuple[Rule, ...]:
-    """Every rule, switch by switch in the network's order, highest priority first."""
+) -> Tables:
+    """Rules and groups switch by switch in the network's order, highest priority first."""
     rules: list[Rule] = []
-    for session in sessions:
-        rules += _label_rules(wiring, session.forward)
-        rules += _label_rules(wiring, session.reverse)
-        rules += (_ingress(wiring, p, m, session.dscp) for p, m in session_matches(session))
-    for load in loads:
-        rules += _label_rules(wiring, load.forward)
-        rules += _label_rules(wiring, load.reverse)
-        rules += (_ingress(wiring, p, m, load.dscp) for p, m in load_matches(load))
+    groups: list[Group] = []
+    repairs: list[Repair] = []
+    for traffic in _traffic(sessions, loads):
+        path = traffic.path
+        mine = [_group(wiring, path, b) for b in path.backups if path.protection != "reactive"]
+        grouped = {group.switch for group in mine}
+        groups += mine
+        rules += _classify(wiring, traffic, path.nodes, path.label, grouped)
+        rules += _forward(wiring, path, path.nodes[1:], path.label, grouped)
+        for backup in path.backups:
+            way = tuple(_forward(wiring, path, from_switch(path, backup), backup.label))
+            if path.protection != "reactive":
+                rules += way
+                continue
+            first = tuple(_classify(wiring, traffic, backup.nodes, backup.label))
+            assert backup.failed is not None
+            repairs.append(
+                Repair(cookie=path.cookie, failed=backup.failed, prepare=way, switch_over=first)
+            )
     rules += _best_effort(graph, wiring)
     order = {switch.name: switch.dpid for switch in wiring.switches}
-    return tuple(sorted(rules, key=lambda rule: (order[rule.switch], -rule.priority)))
-
-
-def _ingress(wiring: Wiring, path: Path, match: Match, dscp: int) -> Rule:
-    host, switch, peer = path.nodes[:3]
-    label: tuple[Action, ...] = ()
-    if path.label is not None:
-        label = (
-            {"push_mpls": MPLS},
-            {"set_mpls_label": path.label},
-            {"set_mpls_tc": dscp >> 3},
-        )
-    return Rule(
-        switch=switch,
-        priority=SLICE_PRIORITY,
-        match={"in_port": wiring.port(switch, host).number, **oxm(match)},
-        actions=label + _out(wiring.port(switch, peer), path.queue),
-        cookie=path.cookie,
+    return Tables(
+        tuple(sorted(rules, key=lambda rule: (order[rule.switch], -rule.priority))),
+        tuple(sorted(groups, key=lambda group: order[group.switch])),
+        tuple(repairs),
     )
 
 
-def _label_rules(wiring: Wiring, path: Path) -> Iterator[Rule]:
-    """Rules of the switches after the first."""
-    if path.label is None:
-        return
-    for before, switch, peer in zip(path.nodes[1:], path.nodes[2:], path.nodes[3:], strict=False):
-        pop: tuple[Action, ...] = ({"pop_mpls": IPV4},) if peer == path.dst else ()
+def from_switch(path: Path, backup: Backup) -> tuple[str, ...]:
+    """The backup's nodes from the switch on that gives packets its label."""
+    return backup.nodes[1:] if backup.nodes[0] == path.src else backup.nodes
+
+
+def _traffic(sessions: Iterable[Session], loads: Iterable[Load]) -> Iterator[_Traffic]:
+    for session in sessions:
+        yield from _both(session, session_matches(session))
+    for load in loads:
+        yield from _both(load, load_matches(load))
+
+
+def _both(of: Session | Load, matches: Iterable[tuple[Path, Match]]) -> Iterator[_Traffic]:
+    found = list(matches)
+    for path in (of.forward, of.reverse):
+        mine = tuple(match for owner, match in found if owner.cookie == path.cookie)
+        yield _Traffic(path, mine, of.dscp)
+
+
+def _classify(
+    wiring: Wiring,
+    traffic: _Traffic,
+    nodes: Sequence[str],
+    label: int | None,
+    grouped: Collection[str] = (),
+) -> Iterator[Rule]:
+    """At the first switch of `nodes`: which packets, and the label they get."""
+    path, (host, switch, peer) = traffic.path, nodes[:3]
+    push: tuple[Action, ...] = ()
+    if label is not None:
+        push = ({"push_mpls": MPLS}, {"set_mpls_label": label}, {"set_mpls_tc": traffic.dscp >> 3})
+    for match in traffic.matches:
         yield Rule(
             switch=switch,
             priority=SLICE_PRIORITY,
-            match={
-                "in_port": wiring.port(switch, before).number,
-                "eth_type": MPLS,
-                "mpls_label": path.label,
-            },
-            actions=pop + _out(wiring.port(switch, peer), path.queue),
+            match={"in_port": wiring.port(switch, host).number, **oxm(match)},
+            actions=push + _send(wiring, path, switch, peer, grouped),
             cookie=path.cookie,
         )
+
+
+def _forward(
+    wiring: Wiring,
+    path: Path,
+    nodes: Sequence[str],
+    label: int | None,
+    grouped: Collection[str] = (),
+) -> Iterator[Rule]:
+    """Rules of the switches after `nodes[0]`, which sends packets under the label."""
+    if label is None:
+        return
+    for before, switch, peer in zip(nodes, nodes[1:], nodes[2:], strict=False):
+        pop: tuple[Action, ...] = ({"pop_mpls": IPV4},) if peer == path.dst else ()
+        in_port = wiring.port(switch, before).number
+        yield Rule(
+            switch=switch,
+            priority=SLICE_PRIORITY,
+            match={"in_port": in_port, "eth_type": MPLS, "mpls_label": label},
+            actions=pop + _send(wiring, path, switch, peer, grouped),
+            cookie=path.cookie,
+        )
+
+
+def _send(
+    wiring: Wiring, path: Path, switch: str, peer: str, grouped: Collection[str]
+) -> tuple[Action, ...]:
+    """Towards the next node: by the path's group if it has one at the switch."""
+    if switch in grouped:
+        return ({"group": path.cookie},)
+    return _out(wiring.port(switch, peer), path.queue)
+
+
+def _group(wiring: Wiring, path: Path, backup: Backup) -> Group:
+    """Where the backup leaves the path: one of them, or a copy by each."""
+    switch, first = from_switch(path, backup)[:2]
+    at = path.nodes.index(switch)
+    port = wiring.port(switch, path.nodes[at + 1])
+    other = wiring.port(switch, first)
+    there = ({"set_mpls_label": backup.label}, *_out(other, path.queue))
+    if first == path.nodes[at - 1]:
+        # a packet leaves by the port it came from only by that name (clause 5.12)
+        there = (*there[:-1], {"output": IN_PORT})
+    watched = path.protection == "fast_failover"
+    return Group(
+        switch=switch,
+        id=path.cookie,
+        kind="fast_failover" if watched else "all",
+        buckets=(
+            Bucket(actions=_out(port, path.queue), watch_port=port.number if watched else None),
+            Bucket(actions=there, watch_port=other.number if watched else None),
+        ),
+    )
 
 
 def _best_effort(graph: nx.DiGraph, wiring: Wiring) -> Iterator[Rule]:
