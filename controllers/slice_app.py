@@ -1,7 +1,7 @@
 """The OpenFlow 1.3 application: puts a plan's rules on its switches, and reads counters back.
 
-It decides nothing. When a switch says its datapath id, it gets one buffer (delete
-all, add all, barrier); when its barrier comes back its rules are in. Switches the
+It decides nothing. When a switch says its datapath id, it gets one buffer (delete all,
+add groups, add rules); when its last barrier comes back its rules are in. Switches the
 plan does not know are left alone. A switch that connects again gets its rules again,
 without the deletion: it may still be forwarding.
 
@@ -19,7 +19,7 @@ from typing import Any
 
 from controllers import encode
 from controllers.compat import App, handler, ofp, ofp_event, on
-from testbed.plan.model import Plan, Rule
+from testbed.plan.model import Group, Plan, Rule
 
 LOG = logging.getLogger("slice_app")
 
@@ -40,10 +40,15 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         self._notify = notify
         self.names = {switch.dpid: switch.name for switch in plan.switches}
         rules: dict[str, list[Rule]] = {name: [] for name in self.names.values()}
+        groups: dict[str, list[Group]] = {name: [] for name in self.names.values()}
         for rule in plan.rules:
             rules[rule.switch].append(rule)
-        self._rules = {dpid: rules[name] for dpid, name in self.names.items()}
-        self._buffers = {dpid: encode.install(batch) for dpid, batch in self._rules.items()}
+        for group in plan.groups:
+            groups[group.switch].append(group)
+        self._batches = {
+            dpid: encode.Batch(rules[name], groups[name]) for dpid, name in self.names.items()
+        }
+        self._buffers = {dpid: batch.encode() for dpid, batch in self._batches.items()}
 
         self.waiting = set(self.names)
         """Datapath ids whose barrier has not come back yet."""
@@ -70,20 +75,24 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
     @on(ofp_event.EventOFPSwitchFeatures, handler.CONFIG_DISPATCHER)
     def connected(self, event: Any) -> None:
         datapath, dpid = event.msg.datapath, event.msg.datapath_id
-        if dpid not in self._rules:
+        if dpid not in self._batches:
             LOG.warning("switch with datapath id %#x is not in the plan: left alone", dpid)
             return
         self._datapaths[dpid] = datapath
         self.waiting.add(dpid)
         first = not self.installs[self.names[dpid]]
         self.installs[self.names[dpid]] += 1
-        again = None if first else encode.install(self._rules[dpid], clear=False)
+        again = None if first else self._batches[dpid].encode(clear=False)
         datapath.send(again or self._buffers[dpid])
 
     @on(ofp_event.EventOFPBarrierReply, *CONNECTED)
     def installed(self, event: Any) -> None:
         dpid = event.msg.datapath.id
-        if dpid in self.waiting and event.msg.datapath is self._datapaths.get(dpid):
+        if (
+            dpid in self.waiting
+            and event.msg.datapath is self._datapaths.get(dpid)
+            and event.msg.xid == self._batches[dpid].done
+        ):
             self.waiting.discard(dpid)
             self.last_ns = time.monotonic_ns()
             if not self.waiting or self.refused:
@@ -93,9 +102,10 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
     def failed(self, event: Any) -> None:
         message = event.msg
         name = self.names.get(message.datapath.id, "a switch not in the plan")
-        rules = self._rules.get(message.datapath.id, [])
-        known = 0 < message.xid <= len(rules)
-        subject = encode.show(rules[message.xid - 1]) if known else f"message {message.xid}"
+        if self.installs[name] > 1 and encode.is_kept(message.type, message.code):
+            return
+        batch = self._batches.get(message.datapath.id, encode.Batch(()))
+        subject = batch.subject(message.xid)
         kind = ofp.ofp_error_type_to_str(message.type)
         code = ofp.ofp_error_code_to_str(message.type, message.code)
         self.refused.append(f"{name} answered {kind} {code} to: {subject}")

@@ -13,8 +13,9 @@ import time
 from contextlib import suppress
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, FEATURES_REQUEST, FEATURES_REPLY = 0, 1, 2, 3, 5, 6
-FLOW_MOD, MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 14, 18, 19, 20, 21
-ADD, DELETE = 0, 3
+FLOW_MOD, GROUP_MOD = 14, 15
+MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
+DELETE, DELETE_GROUP = 3, 2
 FLOW_STATS, PORT_STATS, PORT_DESC = 1, 4, 13
 FULL_MESSAGE = 60_000
 """Largest multipart body sent in one message, of the 64 KiB there could be."""
@@ -40,9 +41,15 @@ class FakeSwitch(threading.Thread):
         self.dpid, self.port, self.refuse, self.mute = dpid, port, refuse or {}, mute
         self.rules: list[bytes] = []
         """Flow mods that added something, since the last that deleted all."""
+        self.groups: list[bytes] = []
+        """Group mods likewise."""
         self.deletions = self.barriers = 0
-        self.unordered = False
-        """A rule came before the table was emptied or after the barrier."""
+        """Deletions of all flows; barriers asked for."""
+        self.xids: list[int] = []
+        """Of the barriers."""
+        self.steps = ""
+        """Every change in order: d deletes all flows, D all groups, g adds a group, f a
+        flow, | is a barrier; of equals in a row, one."""
         self.packets = 0
         """What every rule says it counted."""
         self._socket = socket.socket()
@@ -72,8 +79,12 @@ class FakeSwitch(threading.Thread):
             self._send(ECHO_REPLY, xid, message[8:])
         elif kind == FLOW_MOD:
             self._flow_mod(xid, message)
+        elif kind == GROUP_MOD:
+            self._group_mod(message)
         elif kind == BARRIER_REQUEST:
             self.barriers += 1
+            self.xids.append(xid)
+            self._step("|")
             if not self.mute:
                 self._send(BARRIER_REPLY, xid)
         elif kind == MULTIPART_REQUEST:
@@ -86,13 +97,26 @@ class FakeSwitch(threading.Thread):
         if command == DELETE:
             self.rules.clear()
             self.deletions += 1
+            self._step("d")
             return
-        if self.deletions != self.barriers + 1:
-            self.unordered = True
+        self._step("f")
         if xid - 1 in self.refuse:
             self._send(ERROR, xid, struct.pack("!HH", *self.refuse[xid - 1]) + message[:64])
         else:
             self.rules.append(message)
+
+    def _group_mod(self, message: bytes) -> None:
+        (command,) = struct.unpack_from("!H", message, 8)
+        if command == DELETE_GROUP:
+            self.groups.clear()
+            self._step("D")
+        else:
+            self.groups.append(message)
+            self._step("g")
+
+    def _step(self, step: str) -> None:
+        if not self.steps.endswith(step):
+            self.steps += step
 
     def _flows(self) -> list[bytes]:
         """struct ofp_flow_stats of every rule: what the flow mod said, and counters."""

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from testbed.plan.model import Plan
+from testbed.plan.model import Bucket, Group, Plan
 from tests.controllers.chain import chain
 from tests.controllers.fake_switch import FakeSwitch
 
@@ -102,8 +102,8 @@ def test_every_switch_gets_its_rules_and_counters_come_back(
     assert 0 < status["seconds"] < 5
     assert status["framework"].startswith("os-ken 4")
     for switch in switches:
-        assert (len(switch.rules), switch.deletions, switch.barriers) == (2, 1, 1)
-        assert not switch.unordered
+        assert (len(switch.rules), switch.deletions) == (2, 1)
+        assert switch.steps == "dD|f|"
         switch.packets = 7 * switch.dpid
 
     found = controller.end()["counters"]
@@ -139,6 +139,20 @@ def test_snapshot_keeps_the_controller_running(start: Callable[..., Controller])
         "tx_errors": 7,
     }
     assert controller.end()["snapshots"] == 2
+
+
+def test_groups_are_there_before_the_rules_that_need_them(
+    start: Callable[..., Controller],
+) -> None:
+    plan = chain(1)
+    rules = tuple(msgspec.structs.replace(rule, actions=({"group": 7},)) for rule in plan.rules)
+    group = Group(switch="s1", id=7, kind="all", buckets=(Bucket(actions=({"output": 2},)),))
+    controller = start(plan=msgspec.structs.replace(plan, rules=rules, groups=(group,)))
+    (switch,) = connect(controller, 1)
+    assert controller.status()["installed"]
+    assert switch.steps == "dD|g|f|"
+    assert (len(switch.groups), len(switch.rules)) == (1, 2)
+    assert switch.xids == [0, 0, 3]
 
 
 def test_thousand_rules_come_back_from_one_switch(start: Callable[..., Controller]) -> None:
@@ -195,6 +209,7 @@ def test_switch_that_comes_back_is_set_up_again(start: Callable[..., Controller]
         time.sleep(0.01)
     status = controller.end()
     assert len(again.rules) == 2
+    assert again.steps == "f|"
     assert status["reinstalled"] == {"s2": 1}
     assert status["installed"]
 
