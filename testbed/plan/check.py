@@ -3,7 +3,8 @@
     delivered   each packet of a path once, at its end (frer: once by each of its ways)
     on its way  along the planned nodes, by the planned labels and queues
     isolated    by rules of its own path only; what hosts forge gets into no path
-    protected   with any one link down, along the backup that is planned for it
+    protected   with any one link down, along the backup that is planned for it, unless
+                no way at all is left
 
 Without failures, best effort reaches every host from every other.
 """
@@ -74,8 +75,10 @@ class _Check:
     def _failure(self, path: Path, packet: Fields, link: Link, ways: Sequence[Way]) -> None:
         """The packet while one link is down, once switches or controller have acted."""
         where = f"path {path.id} while {'-'.join(sorted(link))} is down"
-        self.walked += 1
         down = frozenset((link,))
+        if not self._fabric.joined(path.src, path.dst, down):
+            return
+        self.walked += 1
         if path.protection == "frer":
             walk = self._fabric.send(path.src, packet, down)
             left = [way for way in ways if link not in _links(way)]

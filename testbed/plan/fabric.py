@@ -60,6 +60,9 @@ class Fabric:
         self._access = {port.node: port for port in plan.ports if port.node in self._hosts}
         self._out = {(port.node, port.number): port for port in plan.ports}
         self._number = {(port.node, port.name): port.number for port in plan.ports}
+        self._peers: dict[str, set[str]] = defaultdict(set)
+        for port in plan.ports:
+            self._peers[port.node].add(port.peer_node)
         rules: dict[str, list[Rule]] = defaultdict(list)
         groups: dict[str, list[Group]] = defaultdict(list)
         for rule in plan.rules:
@@ -69,6 +72,16 @@ class Fabric:
         self._switches = {
             switch.name: Switch(rules[switch.name], groups[switch.name]) for switch in plan.switches
         }
+
+    def joined(self, a: str, b: str, down: frozenset[Link]) -> bool:
+        """Whether any way leads from node to node, whatever the rules."""
+        reached, edge = {a}, [a]
+        while edge:
+            node = edge.pop()
+            more = {peer for peer in self._peers[node] if frozenset((node, peer)) not in down}
+            edge += more - reached
+            reached |= more
+        return b in reached
 
     def send(
         self,

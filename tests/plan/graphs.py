@@ -35,13 +35,20 @@ def network(graph: nx.Graph, seed: int) -> Network:
     return Network(name="graph", nodes=(*switches, *hosts), links=tuple(links))
 
 
-def protected(graph: nx.Graph, protection: Protection, seed: int, demands: int) -> Plan:
-    """Probes between random hosts, each on a slice that orders `protection`.
+def demands(graph: nx.Graph, seed: int, count: int) -> list[tuple[int, int]]:
+    """Random pairs of nodes."""
+    chance = random.Random(seed)
+    pairs = [chance.sample(sorted(graph), 2) for _ in range(count)]
+    return [(a, b) for a, b in pairs]
+
+
+def protected(
+    graph: nx.Graph, protection: Protection, seed: int, pairs: list[tuple[int, int]]
+) -> Plan:
+    """Probes between the hosts of `pairs`, each on a slice that orders `protection`.
 
     Raises PlanError where the graph has no second way.
     """
-    chance = random.Random(seed)
-    pairs = [chance.sample(sorted(graph), 2) for _ in range(demands)]
     return compile_plan(
         scenario(
             slices=(Slice(id="gold", sst=2, guaranteed_bps=MBIT, protection=protection),),

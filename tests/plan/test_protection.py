@@ -14,7 +14,7 @@ from testbed.plan.check import check_plan
 from testbed.plan.model import Group, Plan, Rule
 from testbed.plan.openflow import IN_PORT
 from testbed.scenario.model import Protection
-from tests.plan.graphs import connected, protected, two_connected
+from tests.plan.graphs import connected, demands, protected, two_connected
 from tests.plan.networks import GOLD, compiled, scenario
 
 replace = msgspec.structs.replace
@@ -28,24 +28,35 @@ def test_every_graph_without_bridges_is_protected(protection: Protection) -> Non
     graphs = list(two_connected(range(3, 6)))
     assert len(graphs) == 1 + 3 + 11
     for seed, graph in enumerate(graphs):
-        check_plan(protected(graph, protection, seed, demands=4))
+        check_plan(protected(graph, protection, seed, demands(graph, seed, 4)))
 
 
 def test_every_connected_graph_is_sound_without_protection() -> None:
     graphs = [graph for size in range(2, 6) for graph in connected(size)]
     assert len(graphs) == 1 + 2 + 6 + 21
     for seed, graph in enumerate(graphs):
-        check_plan(protected(graph, "none", seed, demands=4))
+        check_plan(protected(graph, "none", seed, demands(graph, seed, 4)))
 
 
 @pytest.mark.parametrize("protection", ORDERED)
 def test_a_bridge_cannot_be_protected(protection: Protection) -> None:
-    with pytest.raises(PlanError, match=r"nothing goes round link|no path beside"):
-        protected(nx.path_graph(3), protection, 1, demands=4)
+    with pytest.raises(PlanError, match="nothing goes round"):
+        protected(nx.path_graph(3), protection, 1, [(0, 2)])
+
+
+@pytest.mark.parametrize("protection", ORDERED)
+def test_what_hangs_on_one_link_is_not_protected_and_the_rest_is(protection: Protection) -> None:
+    """s3 - s0 = s1 = s2: a triangle with a tail."""
+    tailed = nx.Graph([(0, 1), (1, 2), (2, 0), (0, 3)])
+    plan = protected(tailed, protection, 1, [(3, 1), (2, 3)])
+    check_plan(plan)
+    for session in plan.sessions:
+        assert len(session.forward.nodes) > 4
+        assert session.forward.backups
 
 
 def test_one_switch_needs_no_protection() -> None:
-    plan = protected(nx.star_graph(0), "none", 1, demands=0)
+    plan = protected(nx.star_graph(0), "none", 1, [])
     assert plan.groups == ()
 
 
