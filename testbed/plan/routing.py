@@ -76,9 +76,7 @@ class Router:
         self.paths.append(path)
         return path
 
-    def _checked(
-        self, graph: nx.DiGraph, demand: Demand, answer: Sequence[str]
-    ) -> tuple[str, ...]:
+    def _checked(self, graph: nx.DiGraph, demand: Demand, answer: Sequence[str]) -> tuple[str, ...]:
         """What the policy answered, if it is a path. Raises PlanError."""
         nodes = tuple(answer)
         if (
