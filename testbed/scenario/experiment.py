@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from testbed.errors import InputError, TestbedError, unknown
 from testbed.scenario.model import (
@@ -105,7 +105,7 @@ class Experiment:
         priority: int = 80,
         guaranteed: str | None = None,
         maximum: str | None = None,
-        protection: Protection = "none",
+        protection: str = "none",
     ) -> str:
         """A slice: S-NSSAI (sst, sd), scheduling priority (1 first), kept rate, and what
         keeps its paths going when a link fails (`none`, `reactive`, `fast_failover`, `frer`).
@@ -122,7 +122,7 @@ class Experiment:
                 f"priority = {priority!r}", where=where, expected="1 (first) to 127 (last)"
             )
         if protection not in get_args(Protection):
-            raise unknown("protection", str(protection), get_args(Protection), where=where)
+            raise unknown("protection", protection, get_args(Protection), where=where)
         self._unique(id, [s.id for s in self._slices], "slice")
         self._slices.append(
             Slice(
@@ -132,7 +132,7 @@ class Experiment:
                 priority=priority,
                 guaranteed_bps=rate_bps(guaranteed, where) if guaranteed is not None else 0,
                 maximum_bps=rate_bps(maximum, where) if maximum is not None else None,
-                protection=protection,
+                protection=cast(Protection, protection),
             )
         )
         return id
