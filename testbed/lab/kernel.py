@@ -40,7 +40,7 @@ TOOLS = ("bc", "bison", "flex", "gcc", "libc6-dev", "make", "patch", "xz-utils")
 LAYOUT = 1
 """Changes when the build itself does."""
 
-_PLACES = {"lab.c": "arch/um/kernel", "sch_port.c": "net/sched"}
+_PLACES = {"lab.c": "arch/um/kernel", "sch_port.c": "net/sched", "txtime.c": "net/ipv4"}
 """Where our own files go in the source."""
 _FIXED = {
     "ARCH": "um",

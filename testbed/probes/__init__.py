@@ -2,7 +2,8 @@
 
 stamp.py         packets: bytes in, bytes out                        [pure]
 clock.py         clocks, timer slack, and dying with the parent
-sockets.py       UDP sockets with kernel timestamps, many packets a call
+sockets.py       UDP sockets with kernel timestamps
+batches.py       many packets a system call
 events.py        the binary log that the processes write             [pure]
 sender.py        sends every session's packets on its schedule
 receiver.py      reads replies and transmit timestamps

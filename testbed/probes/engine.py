@@ -27,7 +27,7 @@ from testbed.emulation.netns import entered
 from testbed.errors import EmulationError
 from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
-from testbed.probes.sockets import open_answering_pair, open_sink, open_udp
+from testbed.probes.sockets import dropped, keeps_moments, open_answering_pair, open_sink, open_udp
 from testbed.probes.stamp import request_of_size, stamp_request
 
 SAMPLES = "samples"
@@ -36,6 +36,12 @@ _PRIME_PACE_S = 0.01
 _READY_S = 60.0
 _END_S = 30.0
 _LAST_REPLIES_S = 0.2
+AHEAD_NS = 20_000_000
+"""How long before its moment a packet is handed to a kernel that waits for it.
+
+Also how long a reflector holds a reply. Whole frames of 10 ms, so that in a radio frame
+or a gate's cycle a reply meets the same place as one that leaves at once.
+"""
 
 
 def grace_ns(sessions: Sequence[Session]) -> int:
@@ -55,6 +61,9 @@ class ProbeEngine:
     def __init__(self, plan: Plan, netns: Callable[[str], int], folder: Path) -> None:
         self._plan, self._netns, self._folder = plan, netns, folder / SAMPLES
         self._sockets: list[socket.socket] = []
+        self._read: list[tuple[str, socket.socket]] = []
+        """Of the sockets those whose packets are all read, and what they hold."""
+        self._ahead_ns = 0
         self._children: dict[str, subprocess.Popen[str]] = {}
 
     def prepare(self) -> None:
@@ -62,6 +71,7 @@ class ProbeEngine:
         if not self._plan.sessions:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._ahead_ns = AHEAD_NS if keeps_moments() else 0
         try:
             senders = [self._open_sender(i, s) for i, s in enumerate(self._plan.sessions)]
             endpoints = self._open_reflectors()
@@ -80,20 +90,19 @@ class ProbeEngine:
             return
         try:
             sender = self._children["sender"]
-            assert sender.stdin is not None
-            sender.stdin.write(f"start {start_ns}\n")
-            sender.stdin.flush()
+            self._tell("sender", f"start {start_ns}")
             self._prime(start_ns)
             while sender.poll() is None:
                 self._check("receiver", "reflector")
                 time.sleep(0.1)
             if sender.returncode:
                 raise self._failure("sender")
-            time.sleep(grace_ns(self._plan.sessions) / 1e9)
+            time.sleep((grace_ns(self._plan.sessions) + self._ahead_ns) / 1e9)
             self._check("receiver", "reflector")
             self._end("reflector")
             time.sleep(_LAST_REPLIES_S)
             self._check("receiver")
+            self._check_dropped()
         finally:
             self.close()
 
@@ -121,6 +130,7 @@ class ProbeEngine:
         for name in self._children:
             self._end(name)
         self._children.clear()
+        self._read.clear()
         while self._sockets:
             self._sockets.pop().close()
 
@@ -134,12 +144,19 @@ class ProbeEngine:
             child.wait()
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(OSError):  # what it was told and never read
+                    pipe.close()
 
     def _open_sender(self, index: int, session: Session) -> dict[str, Any]:
         with entered(self._netns(session.sender)):
-            sock = open_udp(session.sender_ip, session.sender_port, tos=session.dscp << 2)
+            sock = open_udp(
+                session.sender_ip,
+                session.sender_port,
+                tos=session.dscp << 2,
+                timed=self._ahead_ns > 0,
+            )
         self._sockets.append(sock)
+        self._read.append((f"replies of {session.id}", sock))
         return {
             "index": index,
             "fd": sock.fileno(),
@@ -164,8 +181,10 @@ class ProbeEngine:
             address = (session.reflector_ip, session.reflector_port)
             with entered(self._netns(session.reflector)):
                 if address not in rows:
-                    inbound, outbound = open_answering_pair(*address)
+                    timed = self._ahead_ns > 0
+                    inbound, outbound = open_answering_pair(*address, timed=timed)
                     self._sockets += [inbound, outbound]
+                    self._read.append((f"requests to {session.reflector}", inbound))
                     rows[address] = {
                         "inbound": inbound.fileno(),
                         "outbound": outbound.fileno(),
@@ -190,9 +209,17 @@ class ProbeEngine:
         )
         self._children[name] = child
         ids = [session.id for session in self._plan.sessions]
-        assert child.stdin is not None
-        child.stdin.write(json.dumps({"folder": str(self._folder), "ids": ids, **job}) + "\n")
-        child.stdin.flush()
+        order = {"folder": str(self._folder), "ids": ids, "ahead_ns": self._ahead_ns, **job}
+        self._tell(name, json.dumps(order))
+
+    def _tell(self, name: str, line: str) -> None:
+        stdin = self._children[name].stdin
+        assert stdin is not None
+        try:
+            stdin.write(line + "\n")
+            stdin.flush()
+        except OSError as error:
+            raise self._failure(name) from error
 
     def _wait_ready(self, name: str) -> None:
         out = self._children[name].stdout
@@ -204,6 +231,17 @@ class ProbeEngine:
         for name in names:
             if self._children[name].poll() is not None:
                 raise self._failure(name)
+
+    def _check_dropped(self) -> None:
+        """A packet lost at a probe's own socket is not the network's loss."""
+        drops = [f"{n} {what}" for what, sock in self._read if (n := dropped(sock))]
+        if drops:
+            raise EmulationError(
+                "packets reached the probes' sockets and found them full",
+                where=", ".join(drops),
+                expected="every packet that arrives to be read",
+                remedy="send fewer probes a second, or run in the virtual lab",
+            )
 
     def _failure(self, name: str) -> EmulationError:
         child = self._children[name]
@@ -221,7 +259,8 @@ def _ask_to_end(child: subprocess.Popen[str]) -> None:
     if child.poll() is None:
         child.send_signal(signal.SIGTERM)
     if child.stdin is not None:
-        child.stdin.close()  # for one that waits for the start
+        with contextlib.suppress(OSError):
+            child.stdin.close()  # for one that waits for the start
 
 
 def _fds(rows: Sequence[Mapping[str, Any]]) -> list[int]:

@@ -11,17 +11,20 @@ ids in the order that events number them), then events of 24 octets, little endi
           16  b         i64
 
     kind              number               a                    b
-    SENT              sequence number      intended time, mono  time before the send
+    SENT              sequence number      intended time, mono  no later than the send
     SENDER_TX         stamp number         T1                   -
     SENDER_RX         sender's seq         T4                   reflector's seq, TOS, TTL
     REFLECTOR_RX      sender's seq         T2                   reflector's seq, TOS, TTL
     REFLECTOR_TX      sender's seq         T3                   reflector's seq
     CLOCK             -                    CLOCK_MONOTONIC      CLOCK_REALTIME
     START             -                    start of traffic     -
+    END               -                    -                    -
 
 Times are ns; T1 to T4 are kernel stamps of CLOCK_REALTIME; `mono` and START are
-CLOCK_MONOTONIC. SENT with flag 1 was refused by the kernel. Events are appended, so
-an aborted run leaves all but the last block; half an event at the end is ignored.
+CLOCK_MONOTONIC. SENT with flag 1 was refused by the kernel. A message may be logged
+as sent before its moment; END says that the last one's is past. Events are appended,
+about every second at least, so an aborted run leaves all but the last; half an event
+at the end is ignored.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from struct import Struct
 
 MAGIC = b"STAMPev1"
 NO_SESSION = 0xFFFF
-SENT, SENDER_TX, SENDER_RX, REFLECTOR_RX, REFLECTOR_TX, CLOCK, START = range(1, 8)
+SENT, SENDER_TX, SENDER_RX, REFLECTOR_RX, REFLECTOR_TX, CLOCK, START, END = range(1, 9)
 
 SENT_FILE, RECEIVED_FILE, REFLECTED_FILE = "sent.bin", "received.bin", "reflected.bin"
 

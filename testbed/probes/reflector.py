@@ -4,6 +4,12 @@
 
 Any RFC 8762 or TWAMP-Light sender may be pointed at it. A reply has the request's
 size and TOS, and its TLVs flagged as RFC 8972 says.
+
+Where the kernel keeps a packet until the moment it names, every reply leaves a constant
+`hold_ns` after its request arrived, exactly: the process collects requests that long and
+answers them together, and replies are spaced as their requests were. Round trips are net
+of the reflector's time (RFC 8762 clause 4.3). Elsewhere `hold_ns` is 0, and every request
+is answered at once.
 """
 
 from __future__ import annotations
@@ -18,8 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from testbed.errors import TestbedError
+from testbed.probes.batches import Inbox, Outbox, name_of
 from testbed.probes.child import read_job, say_ready
-from testbed.probes.clock import Stop, become_pacer
+from testbed.probes.clock import Stop, become_pacer, clock_pair
 from testbed.probes.events import (
     NO_SESSION,
     REFLECTED_FILE,
@@ -28,7 +35,7 @@ from testbed.probes.events import (
     EventLog,
     pack_arrival,
 )
-from testbed.probes.sockets import Inbox, Outbox, name_of, open_answering_pair, restart_ids
+from testbed.probes.sockets import open_answering_pair, restart_ids
 from testbed.probes.stamp import PORT, TWAMP_REQUEST_BYTES, reply
 
 _IDLE_S = 0.1
@@ -37,6 +44,8 @@ _LAST_S = 5.0
 _STAMPS_WAITING = 32
 """So many unread transmit stamps are read even if requests keep coming."""
 _LARGEST_BYTES = 9216
+_KEEP_NS = 1_000_000_000
+"""The log is written at least so often."""
 
 
 class _Sent(NamedTuple):
@@ -66,72 +75,88 @@ class Reflector:
         stateful: replies carry the reflector's own counter for each sender
             (RFC 8762 clause 4.3), else the sender's sequence number.
         log: where known sessions' events go, or None.
+        hold_ns: from a request's arrival to its reply; 0 is at once. More takes
+            endpoints whose outbound socket is timed.
     """
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], *, stateful: bool, log: EventLog | None
+        self,
+        endpoints: Sequence[Endpoint],
+        *,
+        stateful: bool,
+        log: EventLog | None,
+        hold_ns: int = 0,
     ) -> None:
         self._endpoints = {endpoint.inbound.fileno(): endpoint for endpoint in endpoints}
-        self._stateful, self._log = stateful, log
+        self._stateful, self._log, self._hold_ns = stateful, log, hold_ns
         self._requests = Inbox(payload_bytes=_LARGEST_BYTES)
-        self._replies = Outbox(payload_bytes=_LARGEST_BYTES)
+        self._replies = Outbox(payload_bytes=_LARGEST_BYTES, timed=hold_ns > 0)
         self._stamps = Inbox(payload_bytes=0)
+        self._offset_ns = self._kept_ns = 0
+        """CLOCK_REALTIME - CLOCK_MONOTONIC, and when the log was written."""
 
     def run(self, stop: Stop) -> None:
         poll = select.epoll()
         for fd in self._endpoints:
             poll.register(fd, select.EPOLLIN)
+        self.settle()
         while not stop:
             ready = poll.poll(_IDLE_S)
+            now_ns = time.time_ns()
             for fd, _ in ready:
                 endpoint = self._endpoints[fd]
-                self.answer(endpoint)
+                while self.answer(endpoint, now_ns) == self._requests.slots and self._hold_ns:
+                    pass
                 if len(endpoint.waiting) >= _STAMPS_WAITING:
                     self.read_stamps(endpoint)
-            if not ready:
+            if not ready or now_ns - self._kept_ns >= _KEEP_NS:
                 self.settle()
+            if ready and self._hold_ns:
+                time.sleep(self._hold_ns / 1e9)
         until = time.monotonic() + _LAST_S
         for endpoint in self._endpoints.values():
-            while self.answer(endpoint) and time.monotonic() < until:
+            while self.answer(endpoint, time.time_ns()) and time.monotonic() < until:
                 self.read_stamps(endpoint)
+        time.sleep(self._hold_ns / 1e9)
         self.settle()
 
     def settle(self) -> None:
-        """Read all stamps and write the log."""
+        """Read all stamps, write the log, compare the clocks."""
         for endpoint in self._endpoints.values():
             if endpoint.waiting:
                 self.read_stamps(endpoint)
         if self._log is not None:
             self._log.flush()
+        monotonic_ns, self._kept_ns = clock_pair()
+        self._offset_ns = self._kept_ns - monotonic_ns
 
-    def answer(self, endpoint: Endpoint) -> int:
+    def answer(self, endpoint: Endpoint, now_ns: int) -> int:
         """Answer the requests that are waiting, at most one batch; how many there were."""
         requests, replies, log = self._requests, self._replies, self._log
         count = requests.read(endpoint.inbound.fileno())
-        now_ns = time.time_ns()
         sent: list[_Sent] = []
-        for i in range(count):
-            size = requests.size(i)
+        for i, (size, stamp_ns, tos, ttl) in enumerate(requests.arrivals(count)):
             if size < TWAMP_REQUEST_BYTES:
                 continue
+            received_ns = stamp_ns or now_ns  # a kernel's first packet may have no stamp
             request = bytes(requests.payload(i, size))
             name = bytes(requests.name(i))
-            received_ns, tos, ttl = requests.arrival(i)
             seq = int.from_bytes(request[:4], "big")
             own_seq = endpoint.counters.get(name, 0)
             endpoint.counters[name] = own_seq + 1
+            leaves_ns = received_ns + self._hold_ns
             answer = reply(
                 request,
                 seq=own_seq if self._stateful else None,
                 received_ns=received_ns,
-                sent_ns=max(now_ns, received_ns),
+                sent_ns=max(now_ns, leaves_ns),
                 ttl=ttl,
             )
             session = endpoint.sessions.get(name[:8], NO_SESSION)
             if log is not None:
                 arrival = pack_arrival(own_seq & 0xFFFF_FFFF, tos, ttl)
                 log.add(REFLECTOR_RX, 0, session, seq, received_ns, arrival)
-            replies.put(len(sent), answer, name, tos)
+            replies.put(len(sent), answer, name, tos, leaves_ns - self._offset_ns)
             sent.append(_Sent(session, seq, own_seq))
         if sent:
             self._send(endpoint, sent)
@@ -172,7 +197,7 @@ def run_job() -> None:
     ]
     say_ready()
     try:
-        Reflector(endpoints, stateful=True, log=log).run(stop)
+        Reflector(endpoints, stateful=True, log=log, hold_ns=job["ahead_ns"]).run(stop)
     finally:
         log.close()
 

@@ -28,7 +28,8 @@ what is not known is MISSING. Columns:
 
 All stamps are of one clock (namespaces share the kernel's), so one-way delays have no
 clock error. Kernel stamps are CLOCK_REALTIME, the schedule is CLOCK_MONOTONIC; pairs
-of both, logged every second, join them.
+of both, logged every second, join them. A run that was cut off ends with the last message
+that is known to have been sent.
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ class Logs:
                 where=str(folder / events.SENT_FILE),
                 expected="a start and a pair of clock readings",
             )
+        self._complete = bool((self._sent["kind"] == events.END).any())
         self._start_ns = int(start["a"][0])
         self._mono_ns, self._offset_ns = clock["a"], clock["b"] - clock["a"]
 
@@ -152,12 +154,16 @@ class Logs:
             )
         index = self.ids.index(session)
         sent = _pick(self._sent, events.SENT, index)
+        t1 = _first_stamps(sent, _pick(self._received, events.SENDER_TX, index))
+        if not self._complete:  # nobody knows of the last whether their moments came
+            known = np.flatnonzero((t1 != MISSING) | (sent["flag"] != 0))
+            count = int(known[-1]) + 1 if len(known) else 0
+            sent, t1 = sent[:count], t1[:count]
         count = len(sent)
         table = np.zeros(count, SAMPLE)
         table["seq"] = sent["number"]
         table["not_sent"] = sent["flag"] != 0
         intended = sent["a"] + self._offset_at(sent["a"])
-        t1 = _first_stamps(sent["b"], _pick(self._received, events.SENDER_TX, index))
         forward = _Arrivals(_pick(self._reflected, events.REFLECTOR_RX, index), count)
         reverse = _Arrivals(_pick(self._received, events.SENDER_RX, index), count, replies=True)
         t2, t4 = forward.time_ns, reverse.time_ns
@@ -224,16 +230,18 @@ def _first(rows: NDArray[np.void], count: int) -> NDArray[np.int64]:
     return times
 
 
-def _first_stamps(before_ns: NDArray[np.int64], rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """T1 of each message: the stamp taken after the sender's clock read, before the next.
+def _first_stamps(sent: NDArray[np.void], rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """T1 of each message, by the number of its stamp.
 
-    Joined by time since a refused packet may or may not use up a stamp number.
+    A refused message may or may not have used up a number. Where there is one, stamps are
+    joined by time: a message's is the one taken after it was begun, before the next was.
     """
-    times = np.full(len(before_ns), MISSING, np.int64)
-    if len(before_ns):
-        seq = np.searchsorted(before_ns, rows["a"], side="right") - 1
-        sound = seq >= 0
-        times[seq[sound][::-1]] = rows["a"][sound][::-1]
+    if not (sent["flag"] != 0).any():
+        return _first(rows, len(sent))
+    times = np.full(len(sent), MISSING, np.int64)
+    seq = np.searchsorted(sent["b"], rows["a"], side="right") - 1
+    sound = seq >= 0
+    times[seq[sound][::-1]] = rows["a"][sound][::-1]
     return times
 
 

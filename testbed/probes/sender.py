@@ -3,6 +3,11 @@
 It never reads a socket: a late or lost reply delays nothing. `Transmitter` is one
 session's messages; `transmit` paces all sessions from one heap.
 
+Where the kernel keeps a packet until the moment it names, the process wakes `ahead_ns`
+before a message's moment and hands over all that are due within `ahead_ns` after it:
+many messages a system call, and no program to wake at their moments. Elsewhere
+`ahead_ns` is 0, and it wakes and sends at each moment.
+
     python -m testbed.probes.sender --to ADDRESS [--count 100] [--interval "10 ms"] ...
 
 measures one session to any RFC 8762 reflector and prints a summary.
@@ -17,82 +22,140 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from testbed.probes.batches import Train, name_of
 from testbed.probes.child import read_job, read_start, say_ready
 from testbed.probes.clock import Stop, become_pacer, clock_pair, sleep_until
-from testbed.probes.events import CLOCK, SENT, SENT_FILE, START, EventLog
+from testbed.probes.events import CLOCK, END, SENT, SENT_FILE, START, EventLog
 from testbed.probes.schedule import send_times
-from testbed.probes.sockets import Train, name_of
-from testbed.probes.stamp import ntp_from_ns, request_of_size
+from testbed.probes.stamp import request_head, request_of_size
 
 _CALM_NS = 3_000_000
 """A gap to the next send in which there is time to write the log."""
-_CLOCK_EVERY_NS = 1_000_000_000
+_KEEP_NS = 1_000_000_000
+"""How often clocks are compared and the log is written; half as often where time is short."""
+_MOST = 64
+"""Messages a system call."""
 
 
 class Transmitter:
-    """The messages of one session, described by one row of the job."""
+    """The messages of one session, described by one row of the job.
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    Args:
+        ahead_ns: how long before its moment a message may be handed to the kernel; 0
+            where the kernel does not wait for it.
+    """
+
+    def __init__(self, row: Mapping[str, Any], ahead_ns: int) -> None:
         self.index: int = row["index"]
-        self.fd: int = row["fd"]
-        self._row = row
-        packet = request_of_size(row["size_bytes"], row["ssid"])
-        fill = (bytes(row["fragment_bytes"]), name_of(row["to"], row["discard_port"]))
-        last = (packet, name_of(row["to"], row["port"]))
-        self._train = Train([fill] * (row["fragments"] - 1) + [last])
+        self.due_ns: int | None = None
+        """When the next message is to be sent."""
+        self._fd: int = row["fd"]
+        self._row, self._ahead_ns = row, ahead_ns
+        self._times: Iterator[int] = iter(())
+        self._train = Train(
+            (bytes(row["fragment_bytes"]), name_of(row["to"], row["discard_port"])),
+            (request_of_size(row["size_bytes"], row["ssid"]), name_of(row["to"], row["port"])),
+            packets=row["fragments"],
+            most=min(_MOST, ahead_ns // row["interval_ns"] + 1),
+            timed=ahead_ns > 0,
+        )
         self._seq = 0
 
-    def times(self, start_ns: int) -> Iterator[int]:
+    def begin(self, start_ns: int) -> None:
+        """The schedule counts from `start_ns`."""
         row = self._row
-        return send_times(
+        self._times = send_times(
             start_ns + row["start_ns"],
             row["interval_ns"],
             row["count"],
             row["arrivals"],
             row["seed"],
         )
+        self.due_ns = next(self._times, None)
 
-    def send(self, due_ns: int, log: EventLog) -> None:
-        """Send the next message, meant for `due_ns`."""
-        seq, last = self._seq, self._train.last
-        now_ns = time.time_ns()
-        last[0:4] = seq.to_bytes(4, "big")
-        last[4:12] = ntp_from_ns(now_ns).to_bytes(8, "big")
-        taken = self._train.send(self.fd)
-        log.add(SENT, not taken, self.index, seq, due_ns, now_ns)
-        self._seq = seq + 1
+    def send(self, until_ns: int, offset_ns: int, log: EventLog) -> None:
+        """Send the messages that are due until then, or hand them to the kernel.
+
+        Args:
+            offset_ns: CLOCK_REALTIME - CLOCK_MONOTONIC.
+        """
+        while self.due_ns is not None and self.due_ns <= until_ns:
+            batch: list[tuple[int, int]] = []
+            while self.due_ns is not None and self.due_ns <= until_ns:
+                if len(batch) == self._train.most:
+                    break
+                due_ns = self.due_ns
+                begun_ns = due_ns + offset_ns if self._ahead_ns else time.time_ns()
+                head = request_head(self._seq + len(batch), begun_ns)
+                self._train.put(len(batch), head, due_ns)
+                batch.append((due_ns, begun_ns))
+                self.due_ns = next(self._times, None)
+            taken = self._train.send(self._fd, len(batch))
+            for (due_ns, begun_ns), good in zip(batch, taken, strict=True):
+                log.add(SENT, not good, self.index, self._seq, due_ns, begun_ns)
+                self._seq += 1
 
 
-def transmit(transmitters: Iterable[Transmitter], start_ns: int, log: EventLog, stop: Stop) -> None:
+def transmit(
+    transmitters: Iterable[Transmitter],
+    start_ns: int,
+    log: EventLog,
+    stop: Stop,
+    ahead_ns: int = 0,
+) -> None:
     """Send everything, each message at its moment. Returns after the last, or on `stop`."""
     log.add(START, 0, 0, 0, start_ns, 0)
-    log.add(CLOCK, 0, 0, 0, *clock_pair())
-    heap = []
+    offset_ns = _compare_clocks(log)
+    heap: list[tuple[int, int, Transmitter]] = []
+
+    def wait(sender: Transmitter) -> None:
+        if sender.due_ns is not None:
+            heapq.heappush(heap, (sender.due_ns, sender.index, sender))
+
     for sender in transmitters:
-        times = sender.times(start_ns)
-        first = next(times, None)
-        if first is not None:
-            heap.append((first, sender.index, sender, times))
-    heapq.heapify(heap)
+        sender.begin(start_ns)
+        wait(sender)
     log.flush()
-    clock_due_ns = start_ns + _CLOCK_EVERY_NS
+    kept_ns = due_ns = start_ns
     while heap:
-        due_ns, index, sender, times = heap[0]
-        while not sleep_until(due_ns) and not stop:
-            pass
-        if stop:
-            break
-        sender.send(due_ns, log)
-        following = next(times, None)
-        if following is None:
-            heapq.heappop(heap)
-        else:
-            heapq.heapreplace(heap, (following, index, sender, times))
-        if due_ns >= clock_due_ns and heap and heap[0][0] - due_ns > _CALM_NS:
-            log.add(CLOCK, 0, 0, 0, *clock_pair())
+        due_ns = heap[0][0]
+        ready = []
+        while heap and heap[0][0] <= due_ns + ahead_ns:
+            ready.append(heapq.heappop(heap)[2])
+        ready.sort(key=_index)  # at one moment the first session sends first
+        if not _slept(due_ns - ahead_ns, stop):
+            return
+        for sender in ready:
+            sender.send(due_ns + ahead_ns, offset_ns, log)
+        for sender in ready:
+            wait(sender)
+        calm = not heap or heap[0][0] - due_ns > _CALM_NS
+        if due_ns - kept_ns >= (_KEEP_NS if calm else 2 * _KEEP_NS):
+            offset_ns = _compare_clocks(log)
             log.flush()
-            clock_due_ns = due_ns + _CLOCK_EVERY_NS
-    log.add(CLOCK, 0, 0, 0, *clock_pair())
+            kept_ns = due_ns
+    if _slept(due_ns + ahead_ns, stop):
+        _compare_clocks(log)
+        log.add(END, 0, 0, 0, 0, 0)
+
+
+def _index(sender: Transmitter) -> int:
+    return sender.index
+
+
+def _slept(moment_ns: int, stop: Stop) -> bool:
+    """Sleep until the moment; False if asked to stop before."""
+    while not stop:
+        if sleep_until(moment_ns):
+            return True
+    return False
+
+
+def _compare_clocks(log: EventLog) -> int:
+    """CLOCK_REALTIME - CLOCK_MONOTONIC, and a row of both in the log."""
+    monotonic_ns, realtime_ns = clock_pair()
+    log.add(CLOCK, 0, 0, 0, monotonic_ns, realtime_ns)
+    return realtime_ns - monotonic_ns
 
 
 def run_job() -> None:
@@ -100,13 +163,14 @@ def run_job() -> None:
     job = read_job()
     stop = Stop()
     log = EventLog(Path(job["folder"]) / SENT_FILE, job["ids"])
-    transmitters = [Transmitter(row) for row in job["sessions"]]
+    ahead_ns = job["ahead_ns"]
+    transmitters = [Transmitter(row, ahead_ns) for row in job["sessions"]]
     say_ready()
     start_ns = read_start()
     become_pacer(first=True)
     try:
         if start_ns is not None:
-            transmit(transmitters, start_ns, log, stop)
+            transmit(transmitters, start_ns, log, stop, ahead_ns)
     finally:
         log.close()
 

@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from testbed.errors import TestbedError
+from testbed.probes.batches import Inbox, Train, name_of
 from testbed.probes.clock import become_pacer, sleep_until
 from testbed.probes.schedule import send_times
-from testbed.probes.sockets import Inbox, Train, name_of, open_udp
-from testbed.probes.stamp import BASE_BYTES, PORT, ReflectorPacket, request_of_size, stamp_request
+from testbed.probes.sockets import open_udp
+from testbed.probes.stamp import BASE_BYTES, PORT, ReflectorPacket, request_head, request_of_size
 from testbed.units import show_ns, size_bytes, time_ns
 
 _LARGEST_BYTES = 9216
@@ -39,8 +40,10 @@ class Session:
 
     def __init__(self, sock: socket.socket, to: tuple[str, int], packet_bytes: int) -> None:
         self._sock = sock
-        self._packet = request_of_size(packet_bytes)
-        self._train = Train([(self._packet, name_of(*to))])
+        packet = (bytes(request_of_size(packet_bytes)), name_of(*to))
+        self._train = Train(packet, packet)
+        self.refused: set[int] = set()
+        """Sequence numbers of packets that the kernel did not take."""
         self._sent: dict[int, int] = {}
         self._replies: dict[int, tuple[ReflectorPacket, int]] = {}
         self._done = threading.Event()
@@ -52,11 +55,12 @@ class Session:
             start_ns = time.monotonic_ns()
             for seq, due_ns in enumerate(send_times(start_ns, interval_ns, count, arrivals, seed)):
                 sleep_until(due_ns)
-                stamp_request(self._packet, seq, time.time_ns())
-                self._train.last[:12] = self._packet[:12]
-                self._train.send(self._sock.fileno())
+                self._train.put(0, request_head(seq, time.time_ns()))
+                if self._train.send(self._sock.fileno(), 1) != [True]:
+                    self.refused.add(seq)
             deadline_ns = time.monotonic_ns() + wait_ns
-            while len(self._replies) < count and time.monotonic_ns() < deadline_ns:
+            expected = count - len(self.refused)
+            while len(self._replies) < expected and time.monotonic_ns() < deadline_ns:
                 time.sleep(0.01)
         finally:
             self._done.set()
@@ -64,10 +68,15 @@ class Session:
 
     @property
     def trips(self) -> dict[int, RoundTrip]:
-        """Replied sequence numbers, with kernel stamps on our side."""
+        """Replied sequence numbers, with kernel stamps on our side.
+
+        A refused packet may or may not have used up a stamp's number: then the time of
+        sending is that in the packets.
+        """
         found = {}
         for seq, (reply, back_ns) in self._replies.items():
-            sent_ns = self._sent.get(seq, reply.sender_sent_ns)
+            stamp_ns = None if self.refused else self._sent.get(seq)
+            sent_ns = reply.sender_sent_ns if stamp_ns is None else stamp_ns
             forward_ns, reverse_ns = reply.received_ns - sent_ns, back_ns - reply.sent_ns
             found[seq] = RoundTrip(forward_ns + reverse_ns, forward_ns, reverse_ns)
         return found
@@ -130,7 +139,9 @@ def run_alone(argv: Sequence[str]) -> int:
     session = Session(sock, (options.to, options.port), options.size)
     session.run(options.interval, options.count, options.arrivals, options.seed, options.wait)
     trips = session.trips
-    print(f"{options.count} sent, {len(trips)} replied, {options.count - len(trips)} lost")
+    sent = options.count - len(session.refused)
+    refused = f", {len(session.refused)} refused by this host's kernel" if session.refused else ""
+    print(f"{sent} sent, {len(trips)} replied, {sent - len(trips)} lost{refused}")
     for name in RoundTrip._fields:
         values = sorted(getattr(trip, name) for trip in trips.values())
         if values:

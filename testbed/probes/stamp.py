@@ -192,7 +192,12 @@ def request_of_size(size_bytes: int, ssid: int = 0) -> bytearray:
 
 def stamp_request(packet: bytearray, seq: int, unix_ns: int) -> None:
     """Put sequence number and NTP time into a packet of `request_of_size`."""
-    _SEQ_TIME.pack_into(packet, 0, seq & 0xFFFF_FFFF, ntp_from_ns(unix_ns))
+    packet[: _SEQ_TIME.size] = request_head(seq, unix_ns)
+
+
+def request_head(seq: int, unix_ns: int) -> bytes:
+    """Sequence number and NTP time, with which a Session-Sender packet begins."""
+    return _SEQ_TIME.pack(seq & 0xFFFF_FFFF, ntp_from_ns(unix_ns))
 
 
 _SEQ_TIME = Struct("!IQ")

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from testbed.plan.model import FLOOD_DEBT_NS
+from testbed.probes.batches import Repeater, name_of
 from testbed.probes.child import read_job, read_start, say_ready
 from testbed.probes.clock import Stop, become_pacer, sleep_until
-from testbed.probes.sockets import Repeater, name_of
 
 TICK_NS = 1_000_000
 _MOST_PACKETS = 1024

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -113,6 +114,34 @@ def test_dead_reflector_ends_the_run(tmp_path: Path) -> None:
     run._children["reflector"].wait()
     with pytest.raises(EmulationError, match="probe reflector ended early"):
         run.run(time.monotonic_ns())
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("name", ["sender", "receiver"])
+def test_a_dead_process_is_named(tmp_path: Path, name: str) -> None:
+    """The sender is told the start through a pipe that nobody reads any more."""
+    run = engine(plan(session("s", count=100_000)), tmp_path)
+    run.prepare()
+    run._children[name].kill()
+    run._children[name].wait()
+    with pytest.raises(EmulationError, match=f"probe {name} ended early"):
+        run.run(time.monotonic_ns())
+
+
+@pytest.mark.usefixtures("here")
+def test_a_full_socket_is_not_the_networks_loss(tmp_path: Path) -> None:
+    run = engine(plan(session("s", count=400, interval_ns=MS)), tmp_path)
+    run.prepare()
+    reflector = run._children["reflector"]
+    for what, sock in run._read:
+        if what == "requests to b":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    reflector.send_signal(signal.SIGSTOP)
+    threading.Timer(1, reflector.send_signal, [signal.SIGCONT]).start()
+    with pytest.raises(EmulationError, match="found them full") as caught:
+        run.run(time.monotonic_ns())
+    assert "requests to b" in caught.value.where
+    assert read_samples(tmp_path / SAMPLES, "s")["lost_forward"].any()  # kept, and doubted
 
 
 PARENT = """

@@ -11,8 +11,9 @@ import pytest
 
 from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.choice import choose
-from testbed.probes.engine import SAMPLES
-from testbed.probes.samples import Samples, read_samples
+from testbed.probes.engine import AHEAD_NS, SAMPLES
+from testbed.probes.events import REFLECTED_FILE, REFLECTOR_RX, REFLECTOR_TX
+from testbed.probes.samples import Samples, read_events, read_samples
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -41,6 +42,18 @@ def test_delays_are_the_set_ones(job: Path) -> None:
         assert table[column].min() >= set_ns
         assert np.median(table[column]) < 1.3 * set_ns
     assert set(table["copies_forward"]) == {1}
+
+
+def test_the_lab_kernel_keeps_packets_until_their_moments(job: Path) -> None:
+    """Requests leave when planned and replies a constant time after them, to the nanosecond."""
+    if choose().lab.name != "virtual":
+        pytest.skip("needs the lab kernel")
+    assert set(samples(job, "clean")["schedule_error_ns"]) == {0}
+    _, log = read_events(job / "clean" / SAMPLES / REFLECTED_FILE)
+    log = log[log["number"] < 1000]  # without the priming packet
+    came, left = (log[log["kind"] == kind] for kind in (REFLECTOR_RX, REFLECTOR_TX))
+    assert list(came["number"]) == list(left["number"]) == list(range(1000))
+    assert set(left["a"] - came["a"]) == {AHEAD_NS}
 
 
 def test_losses_are_told_apart(job: Path) -> None:

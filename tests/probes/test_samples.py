@@ -60,6 +60,7 @@ def write(folder: Path, fates: list[Fate], drift: int = 0) -> Path:
             back.append((t3 + delay, seq, own))
     for t4, seq, own in sorted(back):
         received.add(events.SENDER_RX, 0, 1, seq, t4, pack_arrival(own, 184, 61))
+    sent.add(events.END, 0, 0, 0, 0, 0)
     for log in logs.values():
         log.close()
     return folder
@@ -148,6 +149,7 @@ def test_refused_message_is_lost_and_shifts_nobody(tmp_path: Path) -> None:
         if seq != 1:  # its number in the kernel may or may not be used up
             received.add(events.SENDER_TX, 0, 0, seq - (seq > 1), due + OFFSET + 100, 0)
     EventLog(tmp_path / events.REFLECTED_FILE, ["one"]).close()
+    log.add(events.END, 0, 0, 0, 0, 0)
     log.close()
     received.close()
     table = read_samples(tmp_path, "one")
@@ -165,6 +167,20 @@ def test_half_an_event_at_the_end_is_ignored(tmp_path: Path) -> None:
     table = read_samples(tmp_path, "one")
     assert list(table["forward_ns"]) == list(whole["forward_ns"])
     assert list(table["lost_reverse"]) == [False, False, False, True]
+
+
+def test_a_run_cut_off_ends_with_what_is_known_to_be_sent(tmp_path: Path) -> None:
+    """Messages are logged ahead of their moments, which may never have come."""
+    write(tmp_path, [Fate(), Fate(forward=None), Fate()])
+    with (tmp_path / events.SENT_FILE).open("r+b") as log:
+        log.seek(-events.EVENT.size, 2)
+        log.truncate()  # without END
+        for seq in (3, 4):
+            due = START + seq * EVERY
+            log.write(events.EVENT.pack(events.SENT, 0, 1, seq, due, due + OFFSET))
+    table = read_samples(tmp_path, "one")
+    assert list(table["seq"]) == [0, 1, 2]
+    assert list(table["lost_forward"]) == [False, True, False]
 
 
 def test_more_than_one_block_is_written(tmp_path: Path) -> None:
