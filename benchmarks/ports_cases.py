@@ -10,6 +10,8 @@ import itertools
 import random
 from collections.abc import Iterator
 
+import msgspec
+
 from testbed.emulation.port_qdisc import (
     PortGate,
     PortOptions,
@@ -126,16 +128,23 @@ def background_cases(packets: int) -> list[Case]:
 
 
 def scheduling_cases(packets: int) -> list[Case]:
-    """Strict priority, gates and policers, alone and together, at three rates."""
+    """Strict priority, gates and policers, alone and together, at three rates; in every
+    other case modelled background shares the port, and is policed and gated too."""
     made = []
     ports = [(rate, name, port) for rate in RATES[:3] for name, port in scheduled(rate).items()]
     for seed, (rate, name, port) in enumerate(ports):
         hops = 1 + seed % 3
         load = (0.8, 1.5)[seed % 2]
+        shared = (seed + seed // 6) % 2 == 0
+        sources = (
+            PortSource(queue=1, rate_bps=rate // 5, sizes=((64, 7), (1514, 1)), seed=seed),
+            PortSource(queue=3, rate_bps=rate // 10, arrivals="periodic", burst=4, seed=seed),
+        )
         made.append(
             Case(
-                name=f"{rate // 10**6} Mbit/s, {load:.0%} bursty, {name}, {hops} hops",
-                port=port,
+                name=f"{rate // 10**6} Mbit/s, {load:.0%} bursty"
+                f"{' + background' * shared}, {name}, {hops} hops",
+                port=msgspec.structs.replace(port, sources=sources) if shared else port,
                 hops=hops,
                 load=load,
                 arrivals="bursty",

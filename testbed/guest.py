@@ -122,8 +122,8 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     engine.prepare()
     net.ovs.wait_ready()
     start_ns = time.monotonic_ns() + LEAD_NS
-    if any(port.sources for port in plan.ports):
-        net.start_background(start_ns)
+    if any(port.sources or port.gates for port in plan.ports):
+        net.start_traffic(start_ns)
         write_json(job / "readback.json", net.readback())
     events = Events(plan, net.apply, start_ns)
     _thread(_clock, plan, start_ns, say)

@@ -28,6 +28,10 @@ class {cls}(Experiment):
         self.slice("surgery", sst=2, priority=21, guaranteed="5 Mbit/s")
         self.slice("video", sst=1, priority=60)
 
+        # Who is served first: "fifo", "htb" (default), "strict_priority", "time_aware".
+        # self.scheduler("strict_priority")
+        # self.policing()  # drop what slices send beyond their maximum="10 Mbit/s"
+
         # Probes: an application class (testbed list) between a terminal and a server.
         self.probe("ar_vr_pose", "h2", "dc1", slice="surgery", duration="5 s")
 

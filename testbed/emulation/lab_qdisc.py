@@ -8,6 +8,7 @@
     Queue.rate_bps          promised rate
     Queue.ceil_bps          peak rate, where it is less than the port's
     loss, seed              loss on the fibre, by seeded numbers
+    gates, policers         the same
 
 The plan's delay is propagation and the node's forwarding delay together. Forwarding
 comes before the queue in a real switch and is with the fibre here. As it is the same
@@ -16,9 +17,9 @@ neither their order, nor who is dropped, nor when they are at the other end.
 
 A port without queues has one queue, 0, which takes all packets.
 
-Sources of modelled background are set by their times on the lab's clock. A plan counts
-from the start of traffic, which nobody knows when ports are made: a port is made
-`silent`, and is `begun` when the start is known, which changes nothing else of it.
+Modelled background and gates are set by their times on the lab's clock. A plan counts from
+the start of traffic, which nobody knows when ports are made: a port is made `silent`, and
+is `begun` when the start is known, which changes nothing else of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ import msgspec
 
 from testbed.emulation import port_qdisc, tc
 from testbed.emulation.netlink import Request
-from testbed.emulation.port_qdisc import PortOptions, PortQueue, PortSource
+from testbed.emulation.port_qdisc import (
+    PortGate,
+    PortOptions,
+    PortPolicer,
+    PortQueue,
+    PortSource,
+)
 from testbed.emulation.readback import PortShape, QueueCounters, QueueShape
 from testbed.plan.model import Port
 
@@ -39,10 +46,16 @@ def silent(port: Port) -> Port:
     return msgspec.structs.replace(port, sources=()) if port.sources else port
 
 
+def timed(port: Port) -> bool:
+    """Whether anything of the port depends on when traffic starts."""
+    return bool(port.sources or port.gates)
+
+
 def begun(port: Port, start_ns: int) -> Port:
     """The port with its background, traffic starting at `start_ns` (CLOCK_MONOTONIC)."""
     return msgspec.structs.replace(
         port,
+        gate_base_ns=start_ns + port.gate_base_ns if port.gates else 0,
         sources=tuple(
             msgspec.structs.replace(
                 source, start_ns=start_ns + source.start_ns, stop_ns=start_ns + source.stop_ns
@@ -82,6 +95,14 @@ def options(port: Port) -> PortOptions:
                 stop_ns=source.stop_ns,
             )
             for source in port.sources
+        ),
+        gates=tuple(PortGate(interval_ns=gate.interval_ns, open=gate.open) for gate in port.gates),
+        gate_base_ns=port.gate_base_ns,
+        policers=tuple(
+            PortPolicer(
+                id=policer.queue, rate_bps=policer.rate_bps, burst_bytes=policer.burst_bytes
+            )
+            for policer in port.policers
         ),
     )
 
@@ -125,6 +146,9 @@ def _shape(port: PortOptions) -> PortShape:
             for queue in port.queues
         ),
         sources=port.sources,
+        gates=port.gates,
+        gate_base_ns=port.gate_base_ns,
+        policers=port.policers,
     )
 
 

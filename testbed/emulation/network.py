@@ -231,20 +231,20 @@ class LabNet(Mininet):  # type: ignore[misc]
         )
         return self._readback
 
-    def start_background(self, start_ns: int) -> None:
-        """Have modelled background begin with traffic, at `start_ns` (CLOCK_MONOTONIC).
+    def start_traffic(self, start_ns: int) -> None:
+        """Have background and gates begin with traffic, at `start_ns` (CLOCK_MONOTONIC).
 
         Queues and what is in them stay as they are. Raises EmulationError.
         """
         assert self.arrangement is not None
         for port in self.plan.ports:
-            if port.sources:
+            if lab_qdisc.timed(port):
                 here = self._ports[port.node]
                 place = [one.name for one in here].index(port.name)
                 here[place] = lab_qdisc.begun(port, start_ns)
         for ports, link in self._places():
-            loaded = [port for port in ports if port.sources]
-            link.do([one for p in loaded for one in qdisc.requests(p, self.arrangement)])
+            timed = [port for port in ports if lab_qdisc.timed(port)]
+            link.do([one for p in timed for one in qdisc.requests(p, self.arrangement)])
         self.verify()
 
     def statistics(self) -> tuple[PortCounters, ...]:

@@ -89,7 +89,7 @@ class _Tracer:
                 in_port=in_port,
                 out_port=out.name,
                 label=None if after == path.dst else path.label,
-                queue=path.queue if out.queues else None,
+                queue=path.queue if out.selects else None,
             )
             if hop != planned:
                 raise EmulationError(

@@ -55,7 +55,7 @@ def offered(link: nl.Netlink) -> Arrangement:
 def shape(port: Port, arrangement: Arrangement) -> PortShape:
     """What the plan asks of a port. Raises EmulationError where no qdisc can do it."""
     _check(port)
-    if port.delay_ns or port.rate_bps or port.loss:
+    if port.delay_ns or port.rate_bps or port.loss or port.policers:
         return arrangement.shape(port)
     return PortShape()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from testbed.emulation.port_qdisc import PortSource
+from testbed.emulation.port_qdisc import PortGate, PortPolicer, PortSource
 from testbed.scenario.model import Frozen
 
 SCHEMA = 1
@@ -64,6 +64,10 @@ class PortShape(Frozen, frozen=True, kw_only=True):
     queues: tuple[QueueShape, ...] = ()
     sources: tuple[PortSource, ...] = ()
     """Modelled background, from when traffic starts."""
+    gates: tuple[PortGate, ...] = ()
+    gate_base_ns: int = 0
+    """On the lab's clock, from when traffic starts."""
+    policers: tuple[PortPolicer, ...] = ()
 
 
 class PortReadback(Frozen, frozen=True, kw_only=True):
@@ -141,8 +145,13 @@ def differences(asked: PortShape, got: PortShape) -> list[str]:
         else:
             rows += _compare(f"queue {queue.id} ", queue, other, exact=exact)
     rows += [f"no queue {id_}, got one" for id_ in have]
-    if asked.sources != got.sources:
-        rows.append(f"background {asked.sources}, got {got.sources}")
+    for what, wanted, has in (
+        ("background", asked.sources, got.sources),
+        ("gates", asked.gates, got.gates),
+        ("policers", asked.policers, got.policers),
+    ):
+        if wanted != has:
+            rows.append(f"{what} {wanted}, got {has}")
     return rows
 
 
@@ -152,7 +161,7 @@ def _compare(
     rows = []
     for name in asked.__struct_fields__:
         want, has = getattr(asked, name), getattr(got, name)
-        if name in ("queues", "sources") or want == has:
+        if name in ("queues", "sources", "gates", "policers") or want == has:
             continue
         if want is not None and has is not None:
             if name == "loss" and abs(want - has) <= _LOSS_SLACK:
@@ -160,7 +169,7 @@ def _compare(
             if not exact and abs(want - has) <= _slack(name, asked):
                 continue
         what, _, unit = name.rpartition("_")
-        label = what if unit in _UNITS else name.replace("_", " ")
+        label = (what if unit in _UNITS else name).replace("_", " ")
         rows.append(f"{where}{label} {_said(want, unit)}, got {_said(has, unit)}")
     return rows
 

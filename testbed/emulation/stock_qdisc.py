@@ -13,9 +13,15 @@ HTB lets a packet leave the instant it has tokens: it neither serialises nor wai
 for the packet in service. So the leaf of each class serialises at the port's rate
 before HTB sees the packet: a packet that meets no other takes exactly delay + size /
 rate, as on a one-queue port, and a class never exceeds the port's rate in a burst.
-What is left out is the wait for the packet that another class has in service, at
-most one packet. The order, delay first and queue after, gives the same times as a
-queue before a fibre, because it shifts all classes alike.
+Queues without guaranteed rates (strict priority) are HTB's too: what they may borrow
+goes to the first by priority. What is left out is the wait for the packet that another
+class has in service, at most one packet. The order, delay first and queue after, gives
+the same times as a queue before a fibre, because it shifts all classes alike.
+
+taprio is no counterpart for gates: it takes the device's nominal rate for the
+port's when it keeps packets from ending late, and a veth's is 10 Gbit/s. Nor is
+act_police one for policers: Open vSwitch takes the qdisc it hangs on for its own, and
+removes it whenever a link changes.
 
 netem's limit counts the packets in transmission and on the fibre with those that
 wait, so it is the buffer and room for them. Wire format: linux/pkt_sched.h.
@@ -52,6 +58,14 @@ _ETHERNET = 1
 
 def shape(port: Port) -> PortShape:
     """What is asked of a shaped port. Raises EmulationError where HTB cannot do it."""
+    for what in ("gates", "policers"):
+        if getattr(port, what):
+            raise EmulationError(
+                f"this lab's kernel has no {what} at its ports",
+                where=f"port {port.name} towards {port.peer_node}",
+                expected="the lab kernel's queueing discipline `port`",
+                remedy="--lab virtual, or another scheduler and no policing",
+            )
     if not port.queues:
         return PortShape(
             discipline="netem",
@@ -76,6 +90,7 @@ def _queue_shape(port: Port, port_bps: int, queue: Queue) -> QueueShape:
             f"queue {queue.id} has priority {queue.priority} and rate {rate_bps} bit/s",
             where=f"port {port.name} towards {port.peer_node}",
             expected=f"priority 0 to 7, at least {_LEAST_CLASS_BPS} bit/s (HTB)",
+            remedy="--lab virtual, whose ports have 64 priorities; or give slices fewer",
         )
     return QueueShape(
         id=queue.id,

@@ -70,7 +70,7 @@ def _source(port: Port, background: Background, path: Path, seed: int) -> Source
     return Source(
         id=background.id,
         slice=background.slice,
-        queue=path.queue if path.queue in {queue.id for queue in port.queues} else 0,
+        queue=path.queue if port.selects else 0,
         rate_bps=background.rate_bps,
         sizes=background.sizes,
         arrivals=background.arrivals,

@@ -183,14 +183,14 @@ def _common(nodes: Sequence[str], way: Way) -> int:
 
 
 def _leaves(hop: Hop, queue: int, where: str) -> None:
-    """By the path's queue if the port has queues, and by none otherwise."""
-    expected = queue if hop.port.queues else None
+    """By the path's queue if that matters at the port, and by none otherwise."""
+    expected = queue if hop.port.selects else None
     _require(
         hop.queue == expected, f"left {hop.port.name} by queue {hop.queue}", where, f"{expected}"
     )
     ids = [q.id for q in hop.port.queues]
     _require(
-        expected is None or expected in ids,
+        expected is None or not ids or expected in ids,
         f"{hop.port.name} has no queue {queue}",
         where,
         f"{ids}",

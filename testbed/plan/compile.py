@@ -8,6 +8,7 @@ import msgspec
 
 from testbed.plan.background import backgrounds, with_sources
 from testbed.plan.model import Plan, Port
+from testbed.plan.policing import check_backgrounds, with_policers
 from testbed.plan.queues import with_queues
 from testbed.plan.routing import Router
 from testbed.plan.rules import all_tables
@@ -36,7 +37,19 @@ def compile_plan(
     stamp = sessions(scenario, wiring, router, apps)
     flows = loads(scenario, wiring, router)
     modelled = backgrounds(scenario, router)
-    queues = with_queues(wiring.ports, wiring.switches, router.paths, slices, router.queue_names)
+    queues = with_queues(
+        wiring.ports,
+        wiring.switches,
+        router.paths,
+        slices,
+        router.queue_names,
+        scheduler=scenario.scheduler,
+        cycle_ns=scenario.cycle_ns,
+    )
+    if scenario.policing_burst_bytes is not None:
+        check_backgrounds(modelled, slices)
+        burst_bytes = scenario.policing_burst_bytes
+        queues = with_policers(queues, router.paths, slices, router.queue_names, burst_bytes)
     seeded = [_seeded(port, scenario.seed) for port in queues]
     ports = with_sources(seeded, modelled, scenario.seed)
     queued = Wiring(wiring.hosts, wiring.switches, ports)

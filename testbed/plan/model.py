@@ -37,6 +37,24 @@ class Queue(Frozen, frozen=True, kw_only=True):
     """Room for packets that wait, the one in transmission not counted."""
 
 
+class Gate(Frozen, frozen=True, kw_only=True):
+    """A part of a port's cycle (IEEE 802.1Q-2022 8.6.8.4)."""
+
+    interval_ns: int
+    open: tuple[int, ...]
+    """Queues whose packets may be sent, if they end before their gate closes."""
+
+
+class Policer(Frozen, frozen=True, kw_only=True):
+    """A token bucket that drops packets before they wait (RFC 2697, one bucket)."""
+
+    queue: int
+    """Number its packets select; where there is no such queue they share the port's FIFO."""
+    name: str
+    rate_bps: int
+    burst_bytes: int
+
+
 class Source(Frozen, frozen=True, kw_only=True):
     """Modelled background at one port: arrivals that are only counted."""
 
@@ -89,6 +107,16 @@ class Port(Frozen, frozen=True, kw_only=True):
     """Of the losses, in labs that can repeat them."""
     sources: tuple[Source, ...] = ()
     """Modelled background, in labs that have it."""
+    gates: tuple[Gate, ...] = ()
+    """One cycle, repeated before and after; empty: all queues are always open."""
+    gate_base_ns: int = 0
+    """Where a cycle begins, from the start of traffic."""
+    policers: tuple[Policer, ...] = ()
+
+    @property
+    def selects(self) -> bool:
+        """Whether it matters here which queue a packet names."""
+        return bool(self.queues or self.policers)
 
 
 class Host(Frozen, frozen=True, kw_only=True):

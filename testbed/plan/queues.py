@@ -1,8 +1,14 @@
 """Queues of the ports that slices with a queue of their own pass.
 
 Only shaped switch ports have queues: hosts cannot select one, and a port without a rate
-never queues. Queue 0 is best effort. It keeps 5 % of the port, so that nothing starves;
-what slices do not use is lent to whoever comes first by priority, best effort last.
+never queues. Queue 0 is best effort, last by priority. Whatever schedules them, guaranteed
+rates have to fit in 95 % of the port, so that best effort is not starved.
+
+    fifo             no queues: packets leave as they come
+    htb              every queue is served at its guaranteed rate, best effort at 5 % of the
+                     port; what is not used is lent to whoever comes first by priority
+    strict_priority  whoever comes first by priority is served as long as it has packets
+    time_aware       gates, one cycle at all ports (testbed/plan/gates.py)
 
 A slice keeps its rate on its backups too: what protects it is there when it is needed,
 and no two slices count on the same room.
@@ -17,14 +23,17 @@ from itertools import pairwise
 import msgspec
 
 from testbed.errors import PlanError
-from testbed.plan.model import Path, Port, Queue, Switch
-from testbed.scenario.model import Slice
+from testbed.plan.gates import gate_cycle
+from testbed.plan.model import Gate, Path, Port, Queue, Switch
+from testbed.scenario.model import Scheduler, Slice
 from testbed.units import show_bps
+
+Names = Sequence[tuple[str, tuple[str, ...]]]
 
 BEST_EFFORT_SHARE = 20
 """One part in so many of each port's rate is kept for best effort."""
-LAST_PRIORITY = 7
-"""HTB has priorities 0 to 7."""
+MAX_QUEUES = 64
+"""Of one port, in labs that have most."""
 
 
 def with_queues(
@@ -32,13 +41,18 @@ def with_queues(
     switches: Iterable[Switch],
     paths: Iterable[Path],
     slices: Mapping[str, Slice],
-    names: Sequence[tuple[str, tuple[str, ...]]],
+    names: Names,
+    *,
+    scheduler: Scheduler = "htb",
+    cycle_ns: int = 1_000_000,
 ) -> tuple[Port, ...]:
     """The ports, each with the queues that its paths need.
 
     `names` are the policy's queues and their slices, first served first: the number of
     a queue is its place in it, from 1. Raises PlanError where promises do not fit.
     """
+    if scheduler == "fifo":
+        return tuple(ports)
     switching = {switch.name for switch in switches}
     passing: dict[tuple[str, str], set[str]] = defaultdict(set)
     for path in paths:
@@ -52,7 +66,15 @@ def with_queues(
         if not here or port.rate_bps is None or port.node not in switching:
             return port
         queues = _queues(port, port.rate_bps, here, slices, names)
-        return msgspec.structs.replace(port, queues=queues)
+        if scheduler == "htb":
+            return msgspec.structs.replace(port, queues=queues)
+        gates: tuple[Gate, ...] = ()
+        if scheduler == "time_aware":
+            gates = gate_cycle(port, port.rate_bps, queues, cycle_ns)
+        free = [
+            msgspec.structs.replace(queue, rate_bps=0, ceil_bps=port.rate_bps) for queue in queues
+        ]
+        return msgspec.structs.replace(port, queues=tuple(free), gates=gates)
 
     return tuple(queued(port) for port in ports)
 
@@ -62,7 +84,7 @@ def _queues(
     rate_bps: int,
     here: set[str],
     slices: Mapping[str, Slice],
-    names: Sequence[tuple[str, tuple[str, ...]]],
+    names: Names,
 ) -> tuple[Queue, ...]:
     kept_bps = rate_bps // BEST_EFFORT_SHARE
     _fits(port, rate_bps - kept_bps, [slices[id_] for id_ in sorted(here)])
@@ -73,7 +95,7 @@ def _queues(
             name="best-effort",
             rate_bps=kept_bps,
             ceil_bps=rate_bps,
-            priority=LAST_PRIORITY,
+            priority=len(levels),
             buffer_packets=port.buffer_packets,
         )
     ]
@@ -89,9 +111,16 @@ def _queues(
                 name=name,
                 rate_bps=promised_bps,
                 ceil_bps=max(promised_bps, min(rate_bps, most_bps)),
-                priority=min(levels.index(_level(members, slices)), LAST_PRIORITY - 1),
+                priority=levels.index(_level(members, slices)),
                 buffer_packets=port.buffer_packets,
             )
+        )
+    if len(queues) > MAX_QUEUES:
+        raise PlanError(
+            f"{len(queues)} queues at port {port.name}",
+            where=f"link {port.node} -> {port.peer_node}",
+            expected=f"at most {MAX_QUEUES}",
+            remedy="a policy whose queue_of() gives one queue to several slices",
         )
     return tuple(queues)
 

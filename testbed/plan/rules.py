@@ -222,6 +222,6 @@ def _tree(core: nx.DiGraph, home: str) -> dict[str, str]:
 
 
 def _out(port: Port, queue: int) -> tuple[Action, ...]:
-    """Output by `port`; a port without queues has one FIFO and nothing to select."""
+    """Output by `port`; a port may have one FIFO and nothing to select."""
     output = {"output": port.number}
-    return ({"set_queue": queue}, output) if port.queues else (output,)
+    return ({"set_queue": queue}, output) if port.selects else (output,)

@@ -18,9 +18,9 @@ class Table:
 
 def tables(plan: Plan) -> tuple[Table, ...]:
     """All tables, in the order to read them."""
-    modelled = backgrounds(plan)
-    some = (modelled,) if modelled.rows else ()
-    return (paths(plan), budgets(plan), loads(plan), *some, ports(plan), rules(plan))
+    some = (backgrounds(plan), ports(plan), gates(plan), policers(plan))
+    given = [table for table in some if table.rows]
+    return (paths(plan), budgets(plan), loads(plan), *given, rules(plan))
 
 
 def paths(plan: Plan) -> Table:
@@ -154,6 +154,39 @@ def _port(port: Port) -> Iterator[tuple[str, ...]]:
             str(queue.priority),
             str(queue.buffer_packets),
         )
+
+
+def gates(plan: Plan) -> Table:
+    """Of each port with gates, what is open when, from a cycle's start."""
+    rows = []
+    for port in plan.ports:
+        names = {queue.id: queue.name for queue in port.queues}
+        at_ns = 0
+        for gate in port.gates:
+            of = (port.name, port.peer_node) if at_ns == 0 else ("", "")
+            open_ = ", ".join(names[id_] for id_ in gate.open)
+            rows.append((*of, open_, show_ns(at_ns), show_ns(gate.interval_ns)))
+            at_ns += gate.interval_ns
+    return Table("Gates", ("port", "towards", "open", "from", "for"), tuple(rows))
+
+
+def policers(plan: Plan) -> Table:
+    """What a slice may send where it enters the network."""
+    return Table(
+        "Policers",
+        ("port", "towards", "slice", "rate", "burst"),
+        tuple(
+            (
+                port.name,
+                port.peer_node,
+                policer.name,
+                show_bps(policer.rate_bps),
+                f"{policer.burst_bytes} B",
+            )
+            for port in plan.ports
+            for policer in port.policers
+        ),
+    )
 
 
 def rules(plan: Plan, switch: str | None = None) -> Table:

@@ -29,6 +29,7 @@ from testbed.scenario.model import (
     Probe,
     Protection,
     Scenario,
+    Scheduler,
     Slice,
     TopologyRef,
 )
@@ -64,6 +65,9 @@ class Experiment:
         self._topology: TopologyRef | None = None
         self._policy = "lowest_delay"
         self._warmup = "1 s"
+        self._scheduler: Scheduler = "htb"
+        self._cycle = "1 ms"
+        self._policing: str | None = None
         self._slices: list[Slice] = []
         self._flows: list[Flow] = []
         self._backgrounds: list[Background] = []
@@ -90,6 +94,24 @@ class Experiment:
     def policy(self, name: str, /) -> None:
         """How paths and queues are chosen: a file of controllers/policies/ by name."""
         self._policy = name
+
+    def scheduler(self, kind: Scheduler, /, *, cycle: str = "1 ms") -> None:
+        """How ports choose the next packet among slices that have a queue.
+
+        `fifo` does not; `htb` keeps guaranteed rates and lends what is not used (default);
+        `strict_priority` serves whoever comes first by priority; `time_aware` opens each
+        guaranteed slice's gate once a `cycle`, for its rate (IEEE 802.1Qbv).
+        """
+        if kind not in get_args(Scheduler):
+            raise unknown("scheduler", kind, get_args(Scheduler), where=type(self).__name__)
+        self._scheduler, self._cycle = kind, cycle
+
+    def policing(self, burst: str = "16 kB", /) -> None:
+        """Drop, where they enter the network, what slices send beyond their maximum rates.
+
+        `burst` is what a slice may send at once, a message's packets together.
+        """
+        self._policing = burst
 
     def warmup(self, time: str, /) -> None:
         """Packets of the first `time` are kept but not judged (default 1 s)."""
@@ -370,6 +392,11 @@ def scenario_of(
         events=tuple(sorted(experiment._events, key=lambda e: e.at_ns)),
         captures=tuple(experiment._captures),
         warmup_ns=time_ns(experiment._warmup, f"{where}, warmup"),
+        scheduler=experiment._scheduler,
+        cycle_ns=time_ns(experiment._cycle, f"{where}, cycle"),
+        policing_burst_bytes=size_bytes(experiment._policing, f"{where}, policing")
+        if experiment._policing is not None
+        else None,
     )
 
 

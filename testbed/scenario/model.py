@@ -284,6 +284,10 @@ class Capture(Frozen, frozen=True, kw_only=True):
     """The port is the one towards this neighbour."""
 
 
+Scheduler = Literal["fifo", "htb", "strict_priority", "time_aware"]
+"""How ports choose the next packet: testbed/plan/queues.py."""
+
+
 class Scenario(Frozen, frozen=True, kw_only=True):
     """One run's question."""
 
@@ -302,3 +306,8 @@ class Scenario(Frozen, frozen=True, kw_only=True):
     captures: tuple[Capture, ...] = ()
     warmup_ns: int = 1_000_000_000
     """Packets meant to be sent before this are kept but not judged."""
+    scheduler: Scheduler = "htb"
+    cycle_ns: int = 1_000_000
+    """Of the gates of `time_aware`."""
+    policing_burst_bytes: int | None = None
+    """What a slice may send at once beyond its maximum rate; None: slices are not policed."""

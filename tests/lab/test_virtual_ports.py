@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ports import measure
-from benchmarks.ports_cases import Case, background_cases, cases
+from benchmarks.ports_cases import Case, background_cases, cases, scheduling_cases
 from testbed.lab.virtual import VirtualLab
 
 pytestmark = [
@@ -28,6 +28,10 @@ def test_every_packet_comes_out_when_the_model_says(tmp_path: Path) -> None:
     todo = cases(300, only=6)
     assert any(case.load > 1 for case in todo)
     run(todo, tmp_path / "job")
+
+
+def test_priorities_gates_and_policers_do_what_the_model_does(tmp_path: Path) -> None:
+    run(scheduling_cases(200), tmp_path / "job")
 
 
 def test_modelled_background_delays_packets_as_the_model_says(tmp_path: Path) -> None:

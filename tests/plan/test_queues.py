@@ -23,7 +23,7 @@ def test_a_port_has_the_queues_of_the_slices_that_pass() -> None:
     plan = compiled(LowestDelay(), BOTH)
     port = plan.port("s1", "s3")
     assert [(q.id, q.name, q.rate_bps, q.ceil_bps, q.priority) for q in port.queues] == [
-        (0, "best-effort", 5 * MBIT, 100 * MBIT, 7),
+        (0, "best-effort", 5 * MBIT, 100 * MBIT, 2),
         (1, "gold", 10 * MBIT, 100 * MBIT, 0),
         (2, "silver", 20 * MBIT, 100 * MBIT, 1),
     ]
@@ -97,10 +97,35 @@ def test_priorities_are_ranks_and_best_effort_is_last() -> None:
     probes = tuple(probe(f"p{n}", slice=f"s{n}") for n in range(20))
     plan = compiled(LowestDelay(), scenario(slices=slices, probes=probes))
     best, *others = plan.port("s1", "s3").queues
-    assert best.priority == 7
+    assert best.priority == 10
     by_name = {queue.name: queue.priority for queue in others}
-    assert [by_name[f"s{n}"] for n in range(6)] == [0, 0, 1, 1, 2, 2]
-    assert max(by_name.values()) == 6
+    assert [by_name[f"s{n}"] for n in range(20)] == [n // 2 for n in range(20)]
+
+
+def test_more_queues_than_a_port_has_are_refused() -> None:
+    slices = tuple(Slice(id=f"s{n}", sst=1) for n in range(64))
+    probes = tuple(probe(f"p{n}", slice=f"s{n}") for n in range(64))
+    with pytest.raises(PlanError, match="65 queues at port s1-eth2") as caught:
+        compiled(LowestDelay(), scenario(slices=slices, probes=probes))
+    assert "at most 64" in str(caught.value)
+    assert "queue_of" in str(caught.value)
+
+
+def test_fifo_has_no_queues_whatever_the_policy() -> None:
+    plan = compiled(LowestDelay(), msgspec.structs.replace(BOTH, scheduler="fifo"))
+    assert not any(port.selects for port in plan.ports)
+    assert check_plan(plan) > 0
+
+
+def test_strict_priority_promises_nothing_and_holds_nobody_back() -> None:
+    capped = msgspec.structs.replace(GOLD, maximum_bps=30 * MBIT)
+    asked = msgspec.structs.replace(BOTH, slices=(capped, SILVER), scheduler="strict_priority")
+    port = compiled(LowestDelay(), asked).port("s1", "s3")
+    assert [(q.name, q.rate_bps, q.ceil_bps, q.priority) for q in port.queues] == [
+        ("best-effort", 0, 100 * MBIT, 2),
+        ("gold", 0, 100 * MBIT, 0),
+        ("silver", 0, 100 * MBIT, 1),
+    ]
 
 
 @pytest.mark.parametrize(("rate", "fits"), [(75, True), (76, False)])

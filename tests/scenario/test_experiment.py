@@ -45,6 +45,31 @@ def test_a_scenario_survives_json() -> None:
     assert [e.at_ns for e in scenario.events] == [5_000_000_000, 7_000_000_000]
 
 
+class Scheduled(Sample):
+    """Whose turn is it?"""
+
+    def build(self, kind: str = "time_aware", cycle: str = "2 ms", burst: str = "8 kB") -> None:  # type: ignore[override]
+        super().build()
+        self.scheduler(kind, cycle=cycle)  # type: ignore[arg-type]
+        self.policing(burst)
+
+
+def test_a_scheduler_and_policing_are_part_of_the_scenario() -> None:
+    plain = scenario_of("sample", Sample, {}, seed=7, network=UNUSED)
+    assert (plain.scheduler, plain.policing_burst_bytes) == ("htb", None)
+    one = scenario_of("scheduled", Scheduled, {}, seed=7, network=UNUSED)
+    assert (one.scheduler, one.cycle_ns, one.policing_burst_bytes) == (
+        "time_aware",
+        2_000_000,
+        8000,
+    )
+
+
+def test_an_unknown_scheduler_is_told_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'strict_priority'"):
+        scenario_of("s", Scheduled, {"kind": "strict-priority"}, seed=1, network=UNUSED)
+
+
 def test_parameters_come_typed_from_text() -> None:
     scenario = scenario_of(
         "sample", Sample, {"flood": "2", "tcp": "yes", "sites": "6"}, seed=1, network=UNUSED
