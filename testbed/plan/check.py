@@ -19,8 +19,9 @@ import msgspec
 from testbed.errors import PlanError
 from testbed.plan.fabric import Fabric, Hop, Link, Trace
 from testbed.plan.matches import IPV4, MPLS, example, plan_matches
-from testbed.plan.model import Backup, Host, Match, Path, Plan, Rule
+from testbed.plan.model import Backup, Host, Match, Path, Placed, Plan, Rule
 from testbed.plan.openflow import Fields, Key, Packet, Tag, key
+from testbed.slices.policy import BEST_EFFORT
 
 ICMP = 1
 
@@ -43,6 +44,24 @@ def check_plan(plan: Plan) -> int:
     for path in paths.values():
         check.forged(path)
     check.best_effort()
+    return check.walked
+
+
+def check_orders(plan: Plan, orders: Sequence[Placed]) -> int:
+    """Walk the packets of slices ordered at run time, and those of the plan that are in a
+    slice of their own.
+
+    `plan` has the rules and queues of the orders as well. Raises PlanError.
+    """
+    check = _Check(plan)
+    for placed in orders:
+        for one in placed.carried:
+            for match in one.matches:
+                check.path(one.path, match)
+            check.forged(one.path)
+    for path, match in plan_matches(plan):
+        if path.slice != BEST_EFFORT:
+            check.path(path, match)
     return check.walked
 
 
@@ -183,10 +202,13 @@ def _common(nodes: Sequence[str], way: Way) -> int:
 
 
 def _leaves(hop: Hop, queue: int, where: str) -> None:
-    """By the path's queue if that matters at the port, and by none otherwise."""
+    """By the path's queue if that matters at the port, else by none. None is queue 0."""
     expected = queue if hop.port.selects else None
     _require(
-        hop.queue == expected, f"left {hop.port.name} by queue {hop.queue}", where, f"{expected}"
+        (hop.queue or 0) == (expected or 0),
+        f"left {hop.port.name} by queue {hop.queue}",
+        where,
+        f"{expected}",
     )
     ids = [q.id for q in hop.port.queues]
     _require(

@@ -49,13 +49,17 @@ def plan_matches(plan: Plan) -> Iterator[tuple[Path, Match]]:
 
 def oxm(match: Match) -> dict[str, int | str]:
     """The match by its OpenFlow 1.3 field names (OXM, clause 7.2.3.7)."""
-    protocol = {TCP: "tcp", UDP: "udp"}[match.ip_proto]
     fields: dict[str, int | str] = {
         "eth_type": IPV4,
         "ipv4_src": match.ipv4_src,
         "ipv4_dst": match.ipv4_dst,
-        "ip_proto": match.ip_proto,
     }
+    if match.dscp is not None:
+        fields["ip_dscp"] = match.dscp
+    if match.ip_proto is None:
+        return fields
+    fields["ip_proto"] = match.ip_proto
+    protocol = {TCP: "tcp", UDP: "udp"}[match.ip_proto]
     if match.src_port is not None:
         fields[f"{protocol}_src"] = match.src_port
     if match.dst_port is not None:
@@ -66,7 +70,7 @@ def oxm(match: Match) -> dict[str, int | str]:
 def example(match: Match) -> dict[str, int | str]:
     """A packet that the match is for, by its OpenFlow field names."""
     ports = {name: getattr(match, name) or EPHEMERAL_PORT for name in ("src_port", "dst_port")}
-    return oxm(msgspec.structs.replace(match, **ports))
+    return oxm(msgspec.structs.replace(match, ip_proto=match.ip_proto or UDP, **ports))
 
 
 def _match(src: str, dst: str, protocol: int, src_port: int | None, dst_port: int | None) -> Match:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from testbed.scenario.model import Capture, Frozen, LinkEvent, Protection
+from testbed.scenario.model import Capture, Frozen, LinkEvent, Protection, Slice
 
 SCHEMA = 1
 
@@ -17,6 +17,10 @@ DEFAULT_TABLE_PRIORITY = 10
 """Priority of the best-effort rules between all hosts."""
 SLICE_PRIORITY = 100
 """Priority of the rules that put a session on its slice's path, and of label rules."""
+ORDER_PRIORITY = 200
+"""Of the rules that put packets on a slice that was ordered at run time; one more for those
+that match a DSCP. They come before a plan's own, which are of sessions of best effort where
+both match."""
 
 
 FLOOD_DEBT_NS = 20_000_000
@@ -246,14 +250,35 @@ class Path(Frozen, frozen=True, kw_only=True):
 
 
 class Match(Frozen, frozen=True, kw_only=True):
-    """The packets of a session in one direction, as its ingress switch sees them."""
+    """The packets of a path, as its ingress switch sees them. None: any."""
 
     ipv4_src: str
     ipv4_dst: str
-    ip_proto: int
+    ip_proto: int | None = None
     """6 or 17."""
     src_port: int | None = None
     dst_port: int | None = None
+    dscp: int | None = None
+
+
+class Carried(Frozen, frozen=True, kw_only=True):
+    """One direction of a slice that was ordered at run time."""
+
+    path: Path
+    """Its id is the contract's (scenario.Contract), after the slice's."""
+    matches: tuple[Match, ...]
+    guaranteed_bps: int
+    """Kept on every link of the path."""
+
+
+class Placed(Frozen, frozen=True, kw_only=True):
+    """A slice that was ordered at run time, as the network carries it."""
+
+    slice: Slice
+    queue_name: str
+    """Of the queue its packets wait in; empty: queue 0."""
+    queue: int
+    carried: tuple[Carried, ...]
 
 
 class Session(Frozen, frozen=True, kw_only=True):

@@ -23,14 +23,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 import networkx as nx
 
 from testbed.plan.matches import IPV4, MPLS, load_matches, oxm, session_matches
 from testbed.plan.model import (
     DEFAULT_TABLE_PRIORITY,
+    ORDER_PRIORITY,
     SLICE_PRIORITY,
     Backup,
     Bucket,
+    Carried,
     Group,
     Load,
     Match,
@@ -93,6 +96,20 @@ def all_tables(
         tuple(sorted(groups, key=lambda group: order[group.switch])),
         tuple(repairs),
     )
+
+
+def order_rules(wiring: Wiring, carried: Carried) -> tuple[Rule, ...]:
+    """The rules of one direction of an ordered slice, those of its first switch last."""
+    path = carried.path
+    rules = list(_forward(wiring, path, path.nodes[1:], path.label))
+    for match in carried.matches:
+        traffic = _Traffic(path, (match,), match.dscp or 0)
+        priority = ORDER_PRIORITY + (match.dscp is not None)
+        rules += [
+            msgspec.structs.replace(rule, priority=priority)
+            for rule in _classify(wiring, traffic, path.nodes, path.label)
+        ]
+    return tuple(rules)
 
 
 def from_switch(path: Path, backup: Backup) -> tuple[str, ...]:
