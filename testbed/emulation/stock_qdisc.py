@@ -18,10 +18,9 @@ goes to the first by priority. What is left out is the wait for the packet that 
 class has in service, at most one packet. The order, delay first and queue after, gives
 the same times as a queue before a fibre, because it shifts all classes alike.
 
-taprio is no counterpart for gates: it takes the device's nominal rate for the
-port's when it keeps packets from ending late, and a veth's is 10 Gbit/s. Nor is
-act_police one for policers: Open vSwitch takes the qdisc it hangs on for its own, and
-removes it whenever a link changes.
+A policer is act_police before the class's netem (police.py). taprio is no counterpart for
+gates: it takes the device's nominal rate for the port's when it keeps packets from ending
+late, and a veth's is 10 Gbit/s.
 
 netem's limit counts the packets in transmission and on the fibre with those that
 wait, so it is the buffer and room for them. Wire format: linux/pkt_sched.h.
@@ -33,8 +32,9 @@ import struct
 from collections.abc import Iterator
 
 from testbed.emulation import netlink as nl
-from testbed.emulation import tc
+from testbed.emulation import police, tc
 from testbed.emulation.netlink import Request
+from testbed.emulation.port_qdisc import PortPolicer
 from testbed.emulation.readback import TICK_NS, PortShape, QueueCounters, QueueShape
 from testbed.errors import EmulationError
 from testbed.plan.model import Port, Queue
@@ -58,13 +58,16 @@ _ETHERNET = 1
 
 def shape(port: Port) -> PortShape:
     """What is asked of a shaped port. Raises EmulationError where HTB cannot do it."""
-    for what in ("gates", "policers"):
-        if getattr(port, what):
+    for lacking, what in (
+        (port.gates, "gates at its ports"),
+        (port.policers and not port.queues, "policers at ports of one queue"),
+    ):
+        if lacking:
             raise EmulationError(
-                f"this lab's kernel has no {what} at its ports",
+                f"this lab's kernel has no {what}",
                 where=f"port {port.name} towards {port.peer_node}",
                 expected="the lab kernel's queueing discipline `port`",
-                remedy="--lab virtual, or another scheduler and no policing",
+                remedy="--lab virtual, or another scheduler",
             )
     if not port.queues:
         return PortShape(
@@ -80,7 +83,13 @@ def shape(port: Port) -> PortShape:
         rate_bps=port.rate_bps,
         default_queue=0,
         queues=tuple(_queue_shape(port, port.rate_bps, queue) for queue in port.queues),
+        policers=tuple(police.stored(policer) for policer in _policers(port)),
     )
+
+
+def _policers(port: Port) -> Iterator[PortPolicer]:
+    for one in port.policers:
+        yield PortPolicer(id=one.queue, rate_bps=one.rate_bps, burst_bytes=one.burst_bytes)
 
 
 def _queue_shape(port: Port, port_bps: int, queue: Queue) -> QueueShape:
@@ -138,8 +147,12 @@ def requests(port: Port) -> Iterator[Request]:
         parms = (queue.rate_bps, queue.ceil_bps, queue.priority)
         yield _new_class(port, minor, tc.HANDLE | _PORT_CLASS, parms, where)
         options = _netem(queue.delay_ns, queue.serial_bps, queue.limit_packets, queue.loss)
-        leaf = (0x10 + minor) << 16
-        yield tc.qdisc(port.ifindex, tc.HANDLE | minor, leaf, "netem", options, where)
+        leaf, parent = (0x10 + minor) << 16, tc.HANDLE | minor
+        for policer in _policers(port):
+            if policer.id == queue.id:
+                yield from police.requests(port.ifindex, minor, policer, where)
+                parent = police.band(minor)
+        yield tc.qdisc(port.ifindex, parent, leaf, "netem", options, where)
 
 
 # Encoding
@@ -215,8 +228,17 @@ def decode(seen: tc.Seen) -> PortShape:
         else:
             queues.append(queue)
     default = struct.unpack_from("=5I", nl.attrs(seen.options[tc.ROOT])[_HTB_INIT])[2]
+    policers = tuple(
+        police.decode(queue.id, seen.filters[police.handle(queue.id + 1)])
+        for queue in queues
+        if police.handle(queue.id + 1) in seen.filters
+    )
     return PortShape(
-        discipline="htb", rate_bps=port_rate, default_queue=default - 1, queues=tuple(queues)
+        discipline="htb",
+        rate_bps=port_rate,
+        default_queue=default - 1,
+        queues=tuple(queues),
+        policers=policers,
     )
 
 
@@ -230,6 +252,8 @@ def _class_shape(id_: int, options: bytes, seen: tc.Seen) -> QueueShape:
         ceil = struct.unpack("=Q", found[_HTB_CEIL64])[0]
     delay_ns, serial_bps, limit, loss = 0, None, 0, 0.0
     leaf = tc.HANDLE | (id_ + 1)
+    if seen.kinds.get(leaf) == "prio":
+        leaf = police.band(id_ + 1)
     if seen.kinds.get(leaf) == "netem":
         delay_ns, serial_bps, limit, loss = _netem_values(seen.options[leaf])
     return QueueShape(
@@ -260,8 +284,13 @@ def _netem_values(options: bytes) -> tuple[int, int | None, int, float]:
 
 def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:
     """Of each HTB class's leaf."""
-    return tuple(
-        QueueCounters(id=(parent & 0xFFFF) - 1, **tc.counted(stats))
-        for parent, stats in sorted(seen.stats.items())
-        if parent != tc.ROOT
-    )
+    found = []
+    for parent, stats in sorted(seen.stats.items()):
+        if parent == tc.ROOT or parent & ~0xFFFF != tc.HANDLE:
+            continue
+        first, last = tc.counted(stats), tc.counted(stats)
+        if seen.kinds[parent] == "prio":
+            last = tc.counted(seen.stats[police.band(parent & 0xFFFF)])
+        policed = first["drops"] - last["drops"]
+        found.append(QueueCounters(id=(parent & 0xFFFF) - 1, policed=policed, **last))
+    return tuple(found)

@@ -33,29 +33,41 @@ def qdisc(index: int, parent: int, handle: int, kind: str, options: bytes, about
 
 @dataclass
 class Seen:
-    """What a dump says of one interface: by parent, classes by minor number."""
+    """What a dump says of one interface: by parent, classes by minor number, filters by
+    the handle of their qdisc."""
 
     kinds: dict[int, str] = field(default_factory=dict)
     options: dict[int, bytes] = field(default_factory=dict)
     stats: dict[int, bytes] = field(default_factory=dict)
     classes: dict[int, bytes] = field(default_factory=dict)
+    filters: dict[int, bytes] = field(default_factory=dict)
 
 
 def dump(link: nl.Netlink, indexes: Iterable[int]) -> dict[int, Seen]:
     """The qdiscs and classes of interfaces of the socket's namespace."""
     seen = {index: Seen() for index in indexes}
+    filtered: list[tuple[int, int]] = []
     for data in link.dump(nl.RTM_GETQDISC, TCMSG.pack(0, 0, 0, 0, 0, 0)):
-        _, _, index, _, parent, _ = TCMSG.unpack_from(data)
+        _, _, index, handle, parent, _ = TCMSG.unpack_from(data)
         if index in seen:
             found = nl.attrs(data[TCMSG.size :])
             seen[index].kinds[parent] = found[KIND].rstrip(b"\0").decode()
             seen[index].options[parent] = found.get(OPTIONS, b"")
             seen[index].stats[parent] = found.get(STATS2, b"")
+            if seen[index].kinds[parent] == "prio":
+                filtered.append((index, handle))
     for index, one in seen.items():
         if one.kinds.get(ROOT) == "htb":
             for data in link.dump(nl.RTM_GETTCLASS, TCMSG.pack(0, 0, index, 0, 0, 0)):
                 handle = TCMSG.unpack_from(data)[3]
-                one.classes[handle & 0xFFFF] = nl.attrs(data[TCMSG.size :])[OPTIONS]
+                found = nl.attrs(data[TCMSG.size :])
+                if found[KIND] == b"htb\0":
+                    one.classes[handle & 0xFFFF] = found[OPTIONS]
+    for index, handle in filtered:
+        for data in link.dump(nl.RTM_GETTFILTER, TCMSG.pack(0, 0, index, 0, handle, 0)):
+            found = nl.attrs(data[TCMSG.size :])
+            if OPTIONS in found:  # the filter, not the chain it is in
+                seen[index].filters[handle] = found[OPTIONS]
     return seen
 
 

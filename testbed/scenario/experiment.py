@@ -95,7 +95,7 @@ class Experiment:
         """How paths and queues are chosen: a file of controllers/policies/ by name."""
         self._policy = name
 
-    def scheduler(self, kind: Scheduler, /, *, cycle: str = "1 ms") -> None:
+    def scheduler(self, kind: str, /, *, cycle: str = "1 ms") -> None:
         """How ports choose the next packet among slices that have a queue.
 
         `fifo` does not; `htb` keeps guaranteed rates and lends what is not used (default);
@@ -104,7 +104,7 @@ class Experiment:
         """
         if kind not in get_args(Scheduler):
             raise unknown("scheduler", kind, get_args(Scheduler), where=type(self).__name__)
-        self._scheduler, self._cycle = kind, cycle
+        self._scheduler, self._cycle = cast(Scheduler, kind), cycle
 
     def policing(self, burst: str = "16 kB", /) -> None:
         """Drop, where they enter the network, what slices send beyond their maximum rates.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -23,10 +24,11 @@ import msgspec
 
 from testbed.emulation import qdisc
 from testbed.emulation.netlink import Netlink
+from testbed.emulation.netns import entered
 from testbed.emulation.network import LabNet
 from testbed.emulation.ovs import running_ovs
 from testbed.errors import EmulationError
-from testbed.plan.model import Plan, Port
+from testbed.plan.model import Plan, Policer, Port
 from testbed.scenario.model import Capture, LinkEvent
 from tests.emulation.plans import MS, linear, plan, two_queues
 
@@ -122,6 +124,27 @@ def isolation(_: Path) -> Any:
             msgspec.to_builtins(c) for c in net.statistics() if c.name == "s1-eth2"
         )
     return found
+
+
+@check
+def policing(_: Path) -> Any:
+    """Fifty packets at once through a policer that has tokens for ten."""
+    base = linear(2, rate_bps=5_000_000, queues=two_queues(5_000_000, 1_250_000))
+    bucket = Policer(queue=1, name="protected", rate_bps=1_000_000, burst_bytes=15_140)
+    ports = tuple(
+        msgspec.structs.replace(p, policers=(bucket,))
+        if (p.node, p.peer_node) == ("s1", "s2")
+        else p
+        for p in base.ports
+    )
+    with started(msgspec.structs.replace(base, ports=ports)) as net:
+        rule("s1", "priority=40000,udp,in_port=1,actions=set_queue:1,output:2")
+        with entered(net.netns("h1")), socket.socket(type=socket.SOCK_DGRAM) as sender:
+            for _n in range(50):
+                sender.sendto(bytes(1472), ("10.0.0.2", 9))
+        time.sleep(1)
+        port = next(c for c in net.statistics() if c.name == "s1-eth2")
+        return msgspec.to_builtins(port.queues[1])
 
 
 @check

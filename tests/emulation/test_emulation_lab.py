@@ -43,7 +43,7 @@ def queues(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     lab = LABS[request.param]
     if lab.missing():
         pytest.skip("; ".join(missing.what for missing in lab.missing()))
-    return request.param, check(lab, tmp_path_factory.mktemp(request.param), "readback")["readback"]
+    return request.param, check(lab, tmp_path_factory.mktemp(request.param), "readback", "policing")
 
 
 def test_round_trip_is_the_sum_of_both_directions(found: dict[str, Any]) -> None:
@@ -75,8 +75,16 @@ def test_protected_queue_hardly_notices_a_flood(found: dict[str, Any]) -> None:
     assert by_queue[1]["drops"] == 0
 
 
+def test_a_policer_drops_what_it_has_no_tokens_for(queues: tuple[str, dict[str, Any]]) -> None:
+    queue = queues[1]["policing"]
+    # ten at once, and ten in the 121 ms that fifty take to arrive, on a clock that is exact
+    assert (18 if queues[0] == "virtual" else 10) <= queue["packets"] <= 22
+    assert queue["policed"] == 50 - queue["packets"]
+    assert queue["drops"] == 0
+
+
 def test_every_port_is_read_back_as_asked(queues: tuple[str, dict[str, Any]]) -> None:
-    lab, readback = queues
+    lab, readback = queues[0], queues[1]["readback"]
     two = two_queues(5_000_000_000, 1_000_000_000)
     asked = linear(2, rate_bps=5_000_000_000, delay_ns=1_234_567, queues=two)
     rows = [msgspec.convert(row, PortReadback) for row in readback["ports"]]

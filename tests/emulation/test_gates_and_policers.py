@@ -67,11 +67,25 @@ def test_every_difference_is_named(port: Port, field: str) -> None:
     assert row.startswith(field.removesuffix("_ns").replace("_", " "))
 
 
-@pytest.mark.parametrize(("port", "what"), [(gated(), "gates"), (policed(), "policers")])
-def test_stock_kernels_say_that_they_have_none(port: Port, what: str) -> None:
-    with pytest.raises(EmulationError, match=f"no {what} at its ports") as caught:
+@pytest.mark.parametrize(
+    ("port", "what"), [(gated(), "gates at its ports"), (policed(), "policers at ports of one")]
+)
+def test_stock_kernels_say_what_they_have_not(port: Port, what: str) -> None:
+    with pytest.raises(EmulationError, match=f"no {what}") as caught:
         qdisc.shape(port, stock_qdisc)
     assert "--lab virtual" in str(caught.value)
+
+
+def test_stock_policers_are_as_near_as_the_kernel_can_store() -> None:
+    bucket = Policer(queue=1, name="gold", rate_bps=12_345_679, burst_bytes=4000)
+    port = msgspec.structs.replace(
+        linear(2).ports[0], queues=two_queues(100 * MBIT, 8 * MBIT), policers=(bucket,)
+    )
+    (stored,) = qdisc.shape(port, stock_qdisc).policers
+    assert (stored.id, stored.rate_bps) == (1, 12_345_672)
+    assert 4000 <= stored.burst_bytes <= 4001
+    kinds = [request.about for request in qdisc.requests(port, stock_qdisc)]
+    assert sum("police" in about for about in kinds) == 1
 
 
 def test_more_priorities_than_htb_has_are_an_error_there_and_none_in_the_lab() -> None:

@@ -16,7 +16,7 @@ from testbed.emulation.netlink import Refused, Request
 from testbed.emulation.qdisc import Arrangement
 from testbed.emulation.readback import PortShape, Readback, differences
 from testbed.errors import EmulationError
-from testbed.plan.model import Port, Queue
+from testbed.plan.model import Policer, Port, Queue
 from tests.emulation.plans import linear, two_queues
 
 RATES = st.integers(8, 200_000_000_000).map(lambda bps: bps // 8 * 8)
@@ -50,6 +50,16 @@ def queued(draw: st.DrawFn) -> Port:
         loss=draw(st.floats(0, 1)),
         seed=draw(st.integers(0, 2**48)),
         queues=tuple(queues),
+        policers=tuple(
+            Policer(
+                queue=queue.id,
+                name=queue.name,
+                rate_bps=draw(st.integers(8_000, 10**11)),
+                burst_bytes=draw(st.integers(1518, 10**6)),
+            )
+            for queue in queues
+            if draw(st.booleans())
+        ),
     )
 
 
@@ -60,7 +70,9 @@ def kernel_would_have(of: Port, arrangement: Arrangement) -> PortShape:
         _, _, index, handle, parent, _ = tc.TCMSG.unpack_from(request.body)
         assert index == of.ifindex
         found = nl.attrs(request.body[tc.TCMSG.size :])
-        if request.kind == nl.RTM_NEWTCLASS:
+        if request.kind == nl.RTM_NEWTFILTER:
+            seen.filters[parent] = found[2]
+        elif request.kind == nl.RTM_NEWTCLASS:
             seen.classes[handle & 0xFFFF] = found[2]
         else:
             seen.kinds[parent] = found[1].rstrip(b"\0").decode()

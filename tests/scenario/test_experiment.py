@@ -50,7 +50,7 @@ class Scheduled(Sample):
 
     def build(self, kind: str = "time_aware", cycle: str = "2 ms", burst: str = "8 kB") -> None:  # type: ignore[override]
         super().build()
-        self.scheduler(kind, cycle=cycle)  # type: ignore[arg-type]
+        self.scheduler(kind, cycle=cycle)
         self.policing(burst)
 
 
