@@ -96,8 +96,8 @@ def probes(out: Table) -> None:
             f"{PROBES:,} probes at 1 kHz, {where}",
             f"{run.wall_s / run.lab_s:.3f}",
             f"{run.cpu_s / run.lab_s:.3f}",
-            f"{run.lab_s:.0f} s virtual in {run.wall_s:.2f} s: "
-            f"{run.wall_s / PROBES * 1e6:.0f} us each, there and back",
+            f"{run.lab_s:.0f} s virtual in {run.wall_s:.2f} s; "
+            f"{run.cpu_s / PROBES * 1e6:.0f} us of CPU time each, there and back",
         )
 
 
@@ -112,24 +112,24 @@ def floods(console: Console, out: Table) -> None:
     ):
         run = cost(flooded(hops, rate_bps, seconds))
         extra_s, extra_cpu_s = run.wall_s - without.wall_s, run.cpu_s - without.cpu_s
-        per_packet[hops] = extra_s / run.sent
+        per_packet[hops] = extra_cpu_s / run.sent
         switches = f"{hops} switch{'es' if hops > 1 else ''}"
         out.add_row(
             f"{name}, {switches}",
             f"{extra_s / seconds:.2f}",
             f"{extra_cpu_s / seconds:.2f}",
-            f"{run.sent:,} packets in {extra_s:.1f} s: {per_packet[hops] * 1e6:.0f} us each; "
+            f"{run.sent:,} packets, {per_packet[hops] * 1e6:.1f} us of CPU time each; "
             f"{run.sent - run.received} lost",
         )
     hop_s = (per_packet[HOPS] - per_packet[1]) / (HOPS - 1)
     rest_s = per_packet[1] - hop_s
     console.print(out)
     console.print(
-        f"Where it goes: a full-size packet takes {per_packet[HOPS] * 1e6:.0f} us of wall time "
+        f"Where it goes: a full-size packet takes {per_packet[HOPS] * 1e6:.1f} us of CPU time "
         f"over {HOPS} switches. By the difference between {HOPS} switches and 1, each switch "
-        f"with its port takes {hop_s * 1e6:.0f} us, together "
+        f"with its port takes {hop_s * 1e6:.1f} us, together "
         f"{HOPS * hop_s / per_packet[HOPS]:.0%}; sending it and dropping it at the sink takes "
-        f"the other {rest_s * 1e6:.0f} us."
+        f"the other {rest_s * 1e6:.1f} us."
     )
 
 

@@ -36,18 +36,35 @@ _PRIME_PACE_S = 0.01
 _READY_S = 60.0
 _END_S = 30.0
 _LAST_REPLIES_S = 0.2
-AHEAD_NS = 20_000_000
-"""How long before its moment a packet is handed to a kernel that waits for it.
+HOLD_NS = 50_000_000
+"""How long a reflector holds a reply where the kernel sends it at its moment.
 
-Also how long a reflector holds a reply. Whole frames of 10 ms, so that in a radio frame
-or a gate's cycle a reply meets the same place as one that leaves at once.
+Whole frames of 10 ms, so that in a radio frame or a gate's cycle a reply meets the same
+place as one that leaves at once.
 """
+_AHEAD_NS = 100_000_000
+"""How long before its moment a packet is handed to such a kernel, at most."""
+_WAITING_BYTES = 16 << 20
+"""Of a socket's packets that wait for their moments."""
+_PACKET_BYTES = 1024
+"""What a packet takes there beside twice its size."""
 
 
 def grace_ns(sessions: Sequence[Session]) -> int:
     """How long to wait for the last replies: 1 s, or twice the largest deadline up to 5 s."""
     largest_ns = max((s.deadline_ns or 0 for s in sessions), default=0)
     return max(1_000_000_000, min(2 * largest_ns, 5_000_000_000))
+
+
+def ahead_ns(sessions: Sequence[Session]) -> int:
+    """How long before its moment a packet may be handed over, so that all have room."""
+    most_ns = _AHEAD_NS
+    for session in sessions:
+        message_bytes = 2 * session.size_bytes + _PACKET_BYTES
+        message_bytes += (session.fragments - 1) * (2 * session.fragment_bytes + _PACKET_BYTES)
+        # those of twice this time may wait: handed over now, and at the last waking
+        most_ns = min(most_ns, _WAITING_BYTES * session.interval_ns // message_bytes // 2)
+    return max(most_ns, 1)
 
 
 class ProbeEngine:
@@ -63,7 +80,7 @@ class ProbeEngine:
         self._sockets: list[socket.socket] = []
         self._read: list[tuple[str, socket.socket]] = []
         """Of the sockets those whose packets are all read, and what they hold."""
-        self._ahead_ns = 0
+        self._timed = False
         self._children: dict[str, subprocess.Popen[str]] = {}
 
     def prepare(self) -> None:
@@ -71,13 +88,16 @@ class ProbeEngine:
         if not self._plan.sessions:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._ahead_ns = AHEAD_NS if keeps_moments() else 0
+        self._timed = keeps_moments()
+        hold_ns = HOLD_NS if self._timed else 0
+        ahead = {"ahead_ns": ahead_ns(self._plan.sessions) if self._timed else 0}
         try:
             senders = [self._open_sender(i, s) for i, s in enumerate(self._plan.sessions)]
             endpoints = self._open_reflectors()
-            self._start("reflector", {"endpoints": endpoints}, _fds(endpoints))
-            self._start("receiver", {"sessions": senders}, _fds(senders))
-            self._start("sender", {"sessions": senders}, _fds(senders))
+            held = {"hold_ns": hold_ns, "endpoints": endpoints}
+            self._start("reflector", held, _fds(endpoints))
+            self._start("receiver", {"sessions": senders, **ahead}, _fds(senders))
+            self._start("sender", {"sessions": senders, **ahead}, _fds(senders))
             for name in self._children:
                 self._wait_ready(name)
         except BaseException:
@@ -97,7 +117,7 @@ class ProbeEngine:
                 time.sleep(0.1)
             if sender.returncode:
                 raise self._failure("sender")
-            time.sleep((grace_ns(self._plan.sessions) + self._ahead_ns) / 1e9)
+            time.sleep((grace_ns(self._plan.sessions) + HOLD_NS) / 1e9)
             self._check("receiver", "reflector")
             self._end("reflector")
             time.sleep(_LAST_REPLIES_S)
@@ -153,7 +173,7 @@ class ProbeEngine:
                 session.sender_ip,
                 session.sender_port,
                 tos=session.dscp << 2,
-                timed=self._ahead_ns > 0,
+                timed=self._timed,
             )
         self._sockets.append(sock)
         self._read.append((f"replies of {session.id}", sock))
@@ -181,8 +201,7 @@ class ProbeEngine:
             address = (session.reflector_ip, session.reflector_port)
             with entered(self._netns(session.reflector)):
                 if address not in rows:
-                    timed = self._ahead_ns > 0
-                    inbound, outbound = open_answering_pair(*address, timed=timed)
+                    inbound, outbound = open_answering_pair(*address, timed=self._timed)
                     self._sockets += [inbound, outbound]
                     self._read.append((f"requests to {session.reflector}", inbound))
                     rows[address] = {
@@ -209,7 +228,7 @@ class ProbeEngine:
         )
         self._children[name] = child
         ids = [session.id for session in self._plan.sessions]
-        order = {"folder": str(self._folder), "ids": ids, "ahead_ns": self._ahead_ns, **job}
+        order = {"folder": str(self._folder), "ids": ids, **job}
         self._tell(name, json.dumps(order))
 
     def _tell(self, name: str, line: str) -> None:

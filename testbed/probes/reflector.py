@@ -197,7 +197,7 @@ def run_job() -> None:
     ]
     say_ready()
     try:
-        Reflector(endpoints, stateful=True, log=log, hold_ns=job["ahead_ns"]).run(stop)
+        Reflector(endpoints, stateful=True, log=log, hold_ns=job["hold_ns"]).run(stop)
     finally:
         log.close()
 

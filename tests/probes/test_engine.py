@@ -28,7 +28,7 @@ from scapy.contrib.stamp import (
 from testbed.errors import EmulationError
 from testbed.plan.model import Plan
 from testbed.probes import engine as engine_module
-from testbed.probes.engine import SAMPLES, ProbeEngine, grace_ns
+from testbed.probes.engine import SAMPLES, ProbeEngine, ahead_ns, grace_ns
 from testbed.probes.samples import MISSING, read_samples
 from tests.probes.plans import A_IP, B_IP, MS, plan, session
 
@@ -188,6 +188,15 @@ def test_grace() -> None:
     assert grace_ns([session("s", deadline_ns=None)]) == 1000 * MS
     assert grace_ns([session("s"), session("t", deadline_ns=900 * MS)]) == 1800 * MS
     assert grace_ns([session("s", deadline_ns=60_000 * MS)]) == 5000 * MS
+
+
+def test_what_waits_in_a_socket_has_room() -> None:
+    small = session("s", interval_ns=MS)
+    frames = session("f", interval_ns=16 * MS, size_bytes=1448, fragments=350, fragment_bytes=1448)
+    assert ahead_ns([small]) == 100 * MS
+    assert 0 < ahead_ns([small, frames]) < 100 * MS
+    waiting = 2 * ahead_ns([frames]) / frames.interval_ns * 350
+    assert waiting * 2304 < 32 << 20  # buffers of packets that size; the kernel doubles the option
 
 
 @contextmanager

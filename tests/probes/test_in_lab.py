@@ -11,7 +11,7 @@ import pytest
 
 from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.choice import choose
-from testbed.probes.engine import AHEAD_NS, SAMPLES
+from testbed.probes.engine import HOLD_NS, SAMPLES
 from testbed.probes.events import REFLECTED_FILE, REFLECTOR_RX, REFLECTOR_TX
 from testbed.probes.samples import Samples, read_events, read_samples
 
@@ -53,7 +53,7 @@ def test_the_lab_kernel_keeps_packets_until_their_moments(job: Path) -> None:
     log = log[log["number"] < 1000]  # without the priming packet
     came, left = (log[log["kind"] == kind] for kind in (REFLECTOR_RX, REFLECTOR_TX))
     assert list(came["number"]) == list(left["number"]) == list(range(1000))
-    assert set(left["a"] - came["a"]) == {AHEAD_NS}
+    assert set(left["a"] - came["a"]) == {HOLD_NS}
 
 
 def test_losses_are_told_apart(job: Path) -> None:
