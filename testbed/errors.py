@@ -2,6 +2,7 @@
 
     TestbedError
     +-- InputError      what the user wrote is wrong (unknown name, type, unit, value)
+    |   +-- OrderError  a slice order breaks its format (testbed.scenario.orders.yang)
     +-- PlanError       the scenario is well formed but cannot be planned
     +-- LabError        a lab is missing something, or ended before it was done
     +-- EmulationError  the kernel or Open vSwitch did not do what the plan asked

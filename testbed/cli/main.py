@@ -14,6 +14,7 @@ import msgspec
 from testbed import __version__
 from testbed.cli import listing
 from testbed.cli.console import Verbs, err, out, progress, settings
+from testbed.cli.orders import orders
 from testbed.errors import InputError
 from testbed.scenario import discovery
 
@@ -259,6 +260,9 @@ def exec_(lab: str | None, ovs: bool, command: tuple[str, ...]) -> None:
 
     chosen, _ = _lab(lab)
     sys.exit(converse(chosen, "exec", {"argv": list(command), "ovs": ovs}, None))
+
+
+main.add_command(orders)
 
 
 @main.group(cls=Verbs)

@@ -10,6 +10,7 @@ import networkx as nx
 from testbed.errors import InputError, PlanError, unknown
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
 from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
+from testbed.scenario.promise import contradictions
 from testbed.slices.policy import BEST_EFFORT
 from testbed.topology.model import Direction, Network, Node
 from testbed.traffic.classes import AppClass
@@ -96,8 +97,10 @@ def validate_scenario(
 ) -> dict[str, Slice]:
     """The slices by id, best effort included. Raises InputError for anything wrong."""
     _unique("slice", [slice_.id for slice_ in scenario.slices], "scenario")
+    nodes = {node.name for node in network.nodes}
     for slice_ in scenario.slices:
         _slice(slice_)
+        _sdps(slice_, nodes)
     ids = [probe.id for probe in scenario.probes] + [flow.id for flow in scenario.flows]
     _unique("probe or flow", ids, "scenario")
     hosts = {node.name for node in network.nodes if node.role == "host"}
@@ -129,13 +132,14 @@ def _slice(slice_: Slice) -> None:
     )
     _require(bool(_SD.fullmatch(slice_.sd)), f"sd is {slice_.sd!r}", where, "6 hex digits")
     _require(1 <= slice_.priority <= 127, f"priority is {slice_.priority}", where, "1 to 127")
-    _require(slice_.guaranteed_bps >= 0, "guaranteed rate is negative", where)
-    _require(
-        slice_.maximum_bps is None or slice_.maximum_bps >= max(1, slice_.guaranteed_bps),
-        f"maximum rate {slice_.maximum_bps} bit/s is below the guaranteed rate",
-        where,
-        f"{slice_.guaranteed_bps} bit/s or more",
-    )
+    for _, what, expected in contradictions(slice_):
+        raise InputError(what, where=where, expected=expected)
+
+
+def _sdps(slice_: Slice, nodes: Iterable[str]) -> None:
+    for sdp in slice_.sdps:
+        if sdp.node is not None and sdp.node not in nodes:
+            raise unknown("node", sdp.node, nodes, where=f"slice {slice_.id}, sdp {sdp.id}")
 
 
 def _probe(probe: Probe, warmup_ns: int) -> None:

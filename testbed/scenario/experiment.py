@@ -5,7 +5,7 @@
 
         def build(self, span: str = "18 km") -> None:
             self.topology("city", span=span)
-            self.slice("surgery", sst=2, guaranteed="5 Mbit/s", priority=21)
+            self.slice("surgery", sst=2, guaranteed="5 Mbit/s", delay="5 ms", priority=21)
             self.probe("telesurgery_haptic", "ue1", "park", slice="surgery", duration="10 s")
 
 The typed parameters of build() are the experiment's options on the command line:
@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from testbed.errors import InputError, TestbedError, unknown
@@ -27,13 +28,15 @@ from testbed.scenario.model import (
     LinkEvent,
     Param,
     Probe,
-    Protection,
     Scenario,
     Scheduler,
     Slice,
     TopologyRef,
 )
+from testbed.scenario.orders.profile import Ends
+from testbed.scenario.orders.read import check_nodes, read_orders
 from testbed.scenario.params import bind
+from testbed.scenario.written import written_slice
 from testbed.units import rate_bps, size_bytes, time_ns
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ class Experiment:
     def __init__(self, network: Callable[[TopologyRef], Network]) -> None:
         self._network = network
         self._topology: TopologyRef | None = None
+        self._built: Network | None = None
         self._policy = "lowest_delay"
         self._warmup = "1 s"
         self._scheduler: Scheduler = "htb"
@@ -89,7 +93,8 @@ class Experiment:
         if self._topology is not None:
             raise InputError("topology() is called twice", where=type(self).__name__)
         self._topology = TopologyRef(name=name, params=params)
-        return self._network(self._topology)
+        self._built = self._network(self._topology)
+        return self._built
 
     def policy(self, name: str, /) -> None:
         """How paths and queues are chosen: a file of controllers/policies/ by name."""
@@ -127,37 +132,90 @@ class Experiment:
         priority: int = 80,
         guaranteed: str | None = None,
         maximum: str | None = None,
+        delay: str | None = None,
+        delay_percentile: tuple[float, str] | None = None,
+        variation: str | None = None,
+        variation_percentile: tuple[float, str] | None = None,
+        loss: float | None = None,
+        availability: float | None = None,
+        mtu: str | None = None,
+        diversity: str = "none",
         protection: str = "none",
+        isolation: str = "shared",
+        ends: Sequence[tuple[str, str]] = (),
+        burst: str | None = None,
+        description: str = "",
     ) -> str:
-        """A slice: S-NSSAI (sst, sd), scheduling priority (1 first), kept rate, and what
-        keeps its paths going when a link fails (`none`, `reactive`, `fast_failover`, `frer`).
+        """A slice: S-NSSAI (sst, sd), scheduling priority (1 first), and what it promises.
 
         Returns its id, for probe() and flow().
+
+        Args:
+            guaranteed, maximum: rate kept on every link, rate never exceeded.
+            delay, variation: one-way maxima, such as "5 ms".
+            delay_percentile, variation_percentile: such as (99.9, "2 ms").
+            loss, availability: ratios, such as 1e-5 and 0.99999.
+            mtu: largest layer 2 packet, such as "1500 B".
+            diversity: what a backup path may not share with its path: none, link, node.
+            protection: what keeps it going when a link fails: none, reactive,
+                fast_failover or frer.
+            isolation: shared, or dedicated-queue: no other slice's packet in its queues.
+            ends: pairs of nodes the promise connects, both ways; without, it holds for
+                the sessions and loads that name the slice.
+            burst: what an end may send at once.
         """
-        where = f"slice {id}"
-        if isinstance(sst, bool) or not isinstance(sst, int) or not 1 <= sst <= 255:
-            raise InputError(f"sst = {sst!r}", where=where, expected="1 to 255 (TS 23.501)")
-        if len(sd) != 6 or any(c not in "0123456789abcdefABCDEF" for c in sd):
-            raise InputError(f"sd = {sd!r}", where=where, expected="6 hex digits, FFFFFF for none")
-        if isinstance(priority, bool) or not isinstance(priority, int) or not 1 <= priority <= 127:
-            raise InputError(
-                f"priority = {priority!r}", where=where, expected="1 (first) to 127 (last)"
-            )
-        if protection not in get_args(Protection):
-            raise unknown("protection", protection, get_args(Protection), where=where)
         self._unique(id, [s.id for s in self._slices], "slice")
         self._slices.append(
-            Slice(
-                id=id,
+            written_slice(
+                id,
                 sst=sst,
-                sd=sd.upper(),
+                sd=sd,
                 priority=priority,
-                guaranteed_bps=rate_bps(guaranteed, where) if guaranteed is not None else 0,
-                maximum_bps=rate_bps(maximum, where) if maximum is not None else None,
-                protection=cast(Protection, protection),
+                guaranteed=guaranteed,
+                maximum=maximum,
+                delay=delay,
+                delay_percentile=delay_percentile,
+                variation=variation,
+                variation_percentile=variation_percentile,
+                loss=loss,
+                availability=availability,
+                mtu=mtu,
+                diversity=diversity,
+                protection=protection,
+                isolation=isolation,
+                ends=ends,
+                burst=burst,
+                description=description,
             )
         )
         return id
+
+    def orders(
+        self,
+        file: str,
+        /,
+        *,
+        format: Literal["ietf", "3gpp", "gst"] = "ietf",
+        terminal: str | None = None,
+        server: str | None = None,
+    ) -> tuple[str, ...]:
+        """The slices an order file asks for; their ids. See testbed.scenario.orders.
+
+        They are the same objects that slice() makes.
+
+        Args:
+            file: relative to the folder of the experiment's own file.
+            terminal, server: nodes a 3GPP or GST profile connects, which it does not say.
+        """
+        path = Path(inspect.getfile(type(self))).parent / file
+        slices = read_orders(path, format, Ends(terminal, server)).slices
+        if self._built is not None:
+            check_nodes(slices, [node.name for node in self._built.nodes], str(path))
+        taken = {each.id for each in self._slices}
+        for each in slices:
+            self._unique(each.id, taken, "slice")
+        self._slices += slices
+        return tuple(each.id for each in slices)
 
     def probe(
         self,
@@ -324,7 +382,7 @@ class Experiment:
         if capture not in self._captures:
             self._captures.append(capture)
 
-    def _unique(self, id: str, taken: list[str], kind: str) -> None:
+    def _unique(self, id: str, taken: Collection[str], kind: str) -> None:
         allowed = id and all(c.isascii() and (c.isalnum() or c in "_-.") for c in id)
         if not allowed or len(id) > 64:
             raise InputError(

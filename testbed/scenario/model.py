@@ -15,6 +15,12 @@ SCHEMA = 1
 Param = str | int | float | bool
 """What a parameter of a topology or an experiment can be."""
 
+Diversity = Literal["none", "link", "node"]
+"""What a backup path may not share with the path it protects."""
+
+Isolation = Literal["shared", "dedicated-queue"]
+"""dedicated-queue: no other slice's packet in its queues."""
+
 Protection = Literal["none", "reactive", "fast_failover", "frer"]
 """What keeps a slice going when a link fails.
 
@@ -46,7 +52,7 @@ class Slo(Frozen, frozen=True, kw_only=True):
     guaranteed_bps: int = 0
     """Rate kept on every link of the path."""
     maximum_bps: int | None = None
-    """Rate that is never exceeded, by all directions of the slice together."""
+    """Rate that what it holds for never exceeds together."""
     delay_ns: int | None = None
     """No packet takes longer, one-way."""
     delay_percentile: float | None = None
@@ -163,11 +169,9 @@ class Slice(Slo, frozen=True, kw_only=True):
     """Slice Differentiator, 6 hex digits; FFFFFF is none."""
     priority: int = 80
     """Scheduling priority, 1 (first) to 127 (last), as 5QI priority levels."""
-    diversity: Literal["none", "link", "node"] = "none"
-    """What a backup path may not share with the path it protects."""
+    diversity: Diversity = "none"
     protection: Protection = "none"
-    isolation: Literal["shared", "dedicated-queue"] = "shared"
-    """dedicated-queue: no other slice's packet in its queues."""
+    isolation: Isolation = "shared"
     sdps: tuple[Sdp, ...] = ()
     groups: tuple[Group, ...] = ()
 

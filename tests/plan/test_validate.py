@@ -46,7 +46,7 @@ def _event(a: str, b: str, at_ns: int = 0) -> dict[str, Any]:
         (_gold(sst=256), "sst is 256"),
         (_gold(sd="12"), "sd is '12'|6 hex digits"),
         (_gold(priority=128), "priority is 128"),
-        (_gold(maximum_bps=MBIT), "maximum rate 1000000 bit/s is below|10000000 bit/s or more"),
+        (_gold(maximum_bps=MBIT), "maximum rate 1 Mbit/s is below|10 Mbit/s or more"),
         ({"slices": (GOLD, GOLD)}, "slice 'gold' is there twice"),
         (_event("s1", "s9"), "unknown neighbour of s1 's9'|cut s1-s9|h1, h3, s2, s3"),
         (_event("s2", "h1"), "unknown neighbour of s2 'h1'"),
