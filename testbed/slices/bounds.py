@@ -1,0 +1,332 @@
+"""Delay and backlog that no packet exceeds, by network calculus.
+
+    found = bounds(ports, flows)     flow id -> Bound, or None where there is none
+
+A flow is a token bucket: in any t seconds at most burst + rate x t. A port serves each
+queue as a rate-latency server (R, T), see service.py. A packet of l bits then waits at
+most T + (b - l) / R for its transmission, b being the burst of all that share its queue
+(Le Boudec and Thiran, Network Calculus, theorem 1.4.2). Along a path it is the less of
+
+    hop by hop    the sum over the ports. A flow's burst grows by its rate x all it may
+                  have waited before (theorem 1.4.3). What comes over one link comes no
+                  faster than that link sends, whoever sends it.
+    concatenated  the flow's own server at every port, in a row (theorem 1.4.6): its burst
+                  is paid once, at the slowest; at every port the others' in its queue
+                  (proposition 6.2.1), and one packet for store-and-forward (theorem 1.7.1).
+
+A full queue drops, so what waits behind a full buffer is bounded too, whoever fills it.
+Bursts that depend on each other in a ring are iterated upwards from none; a fixed point
+bounds them (Cruz, IEEE Transactions on Information Theory 37, 1991: time stopping).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from testbed.slices.service import (
+    Bucket,
+    Curve,
+    Load,
+    Port,
+    Queue,
+    S,
+    Server,
+    servers,
+    total,
+    up,
+)
+
+ROUNDING_NS = 1
+"""A port delivers at the whole nanosecond that follows."""
+MOST_ROUNDS = 200
+"""Bursts that still grow after so many rounds have no bound."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A port of a flow's path, and the queue its packets take there."""
+
+    port: str
+    queue: int = 0
+    extra_bits: int = 0
+    """That each packet has here and not at its source: a label."""
+    policed: Bucket | None = None
+    """What a policer before the queue lets pass of it."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Packets that take one path."""
+
+    id: str
+    hops: tuple[Hop, ...]
+    burst: Bucket | None
+    """None: no token bucket holds them."""
+    packets: int
+    """Of a burst."""
+    largest_bits: int
+    smallest_bits: int
+    told_bits: int
+    """Size of the packets whose delay is bounded."""
+    late_ns: int = 0
+    """How much later than by its bucket the source may send."""
+    after: str = ""
+    """The flow whose packets this one answers, each as it arrives."""
+
+
+@dataclass(frozen=True)
+class AtPort:
+    """A flow's share of its bound at one port."""
+
+    port: str
+    wait_ns: int
+    """Until transmission begins."""
+    backlog_bits: int | None
+    """Of its queue, with the packet in transmission."""
+    full: bool
+    """Nothing but the size of the buffer limits them."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a flow's packets take at most, if all flows keep to their token buckets."""
+
+    latency_ns: int
+    """One-way, from the first queue to the arrival of the last bit."""
+    fixed_ns: int
+    """Of that: propagation, devices and transmission."""
+    concatenated: bool
+    """That was less than hop by hop."""
+    ports: tuple[AtPort, ...]
+
+
+def bounds(ports: Iterable[Port], flows: Iterable[Flow]) -> dict[str, Bound | None]:
+    """The bound of every flow; None where traffic that nothing holds goes before it."""
+    network = _Network(ports, flows)
+    network.settle()
+    return {id_: network.bound(flow) for id_, flow in network.flows.items()}
+
+
+@dataclass
+class _Served:
+    """A queue, and what is known of it."""
+
+    servers: list[Server]
+    curve: Curve
+    full: bool = False
+
+
+class _Network:
+    def __init__(self, ports: Iterable[Port], flows: Iterable[Flow]) -> None:
+        self.ports = {port.name: port for port in ports}
+        self.flows = {flow.id: flow for flow in flows}
+        self.wait: dict[str, list[int | None]] = {
+            id_: [0] * len(flow.hops) for id_, flow in self.flows.items()
+        }
+        self.members: dict[str, dict[int, list[tuple[Flow, int]]]] = {}
+        self.answers: dict[str, list[Flow]] = defaultdict(list)
+        self.at: dict[tuple[str, int], _Served] = {}
+        for flow in self.flows.values():
+            self.answers[flow.after].append(flow)
+            for place, hop in enumerate(flow.hops):
+                queues = self.members.setdefault(hop.port, {})
+                queues.setdefault(hop.queue, []).append((flow, place))
+
+    def settle(self) -> None:
+        """Work out every port until no wait grows."""
+        due = dict.fromkeys(self.members)
+        for number in range(MOST_ROUNDS + len(self.members)):
+            now, due = list(due), {}
+            for name in now:
+                for flow, place in self._grown(self.ports[name], number >= MOST_ROUNDS):
+                    due |= dict.fromkeys(hop.port for hop in flow.hops[place:])
+                    for answer in self.answers[flow.id]:
+                        due |= dict.fromkeys(hop.port for hop in answer.hops)
+            if not due:
+                return
+
+    def _grown(self, port: Port, endless: bool) -> list[tuple[Flow, int]]:
+        """The flows that may wait longer at a port than was known; for ever, if `endless`."""
+        if port.rate_bps is None:
+            return []
+        grown = []
+        for queue, served in self._served(port):
+            members = self.members[port.name][queue.id]
+            largest = max(bits for bits, _ in map(_sizes, members))
+            room = (Bucket((queue.limit_packets + 1) * largest, 0),)
+            for flow, place in members:
+                told = flow.smallest_bits + flow.hops[place].extra_bits
+                wait = _wait(served.servers, served.curve, told)
+                most = _wait(served.servers, room, told)
+                if most is not None and (wait is None or most < wait):
+                    wait, served.curve, served.full = most, room, True
+                before = self.wait[flow.id][place]
+                if before is not None and (wait is None or wait > before):
+                    self.wait[flow.id][place] = None if endless else wait
+                    grown.append((flow, place))
+        return grown
+
+    def _served(self, port: Port) -> list[tuple[Queue, _Served]]:
+        queues = [q for q in port.queues if q.id in self.members[port.name]]
+        curves = {q.id: self._curve(self.members[port.name][q.id]) for q in queues}
+        loads = {}
+        for queue in queues:
+            members = self.members[port.name][queue.id]
+            sizes = list(map(_sizes, members))
+            largest, smallest = max(s[0] for s in sizes), min(s[1] for s in sizes)
+            curve = curves[queue.id]
+            if queue.peak_bps or queue.windows is not None:
+                # it may wait while the transmitter is free: what it takes came before
+                waits = [self.wait[flow.id][place] for flow, place in members]
+                known = [wait for wait in waits if wait is not None]
+                whole = len(known) == len(waits)
+                curve = tuple(b.late(max(known)) for b in curve) if whole else ()
+            if queue.peak_bps:
+                curve = (*curve, Bucket(largest, queue.peak_bps))
+            loads[queue.id] = Load(curve, largest, smallest)
+        found = []
+        for queue in queues:
+            served = _Served(servers(port, queue, loads), curves[queue.id])
+            self.at[port.name, queue.id] = served
+            found.append((queue, served))
+        return found
+
+    def _curve(self, members: Sequence[tuple[Flow, int]], without: str = "") -> Curve:
+        """All that comes to a queue, by the links it comes over."""
+        over: dict[str, list[tuple[Flow, int]]] = defaultdict(list)
+        policed: dict[Bucket, None] = {}
+        for flow, place in members:
+            if flow.id != without:
+                over[flow.hops[place - 1].port if place else ""].append((flow, place))
+                hop = flow.hops[place]
+                policed |= {hop.policed: None} if hop.policed else {}
+        curve = total(self._over(link, them) for link, them in over.items())
+        if len(policed) == 1 and all(f.hops[n].policed for f, n in members if f.id != without):
+            curve = (*curve, *policed)
+        return curve
+
+    def _over(self, link: str, members: Sequence[tuple[Flow, int]]) -> Curve:
+        curve: list[Bucket] = []
+        each = [self._bucket(flow, place) for flow, place in members]
+        whole = [bucket for bucket in each if bucket is not None]
+        if len(whole) == len(each):
+            curve.append(Bucket(sum(b.bits for b in whole), sum(b.bps for b in whole)))
+        rate = self.ports[link].rate_bps if link else None
+        if rate is not None:
+            largest = max(bits for bits, _ in map(_sizes, members))
+            wider = max(  # by a label that was not there
+                up(rate * (f.smallest_bits + f.hops[n].extra_bits), _before(f, n))
+                for f, n in members
+            )
+            curve.append(Bucket(largest, max(rate, wider)).late(ROUNDING_NS))
+        return tuple(curve)
+
+    def _bucket(self, flow: Flow, place: int) -> Bucket | None:
+        """What a flow sends, as it comes to a hop; or what a policer on its way lets pass."""
+        late = self._late(flow, 0, place)
+        if flow.burst is not None and late is not None:
+            return _wider(flow, flow.hops[place]).late(late)
+        for passed in range(place - 1, -1, -1):
+            policed, late = flow.hops[passed].policed, self._late(flow, passed, place)
+            if policed is not None and late is not None:
+                return policed.late(late)
+        return None
+
+    def _late(self, flow: Flow, first: int, place: int) -> int | None:
+        """How much longer than the fastest a packet may take from hop `first` to this."""
+        waits = self.wait[flow.id][first:place]
+        late = 0
+        if first == 0:
+            late = flow.late_ns
+            if flow.after:
+                waits = self.wait[flow.after] + waits
+                late += self.flows[flow.after].late_ns
+        known = [wait for wait in waits if wait is not None]
+        return late + sum(known) if len(known) == len(waits) else None
+
+    def bound(self, flow: Flow) -> Bound | None:
+        waits = [wait for wait in self.wait[flow.id] if wait is not None]
+        if len(waits) < len(flow.hops):
+            return None
+        sent = fixed = 0
+        for hop in flow.hops:
+            port = self.ports[hop.port]
+            bits = flow.told_bits + hop.extra_bits
+            sent = up(bits * S, port.rate_bps) + ROUNDING_NS if port.rate_bps else 0
+            fixed += sent + port.delay_ns
+        by_hop = fixed + sum(waits)
+        once = self._once(flow)
+        return Bound(
+            latency_ns=by_hop if once is None else min(by_hop, once),
+            fixed_ns=fixed,
+            concatenated=once is not None and once < by_hop,
+            ports=tuple(
+                self._at_port(hop, wait) for hop, wait in zip(flow.hops, waits, strict=True)
+            ),
+        )
+
+    def _at_port(self, hop: Hop, wait: int) -> AtPort:
+        served = self.at.get((hop.port, hop.queue))
+        if served is None:
+            return AtPort(hop.port, wait, 0, full=False)
+        backlogs = [server.backlog_bits(served.curve) for server in served.servers]
+        least = min((bits for bits in backlogs if bits is not None), default=None)
+        return AtPort(hop.port, wait, least, served.full)
+
+    def _once(self, flow: Flow) -> int | None:
+        """The bound with the flow's own servers concatenated."""
+        shaped = [n for n, hop in enumerate(flow.hops) if self.ports[hop.port].rate_bps]
+        late = self._late(flow, 0, 0)
+        if flow.burst is None or late is None or not shaped:
+            return None
+        widest = max(flow.hops, key=lambda hop: hop.extra_bits)
+        burst = _wider(flow, widest).late(late)
+        ahead = max(0, burst.bits - flow.told_bits)
+        packet = flow.largest_bits + widest.extra_bits
+        latency = sum(self.ports[hop.port].delay_ns for hop in flow.hops)
+        slowest: list[int] = []
+        for place in shaped:
+            hop = flow.hops[place]
+            cross = self._curve(self.members[hop.port][hop.queue], without=flow.id)
+            own = [
+                Server(s.bps - c.bps, s.latency_ns + up(c.bits * S, s.bps))
+                for s in self.at[hop.port, hop.queue].servers
+                for c in cross
+                if s.bps - c.bps >= max(1, burst.bps)
+            ]
+            if not own:
+                return None
+            best = min(own, key=lambda server: server.latency_ns + up(ahead * S, server.bps))
+            latency += best.latency_ns + ROUNDING_NS
+            if place == shaped[-1]:
+                rate = self.ports[hop.port].rate_bps or 1
+                latency += up((flow.told_bits + hop.extra_bits) * S, rate)
+            else:
+                latency += up(packet * S, best.bps)
+            slowest.append(best.bps)
+        return latency + up(ahead * S, min(slowest))
+
+
+def _sizes(member: tuple[Flow, int]) -> tuple[int, int]:
+    """The largest and the smallest packet of a flow at a hop."""
+    flow, place = member
+    extra = flow.hops[place].extra_bits
+    return flow.largest_bits + extra, flow.smallest_bits + extra
+
+
+def _before(flow: Flow, place: int) -> int:
+    return flow.smallest_bits + flow.hops[place - 1].extra_bits
+
+
+def _wider(flow: Flow, hop: Hop) -> Bucket:
+    """A flow's token bucket where its packets are longer."""
+    assert flow.burst is not None
+    bits = flow.burst.bits + flow.packets * hop.extra_bits
+    return Bucket(bits, up(flow.burst.bps * bits, flow.burst.bits))
+
+
+def _wait(found: Sequence[Server], curve: Curve, told_bits: int) -> int | None:
+    waits = [server.wait_ns(curve, told_bits) for server in found]
+    return min((wait for wait in waits if wait is not None), default=None)
