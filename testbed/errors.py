@@ -35,6 +35,10 @@ class TestbedError(Exception):
         super().__init__(what)
         self.what, self.where, self.expected, self.remedy = what, where, expected, remedy
 
+    def kept_in(self, folder: object) -> None:
+        """Add to the remedy where to find what was measured."""
+        self.remedy = "; ".join(filter(None, (self.remedy, f"what was measured is in {folder}")))
+
     def __str__(self) -> str:
         rows = [self.what]
         for label, text in (

@@ -57,7 +57,8 @@ def execute(
         timeout_s: wall seconds until the lab is ended.
 
     Raises LabError, EmulationError, ResultError. What was measured before an error
-    is kept as a run of status "failed", whose folder the error names.
+    is kept as a run of status "failed", whose folder the error names; so is a run whose
+    packets took longer than the plan's bounds.
     """
     modelled_s = BACKGROUND_PACKET_S * background.packets(prepared.plan)
     limit = timeout_s or SETUP_SECONDS + 3 * prepared.plan.duration_ns / 1e9 + modelled_s
@@ -81,9 +82,7 @@ def execute(
             kept = collect(
                 job, root, provenance, status="failed", error=str(problem), finish=(write_summary,)
             )
-            problem.remedy = "; ".join(
-                filter(None, (problem.remedy, f"what was measured is in {kept}"))
-            )
+            problem.kept_in(kept)
         raise problem
 
 

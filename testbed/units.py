@@ -95,3 +95,15 @@ def show_bps(value: float) -> str:
         if abs(value) >= factor:
             return f"{value / factor:.4g} {unit}"
     return f"{value:.4g} bit/s"
+
+
+def show_bytes(value: float) -> str:
+    """A size for people.
+
+    >>> show_bytes(1518), show_bytes(64)
+    ('1.518 kB', '64 B')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.4g} {unit}"
+    return f"{value:.4g} B"

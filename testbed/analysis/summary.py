@@ -21,13 +21,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from testbed.analysis import bounds
 from testbed.analysis import fidelity as trust
 from testbed.analysis.deadline import Word, judge
 from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Instrument, Trust
 from testbed.analysis.percentiles import Delays, Estimate, nearest_rank, percentile
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
+from testbed.errors import TestbedError
 from testbed.plan.model import Budget, Plan, Session
-from testbed.results.folder import FIDELITY, SUMMARY, RunFolder
+from testbed.results.folder import CONTROL, FIDELITY, SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
 
 Direction = Literal["forward", "reverse", "rtt"]
@@ -82,6 +84,12 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     p999: Estimate | None
     max_ns: float | None
     """Of the packets that arrived."""
+    bound_ns: int | None
+    """What no conforming packet takes longer than, by network calculus; None: no bound."""
+    bound: bounds.Kept
+    bound_over: int
+    """Packets that took longer."""
+    bound_assumptions: str
     residual_p50_ns: float | None
     """p50 - budget: queueing, and the instrument's own error."""
     residual_min_ns: float | None
@@ -140,8 +148,9 @@ def summarise(
     """One row per session and judged direction, in the plan's order."""
     groups = dict(tuple(samples.groupby("session", observed=True)))
     empty = samples.iloc[:0]
+    on_time = bounds.punctual(samples)
     return [
-        _row(plan, known, session, direction, groups.get(session.id, empty))
+        _row(plan, known, session, direction, groups.get(session.id, empty), on_time=on_time)
         for session in plan.sessions
         for direction in judged(session)
     ]
@@ -187,7 +196,13 @@ def budget(session: Session, direction: Direction) -> Budget:
 
 
 def _row(
-    plan: Plan, known: Instrument, session: Session, direction: Direction, packets: pd.DataFrame
+    plan: Plan,
+    known: Instrument,
+    session: Session,
+    direction: Direction,
+    packets: pd.DataFrame,
+    *,
+    on_time: bool,
 ) -> SummaryRow:
     kept = measured(session, packets)
     now = series(direction, kept)
@@ -205,6 +220,8 @@ def _row(
     found = trust.fidelity(known, plan, paths, schedule_ns=late, early_ns=early)
     why = trust.doubt(verdict, delay, session, found, known, paths, late)
     path = session.reverse if direction == "reverse" else session.forward
+    limit = bounds.bound_ns(session, direction)
+    kept_to, over = bounds.judge(plan, now, limit, exact=on_time and found.trust == "exact")
     return SummaryRow(
         session=session.id,
         app=session.app,
@@ -228,6 +245,10 @@ def _row(
         p99=p99,
         p999=p999,
         max_ns=float(arrived[-1]) if len(arrived) else None,
+        bound_ns=limit,
+        bound=kept_to,
+        bound_over=over,
+        bound_assumptions="; ".join(bounds.assumptions(session, direction)),
         residual_p50_ns=p50.value - parts.total_ns if p50 else None,
         residual_min_ns=least - parts.total_ns if least is not None else None,
         deadline_ns=session.deadline_ns,
@@ -289,9 +310,9 @@ def record(row: SummaryRow) -> dict[str, Any]:
     return flat
 
 
-def write_summary(run: Path) -> Path:
+def write_summary(run: Path) -> TestbedError | None:
     """Write 8-summary.csv and 8-fidelity.json into a run folder; an empty cell is a
-    refused percentile."""
+    refused percentile. What is wrong with the emulation, if its bounds were not kept."""
     folder = RunFolder(run)
     found, known = summarise_run(folder)
     rows = [record(row) for row in found]
@@ -303,4 +324,4 @@ def write_summary(run: Path) -> Path:
         for row in rows
     ]
     (run / FIDELITY).write_bytes(trust.as_record(known, told))
-    return run / SUMMARY
+    return bounds.exceeded(folder.plan, found, folder.record(CONTROL))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from testbed.plan.background import backgrounds, with_sources
+from testbed.plan.bounds import with_bounds
 from testbed.plan.model import Plan, Port
 from testbed.plan.policing import check_backgrounds, with_policers
 from testbed.plan.queues import with_queues
@@ -33,7 +34,8 @@ def compile_plan(
     slices = validate_scenario(scenario, network, apps)
     graph = network.graph()
     wiring = wire(network)
-    router = Router(graph, policy, slices.values(), demands(scenario, slices, apps))
+    asked = demands(scenario, slices, apps)
+    router = Router(graph, policy, slices.values(), asked)
     stamp = sessions(scenario, wiring, router, apps)
     flows = loads(scenario, wiring, router)
     modelled = backgrounds(scenario, router)
@@ -55,6 +57,7 @@ def compile_plan(
     queued = Wiring(wiring.hosts, wiring.switches, ports)
     traffic: tuple[Probe | Flow, ...] = (*scenario.probes, *scenario.flows)
     tables = all_tables(graph, queued, stamp, flows)
+    bounded, backlogs = with_bounds(queued, stamp, flows, {d.id: d.traffic for d in asked})
     return Plan(
         experiment=scenario.experiment,
         seed=scenario.seed,
@@ -65,8 +68,9 @@ def compile_plan(
         rules=tables.rules,
         groups=tables.groups,
         repairs=tables.repairs,
-        sessions=stamp,
+        sessions=bounded,
         loads=flows,
+        backlog_bounds=backlogs,
         events=scenario.events,
         captures=scenario.captures,
         duration_ns=max((item.start_ns + item.duration_ns for item in traffic), default=0),

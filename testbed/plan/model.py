@@ -217,6 +217,26 @@ class Budget(Frozen, frozen=True, kw_only=True):
         )
 
 
+class DelayBound(Frozen, frozen=True, kw_only=True):
+    """What no conforming packet takes longer than, by network calculus."""
+
+    latency_ns: int | None
+    """One-way, from the sender's queue to the arrival of the last bit; None: no bound."""
+    concatenated: bool = False
+    """With the burst paid once along the path; else the sum of the ports' bounds."""
+    assumptions: tuple[str, ...]
+    """What it rests on, or why there is none."""
+
+
+class BacklogBound(Frozen, frozen=True, kw_only=True):
+    """What a queue never exceeds, under the assumptions of those that pass it."""
+
+    port: str
+    """Interface name."""
+    queue: int
+    bytes: int
+
+
 class Backup(Frozen, frozen=True, kw_only=True):
     """Another way for the packets of a path, under a label of its own."""
 
@@ -324,6 +344,8 @@ class Session(Frozen, frozen=True, kw_only=True):
     reverse: Path
     forward_budget: Budget
     reverse_budget: Budget
+    forward_bound: DelayBound | None = None
+    reverse_bound: DelayBound | None = None
     source: str = ""
     """Where the class's numbers come from: its spec clause."""
 
@@ -365,6 +387,7 @@ class Plan(Frozen, frozen=True, kw_only=True):
     """What a controller does when links fail, for the paths that order it."""
     sessions: tuple[Session, ...] = ()
     loads: tuple[Load, ...] = ()
+    backlog_bounds: tuple[BacklogBound, ...] = ()
     events: tuple[LinkEvent, ...] = ()
     captures: tuple[Capture, ...] = ()
     duration_ns: int = 0

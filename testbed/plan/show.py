@@ -20,7 +20,7 @@ def tables(plan: Plan) -> tuple[Table, ...]:
     """All tables, in the order to read them."""
     some = (backgrounds(plan), ports(plan), gates(plan), policers(plan))
     given = [table for table in some if table.rows]
-    return (paths(plan), budgets(plan), loads(plan), *given, rules(plan))
+    return (paths(plan), budgets(plan), bounds(plan), loads(plan), *given, rules(plan))
 
 
 def paths(plan: Plan) -> Table:
@@ -85,6 +85,30 @@ def _deadline(session: Session) -> str:
     if session.deadline_ns is None:
         return "none"
     return f"{show_ns(session.deadline_ns)} {session.deadline_kind}"
+
+
+def bounds(plan: Plan) -> Table:
+    """What each session's packets take at most, and what that rests on."""
+    return Table(
+        "Delay bounds (one-way, by network calculus; no link down)",
+        ("session", "direction", "bound", "without queueing", "by", "if"),
+        tuple(
+            (
+                session.id,
+                session.directions.get(name, name),
+                "none" if bound.latency_ns is None else show_ns(bound.latency_ns),
+                show_ns(budget.total_ns),
+                "path" if bound.concatenated else "port",
+                "; ".join(bound.assumptions),
+            )
+            for session in plan.sessions
+            for name, budget, bound in (
+                ("forward", session.forward_budget, session.forward_bound),
+                ("reverse", session.reverse_budget, session.reverse_bound),
+            )
+            if bound is not None
+        ),
+    )
 
 
 def loads(plan: Plan) -> Table:

@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 
 from testbed.errors import PlanError
 from testbed.plan.budget import HEADER_BYTES, path_budget
-from testbed.plan.model import FLOOD_DEBT_NS, Load, Session
+from testbed.plan.model import FLOOD_DEBT_NS, Load, Session, Source
 from testbed.plan.routing import Router
 from testbed.plan.wiring import Wiring
 from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
@@ -134,7 +134,7 @@ def steady(flow: Flow) -> Traffic:
     )
 
 
-def modelled(background: Background) -> Traffic:
+def modelled(background: Background | Source) -> Traffic:
     """At each port anew. Periodic bursts of random sizes may all be of the largest."""
     sizes = [size for size, _ in background.sizes]
     weights = sum(weight for _, weight in background.sizes)

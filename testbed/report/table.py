@@ -24,7 +24,7 @@ COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red", "not val
 _WIDTH = 26
 """Of the first column, characters, where there is room."""
 _HEADERS = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
-_SPARED = ("good to", "p99", "budget", "loss", "p99.9", "max")
+_SPARED = ("good to", "p99", "budget", "bound", "loss", "p99.9", "max")
 _EDGES = 2
 
 
@@ -105,6 +105,8 @@ class VerdictTable:
             cells = [_percentile(row, name) for row in rows]
             found.append(column(_HEADERS[name], cells, refused=refused))
         found.append(column("max", [wording.delay(row.max_ns) for row in rows]))
+        if any(row.bound_ns is not None for row in rows):
+            found.append(column("bound", [_bound(row) for row in rows]))
         found.append(column("loss", [wording.loss(row) for row in rows]))
         if any(row.fidelity in ("good", "not valid") for row in rows):
             found.append(column("good to", [wording.delay(row.fidelity_ns) for row in rows]))
@@ -126,6 +128,10 @@ def _verdict(row: SummaryRow) -> Text:
     return Text(f"{wording.SIGNS[row.verdict]} {row.verdict}", style=COLOURS[row.verdict])
 
 
+def _bound(row: SummaryRow) -> Text:
+    return Text(wording.delay(row.bound_ns), style="bold red" if row.bound == "exceeded" else "")
+
+
 def _percentile(row: SummaryRow, name: str) -> Text:
     text = wording.percentile(row, name)
     return Text(text, style="dim" if getattr(row, name) is None else "")
@@ -134,6 +140,8 @@ def _percentile(row: SummaryRow, name: str) -> Text:
 def _footer(rows: Sequence[SummaryRow], known: Instrument, notes: Sequence[str]) -> list[str]:
     lines = [wording.tally(rows), wording.precision(rows, known)]
     reading = "Delays are one-way unless marked rtt; the budget is without queueing"
+    if any(row.bound_ns is not None for row in rows):
+        reading += ", the bound with it (network calculus)"
     if any(row.packets and row.p999 is None for row in rows):
         reading += "; n<3688 is a percentile that takes 3,688 packets"
     return [*lines, f"{reading}.", *notes]

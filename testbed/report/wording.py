@@ -124,6 +124,19 @@ def fidelity(row: SummaryRow) -> str:
     return {"not measured": "unknown"}.get(row.fidelity, row.fidelity)
 
 
+def bound(row: SummaryRow) -> str:
+    """What a row's bound is, whether it was kept, and what it rests on."""
+    if row.bound_ns is None:
+        return f"no bound: {row.bound_assumptions}" if row.bound_assumptions else "no bound"
+    if row.bound == "not judged":
+        kept = "not held against it"
+    elif row.max_ns is None:
+        kept = row.bound
+    else:
+        kept = f"{row.bound}, the longest took {row.max_ns / row.bound_ns:.0%} of it"
+    return f"at most {delay(row.bound_ns)} ({kept}), if {row.bound_assumptions}"
+
+
 def tally(rows: Sequence[SummaryRow]) -> str:
     """How many of how many deadlines were met, in plain words."""
     words = Counter(row.verdict for row in rows if row.verdict != "no deadline")

@@ -32,7 +32,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import pandas as pd
 
-from testbed.errors import ResultError, unknown
+from testbed.errors import ResultError, TestbedError, unknown
 from testbed.plan import model as plan_model
 from testbed.plan.model import Plan
 from testbed.results import provenance as provenance_model
@@ -77,12 +77,13 @@ def collect(
     *,
     status: Literal["ok", "failed"],
     error: str | None = None,
-    finish: Sequence[Callable[[Path], object]] = (),
+    finish: Sequence[Callable[[Path], TestbedError | None]] = (),
 ) -> Path:
     """Turn a job folder into a run folder; returns its path.
 
     The job folder is used up. `finish` are stages that add their files (summary,
-    report) before the folder appears. A failed run keeps what there is.
+    report) before the folder appears; an error that one of them returns makes the run a
+    failed one, and is raised when the folder is there. A failed run keeps what there is.
     Raises ResultError: full disk, folder not writable, samples unreadable.
     """
     try:
@@ -102,16 +103,26 @@ def collect(
                 asked={"packets": sum(s.count for s in plan.sessions)},
                 actual={"packets": packets},
             )
-            text = msgspec.json.format(msgspec.json.encode(whole), indent=2)
-            (stage / PROVENANCE).write_bytes(text)
-            for step in finish:
-                step(stage)
+            _write(stage, whole)
+            defects = [defect for step in finish if (defect := step(stage)) is not None]
+            if defects and status == "ok":
+                _write(
+                    stage, msgspec.structs.replace(whole, status="failed", error=str(defects[0]))
+                )
             began = datetime.fromisoformat(provenance.started_utc)
             final = root.resolve() / provenance.experiment / f"{began:%Y%m%dT%H%M%SZ}-{run_id}"
             _commit(stage, final)
-            return final
     except OSError as problem:
         raise unwritable(root, problem) from problem
+    if defects and status == "ok":
+        defects[0].kept_in(final)
+        raise defects[0]
+    return final
+
+
+def _write(stage: Path, provenance: Provenance) -> None:
+    text = msgspec.json.format(msgspec.json.encode(provenance), indent=2)
+    (stage / PROVENANCE).write_bytes(text)
 
 
 def _move(job: Path, stage: Path) -> None:

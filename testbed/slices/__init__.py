@@ -1,5 +1,8 @@
 """Slices: how a policy chooses paths and queues. Pure.
 
-policy.py   Policy, the base class of every file in controllers/policies/, and Demand
-paths.py    least-cost path with ties broken by name
+policy.py    Policy, the base class of every file in controllers/policies/, and Demand
+paths.py     cheapest paths in order, within a delay, by relaxation; ties broken by name
+disjoint.py  the pair of disjoint paths of least cost together
+service.py   what a queue of a port is served at least, by scheduler
+bounds.py    delay and backlog bounds by network calculus
 """

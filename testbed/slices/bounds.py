@@ -1,6 +1,6 @@
 """Delay and backlog that no packet exceeds, by network calculus.
 
-    found = bounds(ports, flows)     flow id -> Bound, or None where there is none
+    found = bounds(ports, flows)     flow id -> Bound, or Endless
 
 A flow is a token bucket: in any t seconds at most burst + rate x t. A port serves each
 queue as a rate-latency server (R, T), see service.py. A packet of l bits then waits at
@@ -102,8 +102,16 @@ class Bound:
     ports: tuple[AtPort, ...]
 
 
-def bounds(ports: Iterable[Port], flows: Iterable[Flow]) -> dict[str, Bound | None]:
-    """The bound of every flow; None where traffic that nothing holds goes before it."""
+@dataclass(frozen=True)
+class Endless:
+    """There is no bound."""
+
+    port: str
+    """The first where traffic that nothing holds, or too much of it, goes before."""
+
+
+def bounds(ports: Iterable[Port], flows: Iterable[Flow]) -> dict[str, Bound | Endless]:
+    """The bound of every flow, by id."""
     network = _Network(ports, flows)
     network.settle()
     return {id_: network.bound(flow) for id_, flow in network.flows.items()}
@@ -246,10 +254,12 @@ class _Network:
         known = [wait for wait in waits if wait is not None]
         return late + sum(known) if len(known) == len(waits) else None
 
-    def bound(self, flow: Flow) -> Bound | None:
-        waits = [wait for wait in self.wait[flow.id] if wait is not None]
-        if len(waits) < len(flow.hops):
-            return None
+    def bound(self, flow: Flow) -> Bound | Endless:
+        waits = []
+        for hop, wait in zip(flow.hops, self.wait[flow.id], strict=True):
+            if wait is None:
+                return Endless(hop.port)
+            waits.append(wait)
         sent = fixed = 0
         for hop in flow.hops:
             port = self.ports[hop.port]

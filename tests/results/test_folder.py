@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from testbed.analysis.summary import write_summary
-from testbed.errors import InputError, ResultError
+from testbed.errors import EmulationError, InputError, ResultError
 from testbed.probes.samples import Samples
 from testbed.results import folder as folder_module
 from testbed.results import samples as samples_module
@@ -131,6 +131,19 @@ def test_a_failed_run_keeps_what_there_is(job: Path, tmp_path: Path) -> None:
     assert read.provenance.actual["packets"] == 17_600
     assert "llm_chat-ue1" not in set(read.samples["session"])
     assert len(read.summary) == 7
+
+
+def test_a_defect_found_at_the_end_fails_the_run_and_keeps_it(job: Path, tmp_path: Path) -> None:
+    def defect(run: Path) -> EmulationError:
+        return EmulationError("1 ns more than its bound", where=str(len(RunFolder(run).samples)))
+
+    with pytest.raises(EmulationError, match="1 ns more") as caught:
+        collect(job, tmp_path, synthetic.provenance(), status="ok", finish=(defect,))
+    (kept,) = (tmp_path / "made_up").iterdir()
+    assert caught.value.remedy == f"what was measured is in {kept}"
+    assert RunFolder(kept).provenance.status == "failed"
+    assert "1 ns more" in (RunFolder(kept).provenance.error or "")
+    assert len(RunFolder(kept).samples) == 17_880
 
 
 def test_a_run_that_failed_before_traffic(job: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ reference model: what the bounds are held against."""
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 
 from testbed.reference import port as model
-from testbed.slices.bounds import Bound, Flow, Hop, bounds
+from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
 from testbed.slices.service import Bucket, Port, Queue, S, Window
 
 MBIT = 1_000_000
@@ -38,7 +39,7 @@ class Outcome(NamedTuple):
     flow: str
     bits: int
     most_ns: int
-    bound: Bound | None
+    bound: Bound | Endless
 
 
 def play(case: Case) -> list[Outcome]:
@@ -97,7 +98,7 @@ def reference(port: Port) -> model.Port:
                 if q.windows is None or any(w.open_ns <= begin < w.close_ns for w in q.windows)
             ),
         )
-        for begin, end in zip(edges, edges[1:], strict=False)
+        for begin, end in itertools.pairwise(edges)
     ]
     return model.Port(
         rate_bps=port.rate_bps or 0,
@@ -165,7 +166,7 @@ def queues(draw: st.DrawFn, kind: str, rate_bps: int, cycle_ns: int) -> tuple[Qu
         longest = -(-8 * 1600 * S // rate_bps)
         cuts = sorted(draw(st.lists(st.integers(1, 9), min_size=2, max_size=2, unique=True)))
         edges = [0, *(cut * cycle_ns // 10 for cut in cuts), cycle_ns]
-        windows = list(zip(edges, edges[1:], strict=False))
+        windows = list(itertools.pairwise(edges))
         if draw(st.booleans()):  # two share a window, and the third has its own
             windows[1] = windows[2]
         made = [
@@ -190,15 +191,19 @@ def cases(draw: st.DrawFn, kind: str) -> Case:
         ports.append(Port(f"p{n}", rate, draw(st.integers(0, 50_000)), made, cycle))
     flows, sent = [], {}
     for n in range(draw(st.integers(1, 5))):
-        first, last = (0, count - 1) if n == 0 else sorted(
-            (draw(st.integers(0, count - 1)), draw(st.integers(0, count - 1)))
+        first, last = (
+            (0, count - 1)
+            if n == 0
+            else sorted((draw(st.integers(0, count - 1)), draw(st.integers(0, count - 1))))
         )
         sizes = tuple(draw(st.lists(st.sampled_from(SIZES), min_size=1, max_size=2)))
         bits = 8 * max(sizes) * draw(st.integers(1, 6))
         bucket = Bucket(bits, draw(st.sampled_from([MBIT // 2, MBIT, 3 * MBIT, 9 * MBIT])))
         wanted = draw(st.integers(0, 2))
         hops = tuple(
-            Hop(port.name, wanted if any(q.id == wanted for q in port.queues) else port.queues[0].id)
+            Hop(
+                port.name, wanted if any(q.id == wanted for q in port.queues) else port.queues[0].id
+            )
             for port in ports[first : last + 1]
         )
         known = draw(st.sampled_from([True, True, True, False])) or n == 0
@@ -220,6 +225,6 @@ def tightness(outcomes: list[Outcome]) -> dict[str, list[float]]:
     """Longest delay / bound, by flow."""
     found: dict[str, list[float]] = defaultdict(list)
     for outcome in outcomes:
-        if outcome.bound is not None:
+        if isinstance(outcome.bound, Bound):
             found[outcome.flow].append(outcome.most_ns / outcome.bound.latency_ns)
     return found

@@ -1,0 +1,221 @@
+"""The delay bound of each session and direction, and the backlog bound of each queue.
+
+Every flow of the plan becomes a token bucket on its path, or one that nothing holds:
+
+    session forward   a message at once, every interval, up to LATE_NS late; Poisson
+                      arrivals keep to no bucket
+    session reverse   an answer to each STAMP packet, as it arrives
+    frer              a second flow, from the first switch on; both may be answered
+    flood             its rate, and FLOOD_DEBT_NS of it at once
+    udp, tcp          iperf3's own pace: nothing holds it but its host's link
+    background        at every port anew: its burst, every period
+
+What is assumed of them is kept with each bound, in words. The bounds are those of the
+plan's paths: while a link is down, packets take others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from testbed.plan.budget import LABEL_BYTES
+from testbed.plan.model import BacklogBound, DelayBound, Load, Path, Port, Session
+from testbed.plan.traffic import modelled
+from testbed.plan.wiring import Wiring
+from testbed.slices import service
+from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
+from testbed.slices.policy import Traffic
+from testbed.slices.service import Bucket
+from testbed.units import show_bps, show_bytes, show_ns
+
+LATE_NS = 10_000
+"""A packet that leaves later than this after its moment does not keep to its bucket."""
+_ANY = Traffic(rate_bps=0, burst_bytes=None, largest_bytes=1514, smallest_bytes=54)
+"""Of a flow that is not known: from an empty TCP segment to a full frame."""
+_NAMED = 3
+"""Flows that an assumption names, at most."""
+
+
+def with_bounds(
+    wiring: Wiring,
+    sessions: Sequence[Session],
+    loads: Iterable[Load],
+    traffic: Mapping[str, Traffic | None],
+) -> tuple[tuple[Session, ...], tuple[BacklogBound, ...]]:
+    """The sessions with their bounds, and the bounds of the queues they pass.
+
+    `wiring` has the ports with their queues and background; `traffic` is by path.
+    """
+    flows: list[Flow] = []
+    for session in sessions:
+        flows += _session(wiring, session, traffic)
+    for load in loads:
+        flows += _load(wiring, load, traffic)
+    for port in wiring.ports:
+        flows += _background(port)
+    found = bounds([_port(port) for port in wiring.ports], flows)
+    known = {flow.id: flow for flow in flows}
+    crossing: dict[str, list[Flow]] = {}
+    for flow in flows:
+        for hop in flow.hops:
+            crossing.setdefault(hop.port, []).append(flow)
+
+    def told(path: Path) -> DelayBound:
+        return _told(known[path.id], found[path.id], crossing)
+
+    bounded = tuple(
+        msgspec.structs.replace(s, forward_bound=told(s.forward), reverse_bound=told(s.reverse))
+        for s in sessions
+    )
+    return bounded, _backlogs(sessions, known, found)
+
+
+def _port(port: Port) -> service.Port:
+    queues = tuple(
+        service.Queue(
+            id=queue.id,
+            level=queue.priority,
+            limit_packets=queue.buffer_packets,
+            promised_bps=queue.rate_bps,
+            peak_bps=0 if queue.ceil_bps == port.rate_bps else queue.ceil_bps,
+        )
+        for queue in port.queues
+    )
+    return service.Port(
+        port.name,
+        port.rate_bps,
+        port.delay_ns,
+        queues or (service.Queue(limit_packets=port.buffer_packets),),
+    )
+
+
+def _session(
+    wiring: Wiring, session: Session, traffic: Mapping[str, Traffic | None]
+) -> Iterator[Flow]:
+    there, back = session.forward, session.reverse
+    asked, answer = traffic[there.id] or _ANY, traffic[back.id] or _ANY
+    yield _flow(there.id, _hops(wiring, there.nodes, there), asked, late_ns=LATE_NS)
+    twice = there.protection == "frer"
+    yield from _copies(wiring, there, asked)
+    if twice:
+        answer = msgspec.structs.replace(answer, rate_bps=2 * answer.rate_bps)
+    hops = _hops(wiring, back.nodes, back)
+    yield _flow(back.id, hops, answer, times=1 + twice, late_ns=LATE_NS, after=there.id)
+    yield from _copies(wiring, back, answer)
+
+
+def _load(wiring: Wiring, load: Load, traffic: Mapping[str, Traffic | None]) -> Iterator[Flow]:
+    if load.kind == "flood":
+        known = traffic[load.forward.id] or _ANY
+        yield _flow(load.forward.id, _hops(wiring, load.forward.nodes, load.forward), known)
+        yield from _copies(wiring, load.forward, known)
+        return  # its sink does not answer
+    for path in (load.forward, load.reverse):
+        yield _flow(path.id, _hops(wiring, path.nodes, path), _ANY)
+        yield from _copies(wiring, path, _ANY)
+
+
+def _copies(wiring: Wiring, path: Path, traffic: Traffic) -> Iterator[Flow]:
+    if path.protection == "frer":
+        for number, backup in enumerate(path.backups, start=1):
+            hops = _hops(wiring, backup.nodes, path)[1:]
+            yield _flow(f"{path.id}.copy{number}", hops, traffic, after=path.id)
+
+
+def _background(port: Port) -> Iterator[Flow]:
+    if port.rate_bps is None:
+        return
+    for source in port.sources:
+        hops = (Hop(port.name, source.queue),)
+        yield _flow(f"{source.id} at {port.name}", hops, modelled(source))
+
+
+def _hops(wiring: Wiring, nodes: Sequence[str], path: Path) -> tuple[Hop, ...]:
+    found = []
+    for number, hop in enumerate(pairwise(nodes)):
+        port = wiring.port(*hop)
+        labelled = path.label is not None and 0 < number < len(nodes) - 2
+        queue = path.queue if path.queue in {queue.id for queue in port.queues} else 0
+        found.append(Hop(port.name, queue, 8 * LABEL_BYTES * labelled))
+    return tuple(found)
+
+
+def _flow(
+    id_: str,
+    hops: tuple[Hop, ...],
+    traffic: Traffic,
+    *,
+    times: int = 1,
+    late_ns: int = 0,
+    after: str = "",
+) -> Flow:
+    burst = traffic.burst_bytes
+    return Flow(
+        id=id_,
+        hops=hops,
+        burst=None if burst is None else Bucket(8 * burst * times, traffic.rate_bps),
+        packets=traffic.burst_packets * times,
+        largest_bits=8 * traffic.largest_bytes,
+        smallest_bits=8 * traffic.smallest_bytes,
+        told_bits=8 * traffic.smallest_bytes,
+        late_ns=late_ns,
+        after=after,
+    )
+
+
+def _told(flow: Flow, bound: Bound | Endless, crossing: Mapping[str, Sequence[Flow]]) -> DelayBound:
+    if isinstance(bound, Endless):
+        beside = [other.id for other in crossing[bound.port] if other.burst is None]
+        why = f"{_named(beside)} kept to nothing" if beside else "more comes than it can send"
+        return DelayBound(latency_ns=None, assumptions=(f"none at {bound.port}: {why}",))
+    others = {o.id: o for hop in flow.hops for o in crossing[hop.port] if o.id != flow.id}
+    loose = sorted(id_ for id_, other in others.items() if other.burst is None)
+    kept = len(others) - len(loose)
+    assumed = []
+    if flow.burst is None:
+        assumed.append("its own packets keep to no token bucket")
+    elif flow.after:
+        assumed.append(f"each packet answers one, at most {show_ns(flow.late_ns)} later")
+    else:
+        assumed.append(
+            f"at most {show_bytes(flow.burst.bits // 8)} at once and "
+            f"{show_bps(flow.burst.bps)}, at most {show_ns(flow.late_ns)} late"
+        )
+    if kept:
+        flows = "another flow keeps" if kept == 1 else f"{kept} other flows keep"
+        assumed.append(f"{flows} to token buckets")
+    if loose:
+        assumed.append(f"{_named(loose)} held by links and queues only")
+    full = [at.port for at in bound.ports if at.full]
+    if full:
+        assumed.append(f"behind full buffers at {_named(full)}, lost packets aside")
+    return DelayBound(
+        latency_ns=bound.latency_ns,
+        concatenated=bound.concatenated,
+        assumptions=tuple(assumed),
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _backlogs(
+    sessions: Iterable[Session], flows: Mapping[str, Flow], found: Mapping[str, Bound | Endless]
+) -> tuple[BacklogBound, ...]:
+    least: dict[tuple[str, int], int] = {}
+    for session in sessions:
+        for path in (session.forward, session.reverse):
+            bound = found[path.id]
+            if isinstance(bound, Endless):
+                continue
+            for hop, at in zip(flows[path.id].hops, bound.ports, strict=True):
+                if at.backlog_bits:
+                    least[hop.port, hop.queue] = -(-at.backlog_bits // 8)
+    return tuple(
+        BacklogBound(port=port, queue=queue, bytes=size) for (port, queue), size in least.items()
+    )

@@ -1,0 +1,103 @@
+"""A packet or queue beyond its bound fails the run; what cannot be judged does not."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from testbed.analysis import bounds
+from testbed.analysis.fidelity import Floor, Instrument
+from testbed.analysis.summary import SummaryRow, summarise
+from testbed.plan.bounds import LATE_NS
+from testbed.plan.model import BacklogBound, DelayBound, Plan
+from testbed.results.samples import tidy
+from tests.results import synthetic
+
+EXACT = Instrument(
+    "virtual",
+    Floor(packets=9000, lost=0, hop_ns=0, p99_ns=0, p999_ns=0, max_ns=0, stalls=0),
+    np.array([0.0]),
+    {},
+)
+LIMIT_NS = 2_000_000
+
+
+def plan(limit_ns: int | None = LIMIT_NS, *, events: bool = False) -> Plan:
+    """The first class of the made-up run, with a bound both ways."""
+    made = synthetic.plan()
+    bound = DelayBound(latency_ns=limit_ns, assumptions=("all is as planned",))
+    session = msgspec.structs.replace(
+        made.sessions[0], forward_bound=bound, reverse_bound=bound, count=3000
+    )
+    return msgspec.structs.replace(made, sessions=(session,), events=made.events if events else ())
+
+
+def raw(asked: Plan, took_ns: int, at: int = 2000, late_ns: int = 0) -> np.ndarray:
+    rows = synthetic.raw(asked.sessions[0])
+    rows["forward_ns"] = rows["reverse_ns"] = 1_000_000
+    rows["schedule_error_ns"] = late_ns
+    rows["forward_ns"][at] = took_ns
+    return rows
+
+
+def rows(asked: Plan, packets: np.ndarray, known: Instrument = EXACT) -> list[SummaryRow]:
+    samples: pd.DataFrame = tidy(asked.sessions[0].id, packets).to_pandas()
+    return summarise(asked, samples, known)
+
+
+@pytest.mark.parametrize(
+    ("took_ns", "word", "over"), [(LIMIT_NS, "kept", 0), (LIMIT_NS + 1, "exceeded", 1)]
+)
+def test_to_the_nanosecond(took_ns: int, word: str, over: int) -> None:
+    there, back = rows(plan(), raw(plan(), took_ns))
+    assert (there.bound_ns, there.bound, there.bound_over) == (LIMIT_NS, word, over)
+    assert (back.bound, back.bound_over) == ("kept", 0)
+    error = bounds.exceeded(plan(), [there, back], None)
+    assert (error is None) == (word == "kept")
+    if error is not None:
+        assert "1 ns more than its bound" in error.what
+        assert "1 of 2,000 packets" in error.where
+        assert "2.00 ms at most, if all is as planned" in error.expected
+
+
+def test_lost_packets_and_warm_up_are_not_held_against_it() -> None:
+    packets = raw(plan(), LIMIT_NS)
+    packets["forward_ns"][:100] = 9_000_000
+    synthetic.lose(packets, "forward", slice(2000, 2010))
+    assert {row.bound for row in rows(plan(), packets)} == {"kept"}
+
+
+def test_what_is_not_judged() -> None:
+    slow = LIMIT_NS + 1
+    assert rows(plan(), raw(plan(), slow, late_ns=LATE_NS + 1))[0].bound == "not judged"
+    noisy = EXACT._replace(floor=msgspec.structs.replace(EXACT.floor, p999_ns=1e6))  # type: ignore[type-var]
+    assert rows(plan(), raw(plan(), slow), noisy)[0].bound == "not judged"
+    assert rows(plan(None), raw(plan(), slow))[0].bound == "no bound"
+
+
+@pytest.mark.parametrize(("at", "word"), [(2500, "exceeded"), (7000, "kept")])
+def test_only_until_the_first_link_goes_down(at: int, word: str) -> None:
+    """The made-up run cuts a fibre after 6 s; packets leave every ms."""
+    asked = plan(events=True)
+    session = msgspec.structs.replace(asked.sessions[0], count=8000)
+    asked = msgspec.structs.replace(asked, sessions=(session,))
+    assert rows(asked, raw(asked, LIMIT_NS + 1, at))[0].bound == word
+
+
+def test_a_queue_longer_than_its_bound() -> None:
+    asked = msgspec.structs.replace(
+        plan(), backlog_bounds=(BacklogBound(port="agg1-eth2", queue=1, bytes=1500),)
+    )
+    found = rows(asked, raw(asked, LIMIT_NS))
+
+    def control(most: int | None) -> dict[str, object]:
+        queue = {"id": 1, "max_backlog_bytes": most}
+        return {"ports": [{"name": "agg1-eth2", "queues": [queue]}]}
+
+    assert bounds.exceeded(asked, found, control(1500)) is None
+    assert bounds.exceeded(asked, found, control(None)) is None
+    error = bounds.exceeded(asked, found, control(1501))
+    assert error is not None
+    assert error.what == "queue 1 of agg1-eth2 held 1.501 kB"

@@ -1,0 +1,112 @@
+"""A plan's bounds: numbers by hand, and the reference model played over whole plans."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from controllers.policies.lowest_delay import LowestDelay
+from controllers.policies.shortest_path import ShortestPath
+from testbed.emulation.port_qdisc import PortQueue
+from testbed.plan.bounds import LATE_NS
+from testbed.plan.model import DelayBound, Session
+from testbed.scenario.model import Background, Slice
+from testbed.slices import service
+from tests.plan.networks import MBIT, MS, S, app, compiled, flow, probe, scenario
+
+GOLD = Slice(id="gold", sst=2, priority=20)
+
+
+def bounds(session: Session) -> tuple[DelayBound, DelayBound]:
+    assert session.forward_bound is not None
+    assert session.reverse_bound is not None
+    return session.forward_bound, session.reverse_bound
+
+
+def test_alone_a_message_waits_for_nothing() -> None:
+    (session,) = compiled(ShortestPath()).sessions
+    for bound, budget in zip(
+        bounds(session), (session.forward_budget, session.reverse_budget), strict=True
+    ):
+        assert bound.latency_ns is not None
+        # 10 us of lateness are 2 bits, which take 20 ns, twice as many for an answer
+        assert 0 <= bound.latency_ns - budget.total_ns <= 41
+    assert bounds(session)[0].assumptions == (
+        "at most 142 B at once and 113.6 kbit/s, at most 10.0 us late",
+    )
+
+
+def test_behind_a_flood_of_a_lower_level_one_packet() -> None:
+    """At each of two ports of 100 Mbit/s."""
+    asked = scenario(slices=(GOLD,), flows=(flow(kind="flood", rate_bps=300 * MBIT),))
+    (session,) = compiled(LowestDelay(), asked).sessions
+    bound, _ = bounds(session)
+    assert bound.latency_ns is not None
+    waited = bound.latency_ns - session.forward_budget.total_ns
+    # best effort's promise of 5 % comes first: its savings and a packet, then this one's
+    block, promise = 8 * (1448 + 42 + 4), 8 * 3028 + 8 * (1448 + 42 + 4)
+    by_hand = (block + promise) * S // (95 * MBIT)
+    assert 2 * by_hand <= waited <= 2 * by_hand + 1000
+    assert bound.assumptions[1] == "another flow keeps to token buckets"
+
+
+def test_in_one_queue_with_a_flood_the_buffer() -> None:
+    asked = scenario(slices=(GOLD,), flows=(flow(kind="flood", rate_bps=300 * MBIT),))
+    (session,) = compiled(ShortestPath(), asked).sessions
+    bound, _ = bounds(session)
+    assert bound.latency_ns is not None
+    assert bound.latency_ns > 1000 * 8 * 1490 * S // (100 * MBIT)
+    assert "behind full buffers at s1-eth1, lost packets aside" in bound.assumptions
+
+
+def test_poisson_of_a_higher_level_has_no_bound() -> None:
+    first = Slice(id="first", sst=2, priority=10)
+    noise = Background(id="noise", src="h3", dst="h2", slice="first", rate_bps=MBIT, duration_ns=S)
+    asked = scenario(slices=(first, GOLD), backgrounds=(noise,))
+    (session,) = compiled(LowestDelay(), asked).sessions
+    bound, back = bounds(session)
+    assert bound.latency_ns is None
+    assert bound.assumptions == ("none at s1-eth2: noise at s1-eth2 kept to nothing",)
+    assert back.latency_ns is not None  # that way nothing is in the way
+
+    steady = msgspec.structs.replace(noise, arrivals="periodic")
+    asked = scenario(slices=(first, GOLD), backgrounds=(steady,))
+    (session,) = compiled(LowestDelay(), asked).sessions
+    assert bounds(session)[0].latency_ns is not None
+
+
+def test_a_promise_bounds_whatever_comes_before() -> None:
+    first = Slice(id="first", sst=2, priority=10)
+    gold = Slice(id="gold", sst=2, priority=20, guaranteed_bps=10 * MBIT)
+    noise = Background(id="noise", src="h3", dst="h2", slice="first", rate_bps=MBIT, duration_ns=S)
+    asked = scenario(slices=(first, gold), backgrounds=(noise,))
+    (session,) = compiled(LowestDelay(), asked).sessions
+    bound, _ = bounds(session)
+    assert bound.latency_ns is not None
+    assert bound.latency_ns < session.forward_budget.total_ns + 2 * MS
+
+
+def test_poisson_sessions_are_bounded_by_their_link() -> None:
+    asked = scenario(probes=(probe(app="app"), probe("q", app="bursty")))
+    plan = compiled(ShortestPath(), asked, bursty=app("bursty", arrivals="poisson"))
+    for session in plan.sessions:
+        assert all(bound.latency_ns is not None for bound in bounds(session))
+    assert "its own packets keep to no token bucket" in bounds(plan.sessions[1])[0].assumptions
+    assert "q.forward held by links and queues only" in bounds(plan.sessions[0])[0].assumptions
+
+
+def test_queues_have_backlog_bounds() -> None:
+    (one,) = [b for b in compiled(ShortestPath()).backlog_bounds if b.port == "s1-eth1"]
+    assert one.queue == 0
+    assert 142 <= one.bytes <= 146 + 1
+
+
+@pytest.mark.parametrize("name", ["quantum", "burst"])
+def test_queues_are_as_the_lab_makes_them(name: str) -> None:
+    ours, labs = service.Queue(), PortQueue(id=0)
+    have = {"quantum": ours.quantum_bits, "burst": ours.saved_bits}[name]
+    assert have == 8 * getattr(labs, f"{name}_bytes")
+
+
+def test_lateness_is_small() -> None:
+    assert LATE_NS < 100_000
