@@ -3,6 +3,7 @@
     percentiles.py  nearest-rank percentiles, their confidence, and when to refuse one
     deadline.py     miss ratio with its interval, and the verdict
     variation.py    IPDV, PDV, availability
+    bounds.py       measured maxima against the plan's bounds
     fidelity.py     the lab's own error, and which verdicts can bear it
     summary.py      one row per session and judged direction
 

@@ -8,6 +8,7 @@ routing.py   asks the policy for paths, numbers them, gives slices their queues
 protection.py  backups of paths
 traffic.py   probes to STAMP sessions, flows to loads
 budget.py    where the delay of a message goes
+bounds.py    the delay that no conforming packet exceeds, the backlog no queue does
 queues.py    rates and priorities of the queues of each port
 background.py  modelled background: the sources of each port
 rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts
