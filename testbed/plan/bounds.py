@@ -9,6 +9,7 @@ Every flow of the plan becomes a token bucket on its path, or one that nothing h
     flood             its rate, and FLOOD_DEBT_NS of it at once
     udp, tcp          iperf3's own pace: nothing holds it but its host's link
     background        at every port anew: its burst, every period
+    policed           what the slice's policers let through, if that is known only
 
 What is assumed of them is kept with each bound, in words. The bounds are those of the
 plan's paths: while a link is down, packets take others.
@@ -26,7 +27,7 @@ from testbed.plan.model import BacklogBound, DelayBound, Load, Path, Port, Sessi
 from testbed.plan.traffic import modelled
 from testbed.plan.wiring import Wiring
 from testbed.slices import service
-from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
+from testbed.slices.bounds import Bound, Endless, Flow, Hop, Policer, bounds
 from testbed.slices.policy import Traffic
 from testbed.slices.service import Bucket
 from testbed.units import show_bps, show_bytes, show_ns
@@ -81,6 +82,7 @@ def _port(port: Port) -> service.Port:
             limit_packets=queue.buffer_packets,
             promised_bps=queue.rate_bps,
             peak_bps=0 if queue.ceil_bps == port.rate_bps else queue.ceil_bps,
+            windows=windows_of(port, queue.id),
         )
         for queue in port.queues
     )
@@ -89,7 +91,27 @@ def _port(port: Port) -> service.Port:
         port.rate_bps,
         port.delay_ns,
         queues or (service.Queue(limit_packets=port.buffer_packets),),
+        sum(gate.interval_ns for gate in port.gates),
     )
+
+
+def windows_of(port: Port, queue: int) -> tuple[service.Window, ...] | None:
+    """When a queue's gate is open, from one of its openings on; None: always."""
+    gates = port.gates
+    if all(queue in gate.open for gate in gates):
+        return None
+    found = []
+    at_ns = 0
+    for number, gate in enumerate(gates):
+        before = gates[number - 1]
+        if queue in gate.open and queue not in before.open:
+            turned = [*gates[number:], *gates[:number]]
+            shut = next(n for n, later in enumerate(turned) if queue not in later.open)
+            close_ns = at_ns + sum(later.interval_ns for later in turned[:shut])
+            blocked = bool(set(before.open) & set(gate.open))
+            found.append(service.Window(at_ns, close_ns, blocked))
+        at_ns += gate.interval_ns
+    return tuple(found)
 
 
 def _session(
@@ -139,8 +161,16 @@ def _hops(wiring: Wiring, nodes: Sequence[str], path: Path) -> tuple[Hop, ...]:
         port = wiring.port(*hop)
         labelled = path.label is not None and 0 < number < len(nodes) - 2
         queue = path.queue if path.queue in {queue.id for queue in port.queues} else 0
-        found.append(Hop(port.name, queue, 8 * LABEL_BYTES * labelled))
+        found.append(Hop(port.name, queue, 8 * LABEL_BYTES * labelled, _policer(port, path.queue)))
     return tuple(found)
+
+
+def _policer(port: Port, queue: int) -> Policer | None:
+    for policer in port.policers:
+        if policer.queue == queue:
+            passes = Bucket(8 * policer.burst_bytes, policer.rate_bps)
+            return Policer(policer.name, passes)
+    return None
 
 
 def _flow(

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from testbed.slices.service import (
     Bucket,
@@ -44,6 +45,13 @@ MOST_ROUNDS = 200
 """Bursts that still grow after so many rounds have no bound."""
 
 
+class Policer(NamedTuple):
+    """What drops packets beyond a token bucket before they wait."""
+
+    name: str
+    passes: Bucket
+
+
 @dataclass(frozen=True)
 class Hop:
     """A port of a flow's path, and the queue its packets take there."""
@@ -52,8 +60,8 @@ class Hop:
     queue: int = 0
     extra_bits: int = 0
     """That each packet has here and not at its source: a label."""
-    policed: Bucket | None = None
-    """What a policer before the queue lets pass of it."""
+    policer: Policer | None = None
+    """Before the queue, of this flow and of all others that name it."""
 
 
 @dataclass(frozen=True)
@@ -203,17 +211,23 @@ class _Network:
 
     def _curve(self, members: Sequence[tuple[Flow, int]], without: str = "") -> Curve:
         """All that comes to a queue, by the links it comes over."""
-        over: dict[str, list[tuple[Flow, int]]] = defaultdict(list)
-        policed: dict[Bucket, None] = {}
-        for flow, place in members:
-            if flow.id != without:
-                over[flow.hops[place - 1].port if place else ""].append((flow, place))
-                hop = flow.hops[place]
-                policed |= {hop.policed: None} if hop.policed else {}
-        curve = total(self._over(link, them) for link, them in over.items())
-        if len(policed) == 1 and all(f.hops[n].policed for f, n in members if f.id != without):
-            curve = (*curve, *policed)
+        some = [(flow, place) for flow, place in members if flow.id != without]
+        policed: dict[Policer | None, list[tuple[Flow, int]]] = defaultdict(list)
+        for flow, place in some:
+            policed[flow.hops[place].policer].append((flow, place))
+        curve = self._arriving(some)
+        if set(policed) - {None}:
+            curve += total(
+                self._arriving(them) + ((by.passes.late(ROUNDING_NS),) if by else ())
+                for by, them in policed.items()
+            )
         return curve
+
+    def _arriving(self, members: Sequence[tuple[Flow, int]]) -> Curve:
+        over: dict[str, list[tuple[Flow, int]]] = defaultdict(list)
+        for flow, place in members:
+            over[flow.hops[place - 1].port if place else ""].append((flow, place))
+        return total(self._over(link, them) for link, them in over.items())
 
     def _over(self, link: str, members: Sequence[tuple[Flow, int]]) -> Curve:
         curve: list[Bucket] = []
@@ -237,9 +251,9 @@ class _Network:
         if flow.burst is not None and late is not None:
             return _wider(flow, flow.hops[place]).late(late)
         for passed in range(place - 1, -1, -1):
-            policed, late = flow.hops[passed].policed, self._late(flow, passed, place)
-            if policed is not None and late is not None:
-                return policed.late(late)
+            policer, late = flow.hops[passed].policer, self._late(flow, passed, place)
+            if policer is not None and late is not None:
+                return policer.passes.late(late + ROUNDING_NS)
         return None
 
     def _late(self, flow: Flow, first: int, place: int) -> int | None:

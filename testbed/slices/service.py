@@ -132,7 +132,7 @@ def servers(port: Port, queue: Queue, loads: Mapping[int, Load]) -> list[Server]
     if queue.peak_bps and queue.peak_bps < port.rate_bps:
         return _held(free, queue, before, behind, block, own)
     found = free.less(before, behind, block)
-    if same:
+    if same and all(not q.promised_bps or _one_size(loads[q.id]) for q in same):
         behind += [_promise(q, loads) for q in same if q.promised_bps]
         share = queue.quantum_bits, queue.quantum_bits + sum(q.quantum_bits for q in same)
         block += sum(_turns(q, queue, loads) for q in same)
@@ -164,6 +164,11 @@ class _Free:
             if rate > 0:
                 left.append(Server(rate, up((bits + bucket.bits) * S + self.shut, rate)))
         return left
+
+
+def _one_size(load: Load) -> bool:
+    """Else a small packet sent in turn would let a large one be behind its promise sooner."""
+    return load.largest_bits == load.smallest_bits
 
 
 def _promise(queue: Queue, loads: Mapping[int, Load]) -> Bucket:

@@ -8,13 +8,15 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.emulation.port_qdisc import PortQueue
-from testbed.plan.bounds import LATE_NS
-from testbed.plan.model import DelayBound, Session
-from testbed.scenario.model import Background, Slice
+from testbed.plan.bounds import LATE_NS, windows_of
+from testbed.plan.model import DelayBound, Gate, Session
+from testbed.scenario.model import Background, Scheduler, Slice
 from testbed.slices import service
-from tests.plan.networks import MBIT, MS, S, app, compiled, flow, probe, scenario
+from testbed.slices.service import Window
+from tests.plan.networks import MBIT, MS, SILVER, S, app, compiled, flow, probe, scenario
 
 GOLD = Slice(id="gold", sst=2, priority=20)
+GOLD_RATE = msgspec.structs.replace(GOLD, guaranteed_bps=10 * MBIT)
 
 
 def bounds(session: Session) -> tuple[DelayBound, DelayBound]:
@@ -110,3 +112,57 @@ def test_queues_are_as_the_lab_makes_them(name: str) -> None:
 
 def test_lateness_is_small() -> None:
     assert LATE_NS < 100_000
+
+
+def test_gates_become_windows() -> None:
+    gates = tuple(
+        Gate(interval_ns=length, open=open_)
+        for length, open_ in ((100, (1, 2)), (300, (2,)), (50, ()), (150, (0, 1)))
+    )
+    port = msgspec.structs.replace(compiled(ShortestPath()).ports[0], gates=gates)
+    # 1 is open from the last part into the first, where 2 opens behind its packets
+    assert windows_of(port, 1) == (Window(450, 700, False),)
+    assert windows_of(port, 2) == (Window(0, 400, True),)
+    assert windows_of(port, 0) == (Window(450, 600, False),)
+    assert windows_of(port, 3) == ()
+    assert windows_of(msgspec.structs.replace(port, gates=()), 1) is None
+
+
+@pytest.mark.parametrize("scheduler", ["fifo", "htb", "strict_priority", "time_aware"])
+def test_every_scheduler_bounds_a_slice_beside_a_flood(scheduler: Scheduler) -> None:
+    asked = scenario(
+        slices=(GOLD_RATE, SILVER),
+        flows=(flow(kind="flood", rate_bps=300 * MBIT),),
+        scheduler=scheduler,
+    )
+    (session,) = compiled(LowestDelay(), asked).sessions
+    latency_ns = bounds(session)[0].latency_ns
+    assert latency_ns is not None
+    waited = latency_ns - session.forward_budget.total_ns
+    if scheduler == "fifo":
+        assert waited > 50 * MS
+    elif scheduler == "strict_priority":  # one full packet at each of two ports
+        assert waited == pytest.approx(2 * 8 * 1494 * 10, abs=1000)
+    else:
+        assert waited < 3 * MS
+
+
+def test_a_policed_flood_of_a_higher_slice_is_bounded() -> None:
+    first = Slice(id="first", sst=2, priority=10, maximum_bps=20 * MBIT)
+    load = flow(slice="first", kind="udp", rate_bps=300 * MBIT)
+    given = {"slices": (first, GOLD), "flows": (load,), "scheduler": "strict_priority"}
+    (free,) = compiled(LowestDelay(), scenario(**given)).sessions
+    assert bounds(free)[0].latency_ns is None
+    held = scenario(**given, policing_burst_bytes=15_000)
+    (session,) = compiled(LowestDelay(), held).sessions
+    assert bounds(session)[0].latency_ns is not None
+
+
+def test_copies_of_frer_are_counted() -> None:
+    frer = msgspec.structs.replace(GOLD, protection="frer")
+    asked = scenario(slices=(frer, SILVER), probes=(probe(), probe("q", slice="silver")))
+    plan = compiled(LowestDelay(), asked)
+    assert all(b.latency_ns is not None for session in plan.sessions for b in bounds(session))
+    text = bounds(plan.sessions[1])[0].assumptions[1]
+    alone = compiled(LowestDelay(), msgspec.structs.replace(asked, slices=(GOLD, SILVER)))
+    assert text != bounds(alone.sessions[1])[0].assumptions[1]
