@@ -24,8 +24,15 @@ def test_check_shows_what_each_order_asks() -> None:
     code, shown, notes = typed("check", IETF, "--topology", "city")
     assert code == 0
     assert notes == ""
-    for text in ("surgery", "2-000001", "ue1 > park", "max 5.00 ms", "99.999 %", "link-disjoint"):
+    for text in ("surgery", "2-000001", "ue1 > park", "max 5.00 ms", "99.999 %", "own, none"):
         assert text in shown
+
+
+def test_check_shows_how_a_failure_is_met() -> None:
+    code, shown, _ = typed("check", str(ORDERS / "mesh_ietf.json"), "--topology", "metro_mesh")
+    assert code == 0
+    assert "fast_failover" in shown
+    assert "link-disjoint" in shown
 
 
 def test_check_prints_slices_as_json() -> None:
