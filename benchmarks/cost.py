@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +29,9 @@ from testbed.prepare import Prepared
 
 LABS_AT_ONCE = 4
 SOAK_S = 3600
+SETTLED_S = 600
+MOST_GROWTH = 1.0
+"""MiB in ten minutes: an eighth of what the soak writes."""
 PACKET_BYTES = 1448
 PROBES = 20_000
 """At 1 kHz, which are to take a tenth of their time at most."""
@@ -153,23 +157,48 @@ def together(console: Console) -> bool:
     return same == LABS_AT_ONCE
 
 
-class Memory(Watch):
-    """Also the memory of all the lab's processes, every ten virtual minutes."""
+class Sizes(NamedTuple):
+    """Memory at one virtual second, in MiB."""
 
-    def __init__(self, console: Console) -> None:
+    second: int
+    host: float
+    """Of all the lab's processes (Pss)."""
+    guest: float
+    """In use inside the lab, what its kernel would give back included."""
+    needed: float
+    """The same without what it would give back."""
+
+
+class Memory(Watch):
+    """Also the lab's memory, every virtual minute; told every ten."""
+
+    def __init__(self, console: Console, lab_bytes: int) -> None:
         super().__init__()
-        self._console = console
-        self.bytes: list[tuple[int, int]] = []
+        self._console, self._lab_bytes = console, lab_bytes
+        self.sizes: list[Sizes] = []
 
     def __call__(self, row: dict[str, Any]) -> None:
         super().__call__(row)
         second = row["done"]
-        if row["stage"] == "traffic" and (second % 600 == 0 or second == 10):
-            self.bytes.append((second, proportional_bytes(descendants())))
+        if row["stage"] != "traffic" or not second or (second % 60 and second != 10):
+            return
+        used = (self._lab_bytes - row[name] for name in ("free_bytes", "available_bytes"))
+        sizes = (proportional_bytes(descendants()), *used)
+        self.sizes.append(Sizes(second, *(size / 2**20 for size in sizes)))
+        if second % 600 == 0 or second == 10:
             self._console.print(
-                f"{second:5} s virtual, {self.wall_s:6.1f} s wall, "
-                f"{self.bytes[-1][1] / 2**20:.0f} MiB"
+                f"{second:5} s virtual, {self.wall_s:6.1f} s wall: "
+                f"{self.sizes[-1].host:.1f} MiB of the host; inside the lab "
+                f"{self.sizes[-1].guest:.1f} MiB in use, {self.sizes[-1].needed:.1f} MiB needed"
             )
+
+    def growth(self) -> Sizes | None:
+        """MiB per ten minutes, by least squares over all but the first ten."""
+        settled = np.array([sizes for sizes in self.sizes if sizes.second >= SETTLED_S])
+        if len(settled) < 2:
+            return None
+        slopes = np.polyfit(settled[:, 0] / 600, settled[:, 1:], 1)[0]
+        return Sizes(600, *(float(slope) for slope in slopes))
 
 
 def descendants() -> list[int]:
@@ -215,21 +244,29 @@ def proportional_bytes(pids: Sequence[int]) -> int:
 
 
 def soak(console: Console, seconds: int) -> bool:
-    """Ten probes a second for an hour."""
-    watch = Memory(console)
+    """Ten probes a second for an hour, and the null path's hundred."""
+    lab = VirtualLab()
+    watch = Memory(console, lab.memory_bytes)
     began = time.monotonic()
-    with ran(quiet(HOPS, seconds=seconds), VirtualLab(), watch) as (run, _):
+    with ran(quiet(HOPS, seconds=seconds), lab, watch) as (run, _):
         samples = run.samples
         (session,) = run.plan.sessions
         planned_ns = session.forward_budget.total_ns
         largest_ns = abs(samples.forward_ns - planned_ns)[samples.received].max()
+        lost = int((~samples.received).sum())
         console.print(
             f"soak: {len(samples)} probes in {watch.lab_s:.0f} s virtual, "
-            f"{time.monotonic() - began:.0f} s wall with boot; {(~samples.received).sum()} lost; "
-            f"largest error {largest_ns:.0f} ns; memory of the lab's processes "
-            + ", ".join(f"{size / 2**20:.0f} MiB at {second} s" for second, size in watch.bytes)
+            f"{time.monotonic() - began:.0f} s wall with boot; {lost} lost; "
+            f"largest error {largest_ns:.0f} ns"
         )
-        return bool(samples.received.all())
+    growth = watch.growth()
+    if growth is None:
+        return not lost
+    console.print(
+        f"after {SETTLED_S} s memory grows, in MiB per {growth.second} s, by {growth.host:+.2f} of "
+        f"the host, {growth.guest:+.2f} in use inside the lab, {growth.needed:+.2f} needed there"
+    )
+    return not lost and growth.host < MOST_GROWTH and growth.guest < MOST_GROWTH
 
 
 def main() -> int:

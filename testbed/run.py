@@ -7,6 +7,7 @@ folder by one rename, or vanishes.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,15 +15,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from testbed import errors
 from testbed.analysis.summary import write_summary
 from testbed.errors import LabError, TestbedError
-from testbed.lab.base import Lab
+from testbed.lab.base import CONSOLE, Lab
 from testbed.plan import background
+from testbed.plan.model import Plan
 from testbed.prepare import Prepared
 from testbed.results.folder import collect
 from testbed.results.provenance import Provenance, measure_host
@@ -31,10 +33,36 @@ from testbed.results.staging import staging
 GUEST = ("python3", "-m", "testbed.guest", "/results")
 SETUP_SECONDS = 300
 """What a lab may take besides the traffic itself before it is given up."""
+PACKET_S = 0.3e-3
+"""What a real packet may take over many hops, at most."""
 BACKGROUND_PACKET_S = 1e-6
 """What a modelled packet may take at one port, at most."""
 
 Stage = Callable[[dict[str, Any]], None]
+
+
+class Limits(NamedTuple):
+    """Wall seconds after which a lab is ended."""
+
+    whole_s: float
+    silent_s: float
+    """From one second of traffic to the next."""
+
+
+def limits(plan: Plan) -> Limits:
+    """Generous ones: what a slow and loaded machine may take.
+
+    >>> empty = Plan(experiment="", seed=1, policy="", hosts=(), switches=(), ports=(), rules=())
+    >>> limits(empty)
+    Limits(whole_s=300.0, silent_s=300.0)
+    """
+    probes = sum(2 * session.count * session.fragments for session in plan.sessions)
+    loads = sum(
+        load.rate_bps * load.duration_ns / 1e9 / (8 * load.packet_bytes) for load in plan.loads
+    )
+    packets_s = PACKET_S * (probes + loads) + BACKGROUND_PACKET_S * background.packets(plan)
+    silent_s = SETUP_SECONDS + packets_s
+    return Limits(silent_s + 3 * plan.duration_ns / 1e9, silent_s)
 
 
 def execute(
@@ -54,14 +82,13 @@ def execute(
         notes: what the user should know about this run, such as a fallback.
         command: the command line that asked for it.
         show: is given every progress record of the guest.
-        timeout_s: wall seconds until the lab is ended.
+        timeout_s: wall seconds until the lab is ended; else what limits() says.
 
     Raises LabError, EmulationError, ResultError. What was measured before an error
     is kept as a run of status "failed", whose folder the error names; so is a run whose
     packets took longer than the plan's bounds.
     """
-    modelled_s = BACKGROUND_PACKET_S * background.packets(prepared.plan)
-    limit = timeout_s or SETUP_SECONDS + 3 * prepared.plan.duration_ns / 1e9 + modelled_s
+    limit = Limits(timeout_s, timeout_s) if timeout_s else limits(prepared.plan)
     with staging(root) as job:
         (job / "scenario.json").write_bytes(msgspec.json.encode(prepared.scenario))
         (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
@@ -86,26 +113,45 @@ def execute(
         raise problem
 
 
-def _guest(lab: Lab, job: Path, show: Stage, limit_s: float, seed: int) -> TestbedError | None:
+def _guest(lab: Lab, job: Path, show: Stage, limit: Limits, seed: int) -> TestbedError | None:
     """Run the guest program to its end; what went wrong, if anything."""
     with _started(lab, job, GUEST, seed=seed) as process:
         progress = _Follower(job / "progress.jsonl", show)
-        end = time.monotonic() + limit_s
+        end = time.monotonic() + limit.whole_s
         while process.poll() is None:
             progress.poll()
-            if time.monotonic() > end:
-                return LabError(
-                    f"the lab was ended after {limit_s:.0f} s",
-                    where=f"lab {lab.name}, stage {progress.stage!r}",
-                    expected="a run of that length at most",
-                    remedy="--timeout SECONDS for large networks or slow machines",
-                )
+            now = time.monotonic()
+            if now > end:
+                return _stuck(f"the lab was ended after {limit.whole_s:.0f} s", lab, progress)
+            if progress.stage == "traffic" and now > progress.heard_s + limit.silent_s:
+                what = f"the lab was ended after {limit.silent_s:.0f} s without a sign of life"
+                return _stuck(what, lab, progress)
             time.sleep(0.05)
         progress.poll()
     return _verdict(job, process.returncode, lab.name)
 
 
+def _stuck(what: str, lab: Lab, progress: _Follower) -> LabError:
+    memory = ""
+    if progress.available_bytes is not None:
+        memory = f", {progress.available_bytes >> 20} MiB of memory available when last heard of"
+    return LabError(
+        what,
+        where=f"lab {lab.name}, stage {progress.stage!r}{memory}",
+        expected="a run of that length at most",
+        remedy="--timeout SECONDS for large networks or slow machines",
+    )
+
+
 def _verdict(job: Path, code: int, lab: str) -> TestbedError | None:
+    ended = _ended_for_memory(job)
+    if ended:
+        return LabError(
+            f"the lab ran out of memory: its kernel ended {', '.join(ended)}",
+            where=f"lab {lab}",
+            expected="what fits into the lab's memory (memory_bytes in a run's 0-provenance.json)",
+            remedy="a smaller network, or fewer programs at once",
+        )
     done = job / "done.json"
     if not done.exists():
         return LabError(
@@ -124,6 +170,14 @@ def _verdict(job: Path, code: int, lab: str) -> TestbedError | None:
     )
 
 
+def _ended_for_memory(job: Path) -> list[str]:
+    """Names of the programs that the lab's kernel ended for want of memory."""
+    console = job / CONSOLE
+    words = console.read_text(errors="replace") if console.exists() else ""
+    killed = re.findall(r"^Out of memory: Killed process \d+ \((.+?)\) ", words, re.MULTILINE)
+    return list(dict.fromkeys(killed))
+
+
 def _tail(job: Path) -> str:
     for name in ("guest.log", "console.log"):
         if (job / name).exists():
@@ -139,6 +193,8 @@ class _Follower:
     def __init__(self, path: Path, show: Stage) -> None:
         self._path, self._show, self._at = path, show, 0
         self.stage = "boot"
+        self.heard_s = time.monotonic()
+        self.available_bytes: int | None = None
 
     def poll(self) -> None:
         if not self._path.exists():
@@ -150,7 +206,8 @@ class _Follower:
                     break
                 self._at += len(line)
                 row = json.loads(line)
-                self.stage = row["stage"]
+                self.stage, self.available_bytes = row["stage"], row["available_bytes"]
+                self.heard_s = time.monotonic()
                 self._show(row)
 
 

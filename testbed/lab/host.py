@@ -39,6 +39,20 @@ def available_memory_bytes() -> int:
     return 2 << 30
 
 
+def missing_memory(least_bytes: int) -> list[Missing]:
+    """Memory, when less than that can be taken."""
+    available_bytes = available_memory_bytes()
+    if available_bytes >= least_bytes:
+        return []
+    return [
+        Missing(
+            f"{least_bytes >> 20} MiB of memory",
+            f"{available_bytes >> 20} MiB are available, and with less a lab does not get on",
+            "end other programs",
+        )
+    ]
+
+
 def missing_user_namespaces() -> list[Missing]:
     """Whether an ordinary user may make user namespaces; names the setting that forbids it."""
     if os.geteuid() == 0 or (unshare := program("unshare")) is None:

@@ -20,6 +20,10 @@ from testbed.lab.base import EXIT, GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
 from testbed.lab.process import HANDSHAKE, spawn
 from testbed.lab.sandbox import bubblewrap
 
+LEAST_MEMORY_BYTES = 256 << 20
+"""Twice what the smallest network takes. With too little, the kernel is busy for ever
+with reading programs anew that it has just forgotten."""
+
 _GUEST_INIT = f"{GUEST_PROJECT}/testbed/lab/guest-init"
 
 # UML leaves the terminal raw when something kills it
@@ -55,7 +59,9 @@ class UmlLab:
 
     def __init__(self, name: str, *, memory_bytes: int | None = None) -> None:
         self.name = name
-        self.memory_bytes = memory_bytes or min(2 << 30, host.available_memory_bytes() // 2)
+        self.memory_bytes = memory_bytes or max(
+            LEAST_MEMORY_BYTES, min(2 << 30, host.available_memory_bytes() // 2)
+        )
 
     def kernel(self, built: image.Image) -> Kernel:
         """The kernel this lab boots."""
@@ -68,6 +74,7 @@ class UmlLab:
     def missing(self) -> list[Missing]:
         lacks = host.missing_programs({"bwrap": "bubblewrap"}, "confines the lab's kernel")
         lacks += host.missing_user_namespaces()
+        lacks += host.missing_memory(LEAST_MEMORY_BYTES)
         lacks += image.missing()
         return lacks
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from testbed.lab.base import Lab
 from testbed.lab.choice import LABS
 from testbed.plan.compile import compile_plan
 from testbed.prepare import Prepared, classes, policy
@@ -85,11 +86,10 @@ def run(
     what: Prepared,
     root: Path,
     *,
+    lab: Lab = LABS["virtual"],
     show: Callable[[dict[str, Any]], None] = lambda _: None,
     timeout_s: float | None = None,
 ) -> RunFolder:
     """Its run in the virtual lab."""
-    folder = execute(
-        what, LABS["virtual"], root=root, notes=(), command=(), show=show, timeout_s=timeout_s
-    )
+    folder = execute(what, lab, root=root, notes=(), command=(), show=show, timeout_s=timeout_s)
     return RunFolder(folder)

@@ -1,0 +1,37 @@
+"""Runs inside the virtual lab: the guest program, whose controller is stopped at a stage.
+
+python3 -m tests.virtual.stopped_controller JOB STAGE
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from testbed import guest
+
+STAGE = sys.argv[2]
+controllers: list[int] = []
+
+
+class Controller(guest.Controller):
+    def __init__(self, process: subprocess.Popen[bytes], status: Path, log: Path) -> None:
+        super().__init__(process, status, log)
+        controllers.append(process.pid)
+
+
+class Progress(guest.Progress):
+    def __call__(self, stage: str, text: str, done: int = 0, of: int = 0) -> None:
+        super().__call__(stage, text, done, of)
+        if stage == STAGE:
+            os.kill(controllers[0], signal.SIGSTOP)
+
+
+guest.Controller = Controller  # type: ignore[misc]
+guest.Progress = Progress  # type: ignore[misc]
+
+if __name__ == "__main__":
+    sys.exit(guest.main(sys.argv))
