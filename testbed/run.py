@@ -144,13 +144,13 @@ def _stuck(what: str, lab: Lab, progress: _Follower) -> LabError:
 
 
 def _verdict(job: Path, code: int, lab: str) -> TestbedError | None:
-    ended = _ended_for_memory(job)
-    if ended:
+    lack = _lack_of_memory(job)
+    if lack is not None:
         return LabError(
-            f"the lab ran out of memory: its kernel ended {', '.join(ended)}",
+            lack,
             where=f"lab {lab}",
             expected="what fits into the lab's memory (memory_bytes in a run's 0-provenance.json)",
-            remedy="a smaller network, or fewer programs at once",
+            remedy="a smaller network, or fewer programs at once, in the lab and beside it",
         )
     done = job / "done.json"
     if not done.exists():
@@ -170,12 +170,17 @@ def _verdict(job: Path, code: int, lab: str) -> TestbedError | None:
     )
 
 
-def _ended_for_memory(job: Path) -> list[str]:
-    """Names of the programs that the lab's kernel ended for want of memory."""
+def _lack_of_memory(job: Path) -> str | None:
+    """What User-Mode Linux says when its own or the host's memory is full."""
     console = job / CONSOLE
     words = console.read_text(errors="replace") if console.exists() else ""
     killed = re.findall(r"^Out of memory: Killed process \d+ \((.+?)\) ", words, re.MULTILINE)
-    return list(dict.fromkeys(killed))
+    if killed:
+        names = ", ".join(dict.fromkeys(killed))
+        return f"the lab ran out of memory: its kernel ended {names}"
+    if re.search(r"^Bus error - the host /dev/shm", words, re.MULTILINE):
+        return "the host had no memory left for the lab"
+    return None
 
 
 def _tail(job: Path) -> str:
