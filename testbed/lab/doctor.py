@@ -8,7 +8,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from testbed.lab import host, image
+from testbed.lab import cache, host, image
 from testbed.lab.choice import LABS
 
 IMAGE_BYTES = 1 << 30
@@ -83,12 +83,12 @@ def _program(name: str, package: str) -> Check:
 
 def _image() -> Check:
     built = image.find()
-    detail = f"{built.id} in {built.root}" if built else f"not built in {image.cache_folder()}"
+    detail = f"{built.id} in {built.root}" if built else f"not built in {cache.folder()}"
     return Check("lab image", built is not None, detail, "scripts/setup")
 
 
 def _disk() -> Check:
-    folder = image.cache_folder()
+    folder = cache.folder()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free

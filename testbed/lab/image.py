@@ -4,35 +4,31 @@
     build       mmdebstrap -> tar -> folder         Debian's packages
                 pip inside the folder               /opt/lab, the guest's Python packages
                 manifest                            every package with its version -> id
-    cache       $XDG_CACHE_HOME/slicing-testbed/image-<key>/
+    cache       image-<key>/                        see cache.py
 
-The folder belongs to the user who built it and is deleted like any other. A build
-happens under a temporary name and is renamed when complete; a lock keeps builders
-apart, and the next one sweeps what an interrupted one left.
+The folder belongs to the user who built it and is deleted like any other.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import LabError
-from testbed.lab import host
+from testbed.lab import cache
 from testbed.lab.base import Missing
+from testbed.lab.cache import Say
 from testbed.lab.sandbox import bubblewrap
 
 SUITE = "bookworm"
@@ -71,8 +67,6 @@ _REGISTRY_ENV = re.compile(r"PIP_\w+|SSL_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|\
 _APT_NETWORK = re.compile(r"proxy|verify|cainfo|retries|timeout|check-(valid-until|date)", re.I)
 _CERTIFICATES = ("/etc/ssl/certs", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates")
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Image:
@@ -96,19 +90,12 @@ def key() -> str:
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
-def cache_folder() -> Path:
-    """Where images are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "slicing-testbed"
-
-
 def find() -> Image | None:
     """The image of the present recipe, or None when it is not built."""
-    root = cache_folder() / f"image-{key()}"
-    manifest = root / "manifest.txt"
-    if not manifest.is_file():
+    root = cache.find("image", key())
+    if root is None:
         return None
-    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    digest = hashlib.sha256((root / cache.MANIFEST).read_bytes()).hexdigest()
     return Image(root, key(), f"{key()}-{digest[:12]}")
 
 
@@ -130,63 +117,18 @@ def missing() -> list[Missing]:
 def build(say: Say = lambda text: None) -> Image:
     """The image, built if it does not exist (half a minute and 500 MB).
 
-    Args:
-        say: called with a line before each step.
-
     Raises LabError with the failed tool's own words.
     """
-    if (image := find()) is not None:
-        return image
-    for lack in host.missing_to_build_image():
-        raise LabError(
-            f"the lab image cannot be built without {lack.what}: {lack.why}", remedy=lack.remedy
-        )
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
-    with locked(cache / "image.lock", say):
-        if (image := find()) is not None:
-            return image
-        for left in cache.glob("image-*.part"):
-            say(f"removing an interrupted build, {left.name}")
-            remove(left)
-        part = cache / f"image-{key()}.part"
-        try:
-            part.mkdir()
-            say(f"Debian {SUITE} with {len(PACKAGES)} packages")
-            _debian(part)
-            say(f"{len(REQUIREMENTS)} Python packages with what they need")
-            _python(part)
-            _manifest(part)
-            part.rename(cache / f"image-{key()}")
-        except OSError as error:
-            raise LabError(
-                f"cannot write the lab image: {error.strerror}",
-                where=str(part),
-                expected="1 GB of free disk",
-                remedy="free some, or set XDG_CACHE_HOME to a folder on another disk",
-            ) from error
-        finally:
-            remove(part)
+
+    def fill(root: Path) -> None:
+        say(f"Debian {SUITE} with {len(PACKAGES)} packages")
+        _debian(root)
+        say(f"{len(REQUIREMENTS)} Python packages with what they need")
+        _python(root)
+        _manifest(root)
+
+    cache.build("image", key(), fill, space="1 GB", say=say)
     return existing()
-
-
-@contextlib.contextmanager
-def locked(path: Path, say: Say, what: str = "image") -> Iterator[None]:
-    """Inside the block no other process builds the same."""
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another build of the {what}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def remove(folder: Path) -> None:
-    """Delete a folder, also what is write-protected in it."""
-    for directory, _, _ in os.walk(folder):
-        Path(directory).chmod(0o755)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def unpack_debian(root: Path, packages: Iterable[str], what: str = "the lab image") -> None:
@@ -315,7 +257,7 @@ def _manifest(root: Path) -> None:
         subprocess.run([*sandbox, *command], capture_output=True, text=True, check=True).stdout
         for command in (query, freeze)
     ]
-    (root / "manifest.txt").write_text("\n".join(versions))
+    (root / cache.MANIFEST).write_text("\n".join(versions))
 
 
 def reason(words: str) -> str:

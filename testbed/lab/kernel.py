@@ -3,7 +3,7 @@
     recipe      kernel/config, kernel/*.c, kernel/*.patch, this build   -> key (their hash)
     tools       mmdebstrap -> folder         Debian's compiler and its linux-source package
     build       unpack, patch, configure, make; confined to the folder, without network
-    cache       $XDG_CACHE_HOME/slicing-testbed/kernel-<key>/
+    cache       kernel-<key>/                see cache.py
 
         linux           the program
         config          the options it was made with
@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import LabError
-from testbed.lab import host, image
+from testbed.lab import cache, image
 from testbed.lab.base import PROJECT, Missing
-from testbed.lab.image import Say, cache_folder
+from testbed.lab.cache import Say
 from testbed.lab.sandbox import bubblewrap
 
 RECIPE = PROJECT / "kernel"
@@ -87,11 +87,10 @@ def _recipe_files() -> Iterator[Path]:
 def find() -> BuiltKernel | None:
     """The kernel of the present recipe, or None when it is not built."""
     this = key()
-    folder = cache_folder() / f"kernel-{this}"
-    manifest = folder / "manifest.txt"
-    if not manifest.is_file():
+    folder = cache.find("kernel", this)
+    if folder is None:
         return None
-    text = manifest.read_text()
+    text = (folder / cache.MANIFEST).read_text()
     release, source = text.splitlines()[:2]
     digest = hashlib.sha256(text.encode()).hexdigest()
     return BuiltKernel(folder / "linux", this, f"{this}-{digest[:12]}", release, source)
@@ -127,40 +126,14 @@ def build(say: Say = lambda text: None) -> BuiltKernel:
 
     Raises LabError with the failed tool's own words.
     """
-    if (kernel := find()) is not None:
-        return kernel
-    for lack in host.missing_to_build_image():
-        raise LabError(
-            f"the lab kernel cannot be built without {lack.what}: {lack.why}", remedy=lack.remedy
-        )
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
-    with image.locked(cache / "kernel.lock", say, "kernel"):
-        if (kernel := find()) is not None:
-            return kernel
-        for left in cache.glob("kernel-*.part"):
-            say(f"removing an interrupted build, {left.name}")
-            image.remove(left)
-        this = key()  # the recipe may be edited meanwhile
-        part = cache / f"kernel-{this}.part"
-        try:
-            _build(part, say)
-            part.rename(cache / f"kernel-{this}")
-        except OSError as error:
-            raise LabError(
-                f"cannot write the lab kernel: {error.strerror}",
-                where=str(part),
-                expected="3 GB of free disk",
-                remedy="free some, or set XDG_CACHE_HOME to a folder on another disk",
-            ) from error
-        finally:
-            image.remove(part)
+    # the key is taken now: the recipe may be edited meanwhile
+    cache.build("kernel", key(), lambda part: _build(part, say), space="3 GB", say=say)
     return existing()
 
 
 def _build(part: Path, say: Say) -> None:
     root = part / "root"
-    root.mkdir(parents=True)
+    root.mkdir()
     recipe = root / "recipe"
     shutil.copytree(RECIPE, recipe)
     say(f"Debian's {SOURCE} and compiler")
@@ -182,8 +155,8 @@ def _build(part: Path, say: Say) -> None:
     release = _inside(root, "make -s kernelrelease").strip()
     versions = _inside(root, "dpkg-query -W -f '${Package} ${Version}\\n'").splitlines()
     source = next(line for line in versions if line.split()[0] == SOURCE)
-    (part / "manifest.txt").write_text("\n".join([release, source, *versions]) + "\n")
-    image.remove(root)
+    (part / cache.MANIFEST).write_text("\n".join([release, source, *versions]) + "\n")
+    cache.remove(root)
 
 
 def _foreign() -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from testbed.errors import LabError
 from testbed.lab import host, image
+from testbed.lab.cache import remove
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_killed_build_leaves_no_process_and_is_swept(cache: Path) -> None:
     os.kill(builder.pid, signal.SIGKILL)
     builder.wait()
     _wait(lambda: not _mentioning(str(cache.parent)))
-    image.remove(part)
+    remove(part)
     assert not part.exists()
 
 
