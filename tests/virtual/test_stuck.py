@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -41,6 +42,15 @@ def lab_processes() -> set[int]:
     return found
 
 
+def stop_lab() -> set[int]:
+    """Stop all of it; which processes that were."""
+    found = lab_processes()
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):  # it just ended
+            os.kill(pid, signal.SIGSTOP)
+    return found
+
+
 def alive(pid: int) -> bool:
     """Whether a process is there, and not only waiting to be counted off."""
     try:
@@ -54,9 +64,7 @@ def test_stopped_lab_is_ended_and_its_samples_kept(tmp_path: Path) -> None:
 
     def show(row: dict[str, Any]) -> None:
         if row["stage"] == "traffic" and row["done"] >= STOP_AT_S and not stopped:
-            stopped.update(lab_processes())
-            for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
+            stopped.update(stop_lab())
 
     with pytest.raises(LabError) as caught:
         run(asked(seconds=ASKED_S), tmp_path, show=show, timeout_s=LIMIT_S)
@@ -110,8 +118,7 @@ def test_silence_in_traffic_ends_a_lab(tmp_path: Path, monkeypatch: pytest.Monke
 
     def show(row: dict[str, Any]) -> None:
         if row["stage"] == "traffic":
-            for pid in lab_processes():
-                os.kill(pid, signal.SIGSTOP)
+            stop_lab()
 
     with pytest.raises(LabError, match="after 5 s without a sign of life"):
         run(asked(), tmp_path, show=show)
