@@ -29,7 +29,7 @@ class SliceIsolation(Experiment):
     ) -> None:
         full = rate_bps(rate, "parameter rate")
         self.topology("metro_ring", rate=rate, access_rate=f"{10 * full} bit/s")
-        self.scheduler(scheduler)  # type: ignore[arg-type]  # says itself what it takes
+        self.scheduler(scheduler)
         if police:
             self.policing()
 
