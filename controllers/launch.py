@@ -53,12 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--port", type=int, default=6653)
     options.add_argument("--listen", default="127.0.0.1")
     options.add_argument("--status", type=Path, required=True)
+    options.add_argument("--keep", action="store_true", help="delete no rules at first")
     options.add_argument("--timeout", type=float, default=30.0, help="seconds to install in")
     given = options.parse_args(argv)
     die_with_parent()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
-        launch = Launch(given.status, read_plan(given.plan), given.listen, given.port)
+        plan = read_plan(given.plan)
+        launch = Launch(given.status, plan, given.listen, given.port, keep=given.keep)
         launch.install(given.timeout)
         launch.serve()
     except TestbedError as error:
@@ -99,7 +101,9 @@ def write(path: Path, data: dict[str, Any]) -> None:
 class Launch:
     """The framework, running in this process."""
 
-    def __init__(self, status: Path, plan: Plan, address: str, port: int) -> None:
+    def __init__(
+        self, status: Path, plan: Plan, address: str, port: int, *, keep: bool = False
+    ) -> None:
         """Listen and start the application. Raises TestbedError."""
         from controllers.compat import (  # noqa: PLC0415  (a second in a lab: die_with_parent first)
             FRAMEWORK,
@@ -130,7 +134,7 @@ class Launch:
         manager = AppManager.get_instance()
         manager.load_apps(["controllers.slice_app"])
         manager.create_contexts()
-        manager.instantiate_apps(plan=plan, notify=self._wake.notify)
+        manager.instantiate_apps(plan=plan, notify=self._wake.notify, keep=keep)
         self._app: SliceApp = manager.applications["SliceApp"]
 
     def install(self, timeout: float) -> None:

@@ -35,8 +35,17 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
 
     OFP_VERSIONS = (ofp.OFP_VERSION,)
 
-    def __init__(self, *args: Any, plan: Plan, notify: Callable[[], None], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        plan: Plan,
+        notify: Callable[[], None],
+        keep: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """With `keep` nothing is deleted at first either: another controller was here."""
         super().__init__(*args, **kwargs)
+        self._keep = keep
         self._notify = notify
         self.names = {switch.dpid: switch.name for switch in plan.switches}
         rules: dict[str, list[Rule]] = {name: [] for name in self.names.values()}
@@ -80,10 +89,9 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             return
         self._datapaths[dpid] = datapath
         self.waiting.add(dpid)
-        first = not self.installs[self.names[dpid]]
+        clear = not self.installs[self.names[dpid]] and not self._keep
         self.installs[self.names[dpid]] += 1
-        again = None if first else self._batches[dpid].encode(clear=False)
-        datapath.send(again or self._buffers[dpid])
+        datapath.send(self._buffers[dpid] if clear else self._batches[dpid].encode(clear=False))
 
     @on(ofp_event.EventOFPBarrierReply, *CONNECTED)
     def installed(self, event: Any) -> None:
@@ -102,7 +110,7 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
     def failed(self, event: Any) -> None:
         message = event.msg
         name = self.names.get(message.datapath.id, "a switch not in the plan")
-        if self.installs[name] > 1 and encode.is_kept(message.type, message.code):
+        if (self._keep or self.installs[name] > 1) and encode.is_kept(message.type, message.code):
             return
         batch = self._batches.get(message.datapath.id, encode.Batch(()))
         subject = batch.subject(message.xid)

@@ -22,8 +22,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,12 @@ import msgspec
 from testbed.errors import EmulationError, LabError, TestbedError
 from testbed.plan.model import Plan
 from testbed.process import write_json
+from testbed.scenario.model import ControllerEvent, Event
 
 if TYPE_CHECKING:
+    from testbed.emulation.control import Controller
     from testbed.emulation.network import LabNet
 
-CONTROLLER_PORT = 6653
 LEAD_NS = 500_000_000
 """From "all ready" to the start of traffic, so that every process is waiting by then."""
 
@@ -135,7 +136,7 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     if any(port.sources or port.gates for port in plan.ports):
         net.start_traffic(start_ns)
         write_json(job / "readback.json", net.readback())
-    events = Events(plan, net.apply, start_ns)
+    events = Events(plan, _actor(net, control), start_ns)
     _thread(_clock, plan, start_ns, say)
     loads.start(start_ns)
     engine.run(start_ns)
@@ -199,6 +200,7 @@ VERBS: dict[str, Callable[[Path, dict[str, Any], ExitStack], int]] = {
 
 def _network(job: Path, plan: Plan, say: Progress, stack: ExitStack) -> tuple[LabNet, Controller]:
     """Switches, links and rules; all undone by the stack."""
+    from testbed.emulation.control import controller  # noqa: PLC0415
     from testbed.emulation.network import LabNet  # noqa: PLC0415
 
     control = stack.enter_context(controller(job, plan))
@@ -211,8 +213,10 @@ def _network(job: Path, plan: Plan, say: Progress, stack: ExitStack) -> tuple[La
     net.start(wait=False)
     say("install", f"{len(plan.rules)} rules on {len(plan.switches)} switches")
     control.wait_listening()
-    net.connect(("127.0.0.1", CONTROLLER_PORT))
+    net.connect(control.address)
     control.wait_installed()
+    assert net.ovs is not None
+    net.ovs.wait_live()
     return net, control
 
 
@@ -222,109 +226,38 @@ def _keep_logs(net: LabNet, job: Path) -> None:
             shutil.copy(log, job)
 
 
-class Controller:
-    """The controller process, watched through its status file."""
-
-    def __init__(self, process: subprocess.Popen[bytes], status: Path, log: Path) -> None:
-        self._process, self._status, self._log = process, status, log
-
-    def wait_listening(self) -> None:
-        """Until switches can connect: one that is refused tries again a second later."""
-        self._wait(_listening, "the controller does not listen")
-
-    def wait_installed(self) -> None:
-        """Until every barrier came back. Raises EmulationError with the reason if not."""
-        self._wait(self._status.exists, "rules were not installed")
-        status = json.loads(self._status.read_text())
-        if not status["installed"]:
-            raise EmulationError(f"rules were not installed: {status['error']}", where="controller")
-
-    def _wait(self, done: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
-        end = time.monotonic() + seconds
-        while not done():
-            code = self._process.poll()
-            if code is not None and not done():
-                raise EmulationError(f"the controller ended with code {code}", where=self._tail())
-            if time.monotonic() > end:
-                raise EmulationError(f"{what} within {seconds:.0f} s", where=self._tail())
-            time.sleep(0.02)
-
-    def counters(self, seconds: float = 30.0) -> dict[str, Any]:
-        """End the controller; its status with every rule's counters."""
-        self._process.terminate()
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise EmulationError("the controller did not report its counters") from None
-        status: dict[str, Any] = json.loads(self._status.read_text())
-        if "counters" not in status:
-            raise EmulationError(
-                f"the controller ended without its counters (code {self._process.returncode})",
-                where=self._tail(),
-            )
-        return status
-
-    def _tail(self) -> str:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "controller"
-
-
-@contextmanager
-def controller(job: Path, plan: Plan) -> Iterator[Controller]:
-    """The controller as a child process, ended by pid."""
-    status, log = Path("/run/controller.json"), job / "controller.log"
-    status.unlink(missing_ok=True)
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "controllers.launch",
-                "--plan",
-                str(job / "plan.json"),
-                "--port",
-                str(CONTROLLER_PORT),
-                "--status",
-                str(status),
-                "--timeout",
-                "100",
-            ],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield Controller(process, status, log)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-def _listening() -> bool:
-    """Whether somebody listens on the controller's port (state 0A in /proc/net/tcp)."""
-    wanted = f":{CONTROLLER_PORT:04X}"
-    for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = row.split()
-        if fields[1].endswith(wanted) and fields[3] == "0A":
-            return True
-    return False
-
-
 def _thread(target: Callable[..., None], *args: Any) -> threading.Thread:
     thread = threading.Thread(target=target, args=args, daemon=True)
     thread.start()
     return thread
 
 
-class Events:
-    """What happens at set times, in a thread of its own, from creation on."""
+def _actor(net: LabNet, control: Controller) -> Callable[[Event], None]:
+    """Carries events out."""
 
-    def __init__(self, plan: Plan, apply: Callable[[Any], None], start_ns: int) -> None:
+    def act(event: Event) -> None:
+        if not isinstance(event, ControllerEvent):
+            net.apply(event)
+        elif event.action == "kill":
+            control.kill()
+        else:
+            control.start(keep=True)
+
+    return act
+
+
+class Events:
+    """What happens at set times, in a thread of its own, from creation on.
+
+    The thread stays: processes that an event started end with it.
+    """
+
+    def __init__(self, plan: Plan, apply: Callable[[Event], None], start_ns: int) -> None:
         self._plan, self._apply, self._start_ns = plan, apply, start_ns
         self._happened: list[dict[str, Any]] = []
         self._problem: Exception | None = None
-        self._thread = _thread(self._run)
+        self._over = threading.Event()
+        _thread(self._run)
 
     def _run(self) -> None:
         try:
@@ -335,10 +268,12 @@ class Events:
                 self._happened.append({**msgspec.to_builtins(event), "actual_ns": actual_ns})
         except Exception as problem:  # told by finish(), in the thread that can end the run
             self._problem = problem
+        self._over.set()
+        threading.Event().wait()
 
     def finish(self) -> list[dict[str, Any]]:
         """What happened, and when; all has. Raises what kept an event from happening."""
-        self._thread.join()
+        self._over.wait()
         if self._problem is not None:
             raise self._problem
         return self._happened

@@ -41,7 +41,7 @@ class {cls}(Experiment):
             rate=f"{{flood * 20:g}} Mbit/s", duration="5 s",
         )
 
-        # Events: from testbed.scenario.experiment import cut_fibre, mend_fibre
+        # Events: from testbed.scenario.events import cut_fibre, mend_fibre
         # self.at("2 s", cut_fibre("o1", "o2"))
 '''
 

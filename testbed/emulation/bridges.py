@@ -25,6 +25,10 @@ class Bridge(NamedTuple):
     dpid: int
     ports: tuple[tuple[str, int], ...]
     """Interface name and OpenFlow port number."""
+    watched: tuple[str, ...] = ()
+    """Interfaces that run BFD with the other end."""
+    bfd_ms: int = 0
+    """Its interval."""
 
 
 class Ovs:
@@ -99,6 +103,8 @@ class Ovs:
         for port, (name, number) in zip(ports, ((bridge.name, 0), *bridge.ports), strict=True):
             interface: dict[str, Any] = {"name": name}
             interface |= {"ofport_request": number} if number else {"type": "internal"}
+            if name in bridge.watched:
+                interface["bfd"] = _bfd(bridge.bfd_ms)
             yield insert("Interface", f"{port}i", interface)
             yield insert(
                 "Port",
@@ -197,6 +203,24 @@ class Ovs:
                         remedy="`testbed doctor` says if the kernel has openvswitch",
                     )
 
+    def wait_live(self, timeout_s: float = 60) -> None:
+        """Wait until BFD is up on every interface that runs it. Raises EmulationError."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            rows = self._db.transact(select("Interface", "name", "bfd", "bfd_status"))[0]["rows"]
+            down = [
+                r["name"] for r in rows if r["bfd"][1] and ["state", "up"] not in r["bfd_status"][1]
+            ]
+            if not down:
+                return
+            if time.monotonic() > deadline:
+                raise EmulationError(
+                    f"BFD did not come up within {timeout_s:.0f} s",
+                    where=", ".join(sorted(down)[:10]),
+                    expected="the other end to answer",
+                )
+            time.sleep(0.1)
+
     def handlers(self) -> int:
         """How many threads decide about packets that match no flow in the kernel yet."""
         tasks = Path(f"/proc/{self._pid}/task").glob("*/comm")
@@ -237,6 +261,12 @@ class Ovs:
 def uptime_s() -> float:
     """Since boot, by the clock that Open vSwitch counts with."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def _bfd(interval_ms: int) -> list[Any]:
+    """Column bfd of an interface: BFD (RFC 5880) with a detection multiplier of 3."""
+    interval = str(interval_ms)
+    return ["map", [["enable", "true"], ["min_tx", interval], ["min_rx", interval]]]
 
 
 def _controller(address: tuple[str, int]) -> dict[str, Any]:

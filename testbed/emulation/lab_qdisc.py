@@ -119,6 +119,10 @@ def requests(port: Port) -> Iterator[Request]:
     yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, port_qdisc.KIND, wanted, where)
 
 
+changes = requests
+"""The kernel takes them at one moment, and keeps the packets that wait."""
+
+
 def decode(seen: tc.Seen) -> PortShape:
     """What the kernel has on a port whose root is `port`."""
     return _shape(port_qdisc.decode(seen.options[tc.ROOT]))

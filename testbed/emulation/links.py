@@ -182,18 +182,23 @@ class Neighbours:
             link.blob(others, step, f"the neighbours of {host}")
 
 
-def address(host: Host, port: Port, plan: Plan) -> Iterator[Request]:
-    """Address of a host, and a route to hosts of other prefixes, on one port."""
-    ip = socket.inet_aton(host.ip)
-    own = ipaddress.ip_interface(f"{host.ip}/{host.prefix}").network
-    yield Request(
+def address_of(index: int, ip: str, prefix: int, about: str) -> Request:
+    """Gives interface `index` an address."""
+    packed = socket.inet_aton(ip)
+    return Request(
         nl.RTM_NEWADDR,
         nl.CREATE | nl.REPLACE,
-        struct.pack("=BBBBi", socket.AF_INET, host.prefix, 0, 0, port.ifindex)
-        + nl.attr(1, ip)
-        + nl.attr(2, ip),
-        f"address {host.ip}/{host.prefix} of {host.name}",
+        struct.pack("=BBBBi", socket.AF_INET, prefix, 0, 0, index)
+        + nl.attr(1, packed)
+        + nl.attr(2, packed),
+        f"address {ip}/{prefix} of {about}",
     )
+
+
+def address(host: Host, port: Port, plan: Plan) -> Iterator[Request]:
+    """Address of a host, and a route to hosts of other prefixes, on one port."""
+    own = ipaddress.ip_interface(f"{host.ip}/{host.prefix}").network
+    yield address_of(port.ifindex, host.ip, host.prefix, host.name)
     if any(ipaddress.ip_address(other.ip) not in own for other in plan.hosts):
         yield Request(
             nl.RTM_NEWROUTE,

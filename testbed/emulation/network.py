@@ -18,12 +18,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from testbed.emulation import lab_qdisc, links, netns, qdisc
 from testbed.emulation.capture import Capture
+from testbed.emulation.disturb import Disturbances
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.nodes import LabHost, LabLink, LabSwitch
 from testbed.emulation.ovs import Bridge, Ovs, running_ovs, start_ovs
@@ -31,7 +33,7 @@ from testbed.emulation.readback import PortCounters, PortReadback, Readback
 from testbed.errors import EmulationError, unknown
 from testbed.plan.model import Plan, Port
 from testbed.scenario.model import Capture as Wanted
-from testbed.scenario.model import LinkEvent
+from testbed.scenario.model import Event, LinkEvent
 
 from mininet.net import Mininet  # isort: skip - after nodes, which spares it distutils
 
@@ -76,6 +78,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         self._root: Netlink | None = None
         self.arrangement: qdisc.Arrangement | None = None
         self._neighbours = links.Neighbours(plan.hosts)
+        self._disturbances = Disturbances(self)
         self._readback: Readback | None = None
         self._captures: list[Capture] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -124,13 +127,21 @@ class LabNet(Mininet):  # type: ignore[misc]
         self.built = True
 
     def _make_nodes(self, ends: Iterable[tuple[Port, Port]]) -> None:
+        bfd_ns = self.plan.recovery.bfd_ns
+        switches = {switch.name for switch in self.plan.switches}
         for host in self.plan.hosts:
             node = LabHost(host.name, self._namespaces[host.name], host)
             self.hosts.append(node)
             self.nameToNode[host.name] = node
         for switch in self.plan.switches:
             numbered = tuple((port.name, port.number) for port in self._ports[switch.name])
-            node = LabSwitch(switch.name, Bridge(switch.name, switch.dpid, numbered))
+            watched = (
+                tuple(p.name for p in self._ports[switch.name] if p.peer_node in switches)
+                if bfd_ns
+                else ()
+            )
+            bridge = Bridge(switch.name, switch.dpid, numbered, watched, (bfd_ns or 0) // 1_000_000)
+            node = LabSwitch(switch.name, bridge)
             self.switches.append(node)
             self.nameToNode[switch.name] = node
         for one, other in ends:
@@ -254,30 +265,49 @@ class LabNet(Mininet):  # type: ignore[misc]
             found |= qdisc.counters(link, ports)
         return tuple(found[port.name] for port in self.plan.ports if port.name in found)
 
-    def apply(self, event: LinkEvent) -> None:
-        """Cut or mend all links between two nodes: both ends go down or up.
+    def apply(self, event: Event) -> None:
+        """Have something happen to a link or node, at once (see LinkEvent, NodeEvent).
 
-        Queues stay as they are; packets in them are lost. Raises EmulationError.
+        Packets on a link that is cut are lost; queues stay as they are. Raises
+        EmulationError.
         """
-        up = event.action == "mend"
-        for port in links.between(self.plan.ports, event.a, event.b):
-            request = links.state(port.ifindex, up, f"{event.action} of {port.name}")
-            if port.node not in self._namespaces:
-                assert self._root is not None
-                self._root.do([request])
-                continue
-            host = self.nameToNode[port.node].plan
-            with netns.entered(self._namespaces[port.node]), Netlink() as link:
+        self._disturbances.apply(event)
+
+    def port(self, planned: Port) -> Port:
+        """A port of the plan as it was made, with its background once that has begun."""
+        return next(one for one in self._ports[planned.node] if one.name == planned.name)
+
+    def carry(self, ports: Iterable[Port], *, up: bool) -> None:
+        """Set ports up or down. Raises EmulationError."""
+        for port in ports:
+            request = links.state(port.ifindex, up, f"setting {port.name} {'up' if up else 'down'}")
+            with self._place(port.node) as link:
                 link.do([request])
-                if up and port.name == self._ports[port.node][0].name:
+                first = port.name == self._ports[port.node][0].name
+                if up and first and port.node in self._namespaces:
+                    host = self.nameToNode[port.node].plan
                     links.reach(link, host, port, self.plan, self._neighbours)
+
+    def reshape(self, before: Mapping[str, Port], after: Mapping[str, Port]) -> None:
+        """Have ports delay and lose otherwise; packets in them stay. Raises EmulationError."""
+        assert self.arrangement is not None
+        for name, port in after.items():
+            if port != before[name]:
+                with self._place(port.node) as link:
+                    link.do(list(qdisc.changes(before[name], port, self.arrangement)))
+
+    def restart(self, switch: str) -> None:
+        """Remove a bridge and make it anew: no rules, a new connection to the controller."""
+        assert self.ovs is not None
+        self.ovs.remove_bridges([switch])
+        self.ovs.add_bridges([self.nameToNode[switch].bridge], self._address)
 
     def configLinkStatus(self, src: str, dst: str, status: str) -> None:  # noqa: N802
         """Set the links between two nodes `up` or `down`, as at the `mininet>` prompt."""
-        action = {"up": "mend", "down": "cut"}.get(status)
-        if action is None:
+        if status not in ("up", "down"):
             raise unknown("link status", status, ["up", "down"])
-        self.apply(LinkEvent(at_ns=0, action=action, a=str(src), b=str(dst)))  # type: ignore[arg-type]
+        action: Literal["mend", "cut"] = "mend" if status == "up" else "cut"
+        self.apply(LinkEvent(action=action, a=str(src), b=str(dst)))
 
     def start_captures(self, wanted: Iterable[Wanted], folder: Path) -> list[Path]:
         """Capture at ports into `folder`/<node>-<peer>.pcap, until `stop_captures` or
@@ -311,6 +341,16 @@ class LabNet(Mininet):  # type: ignore[misc]
             if node not in self._namespaces
             for port in ports
         ]
+
+    @contextmanager
+    def _place(self, node: str) -> Iterator[Netlink]:
+        """A socket where the ports of a node are."""
+        assert self._root is not None
+        if node not in self._namespaces:
+            yield self._root
+            return
+        with netns.entered(self._namespaces[node]), Netlink() as link:
+            yield link
 
     def _places(self) -> Iterable[tuple[list[Port], Netlink]]:
         """The ports of each namespace, with a socket there."""

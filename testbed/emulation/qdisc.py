@@ -32,6 +32,7 @@ class Arrangement(Protocol):
 
     def shape(self, port: Port) -> PortShape: ...
     def requests(self, port: Port) -> Iterator[Request]: ...
+    def changes(self, port: Port) -> Iterator[Request]: ...
 
 
 def offered(link: nl.Netlink) -> Arrangement:
@@ -67,6 +68,20 @@ def requests(port: Port, arrangement: Arrangement) -> Iterator[Request]:
     """
     if shape(port, arrangement).discipline != "none":
         yield from arrangement.requests(port)
+
+
+def changes(old: Port, new: Port, arrangement: Arrangement) -> Iterator[Request]:
+    """What to ask so that packets leave a port as `new` from now on, having left as `old`.
+
+    It is the same port, with the same queues; packets in them stay.
+    """
+    before, after = (shape(port, arrangement).discipline for port in (old, new))
+    if before == "none":
+        yield from requests(new, arrangement)
+    elif after == "none":
+        yield tc.no_qdisc(new.ifindex, f"the queue of {new.name}")
+    else:
+        yield from arrangement.changes(new)
 
 
 def check_background(ports: Iterable[Port], arrangement: Arrangement) -> None:

@@ -130,6 +130,15 @@ def in_flight(rate_bps: int | None, delay_ns: int) -> int:
 
 def requests(port: Port) -> Iterator[Request]:
     """What to ask of the kernel for a shaped port."""
+    if shape(port).queues:
+        glob = nl.attr(_HTB_INIT, struct.pack("=5I", 3, 10, 1, 0, 0)) + nl.u32(_HTB_DIRECT, 1000)
+        where = f"the queue of {port.name}"
+        yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, "htb", glob, where)
+    yield from changes(port)
+
+
+def changes(port: Port) -> Iterator[Request]:
+    """What to ask so that a shaped port is shaped otherwise, with as many queues."""
     wanted = shape(port)
     where = f"the queue of {port.name}"
     if not wanted.queues:
@@ -137,8 +146,6 @@ def requests(port: Port) -> Iterator[Request]:
         yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, "netem", options, where)
         return
     assert wanted.rate_bps is not None
-    glob = nl.attr(_HTB_INIT, struct.pack("=5I", 3, 10, 1, 0, 0)) + nl.u32(_HTB_DIRECT, 1000)
-    yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, "htb", glob, where)
     rate = wanted.rate_bps
     yield _new_class(port, _PORT_CLASS, tc.ROOT, (rate, rate, 0), where)
     for queue in wanted.queues:

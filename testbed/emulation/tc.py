@@ -31,6 +31,11 @@ def qdisc(index: int, parent: int, handle: int, kind: str, options: bytes, about
     return Request(nl.RTM_NEWQDISC, nl.CREATE | nl.REPLACE, body, f"{about} ({kind})")
 
 
+def no_qdisc(index: int, about: str) -> Request:
+    """Takes the root qdisc of interface `index` away."""
+    return Request(nl.RTM_DELQDISC, 0, TCMSG.pack(0, 0, index, HANDLE, ROOT, 0), about)
+
+
 @dataclass
 class Seen:
     """What a dump says of one interface: by parent, classes by minor number, filters by

@@ -72,6 +72,7 @@ def compile_plan(
         loads=flows,
         backlog_bounds=backlogs,
         events=scenario.events,
+        recovery=scenario.recovery,
         captures=scenario.captures,
         duration_ns=max((item.start_ns + item.duration_ns for item in traffic), default=0),
         positions=_positions(network),

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from testbed.scenario.model import Capture, Frozen, LinkEvent, Protection, Slice
+from testbed.scenario.model import Capture, Event, Frozen, Protection, Recovery, Slice
 
 SCHEMA = 1
 
@@ -388,7 +388,8 @@ class Plan(Frozen, frozen=True, kw_only=True):
     sessions: tuple[Session, ...] = ()
     loads: tuple[Load, ...] = ()
     backlog_bounds: tuple[BacklogBound, ...] = ()
-    events: tuple[LinkEvent, ...] = ()
+    events: tuple[Event, ...] = ()
+    recovery: Recovery = Recovery(control_delay_ns=0)
     captures: tuple[Capture, ...] = ()
     duration_ns: int = 0
     """From the start of traffic to the last packet sent."""

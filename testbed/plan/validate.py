@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 
 import networkx as nx
 
 from testbed.errors import InputError, PlanError, unknown
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
-from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
+from testbed.scenario.model import (
+    Background,
+    ControllerEvent,
+    Flow,
+    LinkEvent,
+    NodeEvent,
+    Probe,
+    Scenario,
+    Slice,
+)
 from testbed.scenario.promise import contradictions
 from testbed.slices.policy import BEST_EFFORT
 from testbed.topology.model import Direction, Network, Node
@@ -240,7 +250,7 @@ def _links(scenario: Scenario, network: Network) -> None:
     for link in network.links:
         peers[link.a].add(link.b)
         peers[link.b].add(link.a)
-    named = [(f"{e.action} {e.a}-{e.b}", e.a, e.b) for e in scenario.events]
+    named = [(e.text, e.a, e.b) for e in scenario.events if isinstance(e, LinkEvent)]
     named += [(f"capture {c.node}:{c.peer}", c.node, c.peer) for c in scenario.captures]
     for where, a, b in named:
         if a not in peers:
@@ -254,8 +264,33 @@ def _links(scenario: Scenario, network: Network) -> None:
         _require(
             0 <= event.at_ns < last_ns,
             f"event at {show_ns(event.at_ns)}",
-            f"{event.action} {event.a}-{event.b}",
+            event.text,
             f"while traffic flows, before {show_ns(last_ns)}",
+        )
+    switches = {node.name for node in network.nodes if node.role == "switch"}
+    for event in scenario.events:
+        if isinstance(event, NodeEvent):
+            _node_event(event, peers, switches)
+    _controller_events([e for e in scenario.events if isinstance(e, ControllerEvent)])
+
+
+def _node_event(event: NodeEvent, nodes: Iterable[str], switches: Iterable[str]) -> None:
+    if event.action == "restart" and event.node not in switches:
+        raise unknown("switch", event.node, switches, where=event.text)
+    if event.node not in nodes:
+        raise unknown("node", event.node, nodes, where=event.text)
+    _require(event.extra_ns >= 0, f"extra delay is {event.extra_ns} ns", event.text, "0 or more")
+
+
+def _controller_events(events: Sequence[ControllerEvent]) -> None:
+    """It runs at first, and is killed and started by turns."""
+    for event, expected in zip(events, cycle(("kill", "start")), strict=False):
+        runs = "runs" if expected == "kill" else "does not run"
+        _require(
+            event.action == expected,
+            f"the controller {runs} at {show_ns(event.at_ns)}",
+            event.text,
+            f"{expected} first",
         )
 
 

@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 
 from testbed.plan.model import Plan
 from testbed.report import style
+from testbed.scenario.model import LinkEvent
 
 WIDTH = 760.0
 """Of the canvas, points."""
@@ -237,8 +238,8 @@ def _crosses(box: Box, a: Point, b: Point) -> bool:
 
 
 def _cuts(axes: Axes, plan: Plan, at: Mapping[str, Point]) -> None:
-    for event in plan.events:
-        if event.action != "cut" or event.a not in at or event.b not in at:
+    for event in _cut(plan):
+        if event.a not in at or event.b not in at:
             continue
         (xa, ya), (xb, yb) = at[event.a], at[event.b]
         axes.plot(
@@ -250,6 +251,11 @@ def _cuts(axes: Axes, plan: Plan, at: Mapping[str, Point]) -> None:
             markeredgecolor=style.PAPER,
             zorder=5,
         )
+
+
+def _cut(plan: Plan) -> list[LinkEvent]:
+    links = [event for event in plan.events if isinstance(event, LinkEvent)]
+    return [event for event in links if event.action != "mend"]
 
 
 def _legend(axes: Axes, plan: Plan, colours: Mapping[str, str]) -> None:
@@ -274,7 +280,7 @@ def _legend(axes: Axes, plan: Plan, colours: Mapping[str, str]) -> None:
                 label=_NAMES.get(kind, "switch or optical node"),
             )
         )
-    if any(e.action == "cut" for e in plan.events):
+    if _cut(plan):
         handles.append(
             Line2D(
                 [],

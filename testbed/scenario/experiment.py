@@ -20,14 +20,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+import msgspec
+
 from testbed.errors import InputError, TestbedError, unknown
 from testbed.scenario.model import (
     Background,
     Capture,
+    Event,
     Flow,
-    LinkEvent,
     Param,
     Probe,
+    Recovery,
     Scenario,
     Scheduler,
     Slice,
@@ -43,21 +46,7 @@ if TYPE_CHECKING:
     from testbed.topology.model import Network
 
 
-class Event:
-    """What happens at a moment given to Experiment.at()."""
-
-    def __init__(self, action: Literal["cut", "mend"], a: str, b: str) -> None:
-        self.action, self.a, self.b = action, a, b
-
-
-def cut_fibre(a: str, b: str) -> Event:
-    """The link between a and b goes down at both ends."""
-    return Event("cut", a, b)
-
-
-def mend_fibre(a: str, b: str) -> Event:
-    """The link between a and b comes back."""
-    return Event("mend", a, b)
+_MS = 1_000_000
 
 
 class Experiment:
@@ -76,7 +65,8 @@ class Experiment:
         self._flows: list[Flow] = []
         self._backgrounds: list[Background] = []
         self._probes: list[Probe] = []
-        self._events: list[LinkEvent] = []
+        self._events: list[Event] = []
+        self._recovery = Recovery()
         self._captures: list[Capture] = []
 
     def build(self, *args: Any, **kwargs: Any) -> None:
@@ -365,15 +355,39 @@ class Experiment:
             raise InputError(
                 f"at() was given {event!r}",
                 where=type(self).__name__,
-                expected="cut_fibre(a, b) or mend_fibre(a, b)",
+                expected="an event of testbed.scenario.events, such as cut_fibre(a, b)",
             )
-        self._events.append(
-            LinkEvent(
-                at_ns=time_ns(time, f"at {event.action} {event.a}-{event.b}"),
-                action=event.action,
-                a=event.a,
-                b=event.b,
+        at_ns = time_ns(time, f"at {event.text}")
+        self._events.append(msgspec.structs.replace(event, at_ns=at_ns))
+
+    def recovery(
+        self,
+        *,
+        control_delay: str = "5 ms",
+        decision: str = "1 ms",
+        wait_to_restore: str = "1 s",
+        bfd: str | None = None,
+    ) -> None:
+        """How fast failures are seen and answered (see Recovery).
+
+        Args:
+            control_delay: one-way, between each switch and the controller.
+            decision: what the controller takes to answer.
+            wait_to_restore: how long a link is up before the controller uses it again.
+            bfd: interval of BFD between switches, whole milliseconds; without it a fibre
+                that falls silent is no failure to anybody.
+        """
+        where = "recovery"
+        bfd_ns = None if bfd is None else time_ns(bfd, f"{where}, bfd")
+        if bfd_ns is not None and (bfd_ns < _MS or bfd_ns % _MS):
+            raise InputError(
+                f"bfd = {bfd!r}", where=where, expected="whole milliseconds, 1 or more"
             )
+        self._recovery = Recovery(
+            control_delay_ns=time_ns(control_delay, f"{where}, control_delay"),
+            decision_ns=time_ns(decision, f"{where}, decision"),
+            wait_to_restore_ns=time_ns(wait_to_restore, f"{where}, wait_to_restore"),
+            bfd_ns=bfd_ns,
         )
 
     def capture(self, node: str, peer: str, /) -> None:
@@ -448,6 +462,7 @@ def scenario_of(
         backgrounds=tuple(experiment._backgrounds),
         probes=tuple(experiment._probes),
         events=tuple(sorted(experiment._events, key=lambda e: e.at_ns)),
+        recovery=experiment._recovery,
         captures=tuple(experiment._captures),
         warmup_ns=time_ns(experiment._warmup, f"{where}, warmup"),
         scheduler=experiment._scheduler,

@@ -271,13 +271,69 @@ class Probe(Frozen, frozen=True, kw_only=True):
     deadline_ns: int | None = None
 
 
-class LinkEvent(Frozen, frozen=True, kw_only=True):
-    """A fibre is cut or mended at a moment."""
+class LinkEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="link"):
+    """What happens to the link between two nodes at a moment.
 
-    at_ns: int
-    action: Literal["cut", "mend"]
+    cut      both ends lose their carrier
+    silence  the carrier stays, and nothing gets through
+    mend     as it was at first
+    """
+
+    at_ns: int = 0
+    action: Literal["cut", "silence", "mend"]
     a: str
     b: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.action} {self.a}-{self.b}"
+
+
+class NodeEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="node"):
+    """What happens to a node at a moment.
+
+    drop     all its links are cut
+    revive   all its links are mended
+    slow     it forwards later than planned, by `extra_ns`
+    restart  the switch loses its rules and its connection, and starts again
+    """
+
+    at_ns: int = 0
+    action: Literal["drop", "revive", "slow", "restart"]
+    node: str
+    extra_ns: int = 0
+
+    @property
+    def text(self) -> str:
+        return f"{self.action} {self.node}"
+
+
+class ControllerEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="controller"):
+    """The controller is killed, or started again; switches keep their rules meanwhile."""
+
+    at_ns: int = 0
+    action: Literal["kill", "start"]
+
+    @property
+    def text(self) -> str:
+        return f"{self.action} controller"
+
+
+Event = LinkEvent | NodeEvent | ControllerEvent
+
+
+class Recovery(Frozen, frozen=True, kw_only=True):
+    """How fast failures are seen and answered, for the slices that order protection."""
+
+    control_delay_ns: int = 5_000_000
+    """One-way, between each switch and the controller."""
+    decision_ns: int = 1_000_000
+    """From what a controller is told to what it says about it."""
+    wait_to_restore_ns: int = 1_000_000_000
+    """How long a link has to be up before a controller uses it again (RFC 4427 clause 4.12)."""
+    bfd_ns: int | None = None
+    """Interval of BFD (RFC 5880) on links between switches, three missed being a failure;
+    None: only a carrier that is lost is a failure."""
 
 
 class Capture(Frozen, frozen=True, kw_only=True):
@@ -306,7 +362,8 @@ class Scenario(Frozen, frozen=True, kw_only=True):
     flows: tuple[Flow, ...] = ()
     backgrounds: tuple[Background, ...] = ()
     probes: tuple[Probe, ...] = ()
-    events: tuple[LinkEvent, ...] = ()
+    events: tuple[Event, ...] = ()
+    recovery: Recovery = Recovery()
     captures: tuple[Capture, ...] = ()
     warmup_ns: int = 1_000_000_000
     """Packets meant to be sent before this are kept but not judged."""

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from testbed.errors import InputError
-from testbed.scenario.experiment import Experiment, cut_fibre, mend_fibre, scenario_of
+from testbed.scenario.events import cut_fibre, mend_fibre
+from testbed.scenario.experiment import Experiment, scenario_of
 from testbed.scenario.model import Scenario
 
 UNUSED: Any = lambda _ref: None  # noqa: E731
