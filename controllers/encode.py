@@ -72,9 +72,12 @@ GROUP_KINDS = {
 class Batch:
     """What one switch is told at once."""
 
-    def __init__(self, rules: Sequence[Rule], groups: Sequence[Group] = ()) -> None:
-        self.rules, self.groups = tuple(rules), tuple(groups)
-        self.done = len(self.rules) + 1
+    def __init__(
+        self, rules: Sequence[Rule], groups: Sequence[Group] = (), *, after: int = 0
+    ) -> None:
+        """All transaction ids are larger than `after`, but for those of 0."""
+        self.rules, self.groups, self._after = tuple(rules), tuple(groups), after
+        self.done = after + len(self.rules) + 1
         """Transaction id of the last barrier."""
 
     def encode(self, *, clear: bool = True) -> bytes:
@@ -89,13 +92,14 @@ class Batch:
         parts = [_deletions(), barrier] if clear else []
         parts += [group_mod(group, xid) for xid, group in groups]
         parts += [barrier] if self.groups else []
-        parts += [flow_mod(rule, xid) for xid, rule in enumerate(self.rules, start=1)]
+        rules = enumerate(self.rules, start=self._after + 1)
+        parts += [flow_mod(rule, xid) for xid, rule in rules]
         return b"".join((*parts, _bytes(parser.OFPBarrierRequest(of13()), self.done)))
 
     def subject(self, xid: int) -> str:
         """What a reply or error is about."""
-        if 0 < xid < self.done:
-            return show(self.rules[xid - 1])
+        if self._after < xid < self.done:
+            return show(self.rules[xid - self._after - 1])
         if self.done < xid <= self.done + len(self.groups):
             return show_group(self.groups[xid - self.done - 1])
         return f"message {xid}"

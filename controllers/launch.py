@@ -5,7 +5,7 @@
 FILE appears, whole, when every planned switch answered its barrier:
 
     {"installed": true, "switches": 3, "rules": 12, "seconds": 0.12, "error": null,
-     "reinstalled": {}, "framework": "os-ken 4.2.2"}
+     "reinstalled": {}, "restored": [], "framework": "os-ken 4.2.2"}
 
 `seconds` counts from the first switch's connection to the last barrier. When it
 could not be done, `installed` is false, `error` says why, and the process ends.
@@ -188,6 +188,7 @@ class Launch:
             "framework": self._framework,
             "reinstalled": {name: n - 1 for name, n in app.installs.items() if n > 1},
             "error": "; ".join(app.refused) or None,
+            "restored": app.restored,
         }
 
     def counters(self) -> dict[str, Any]:

@@ -5,6 +5,11 @@ add groups, add rules); when its last barrier comes back its rules are in. Switc
 plan does not know are left alone. A switch that connects again gets its rules again,
 without the deletion: it may still be forwarding.
 
+When switches say that ports are no longer live, paths are put on the ways that
+`restoration` says, in two steps: the rules of the new way, and when their barriers came
+back the rule that sends packets there. So no packet meets a switch that does not know
+it. Another way is taken back in the same manner.
+
 The application's own thread handles events; `launch` reads the state from the main
 thread, woken by `notify`.
 """
@@ -12,13 +17,16 @@ thread, woken by `notify`.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from controllers import encode
-from controllers.compat import App, handler, ofp, ofp_event, on
+from controllers.compat import App, handler, hub, ofp, ofp_event, on
+from controllers.restoration import Restoration, Way
 from testbed.plan.model import Group, Plan, Rule
 
 LOG = logging.getLogger("slice_app")
@@ -28,6 +36,19 @@ KINDS = ("flows", "ports")
 PORT_COUNTERS = tuple(
     f"{way}_{what}" for what in ("packets", "bytes", "dropped", "errors") for way in ("rx", "tx")
 )
+
+
+_FIRST_CHANGE = 1 << 20
+"""Transaction ids of changes come after those of any setting up."""
+
+
+@dataclass(eq=False)
+class _Step:
+    """What is to be done when switches have confirmed."""
+
+    way: Way
+    then: Callable[[Way], None]
+    missing: set[tuple[int, int]] = field(default_factory=set)
 
 
 class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
@@ -54,10 +75,21 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             rules[rule.switch].append(rule)
         for group in plan.groups:
             groups[group.switch].append(group)
+        self._planned = rules
         self._batches = {
             dpid: encode.Batch(rules[name], groups[name]) for dpid, name in self.names.items()
         }
         self._buffers = {dpid: batch.encode() for dpid, batch in self._batches.items()}
+
+        self._dpids = {name: dpid for dpid, name in self.names.items()}
+        self._restoration = Restoration(plan)
+        self._decision_ns = plan.recovery.decision_ns
+        self._steps: dict[tuple[int, int], _Step] = {}
+        """(datapath id, transaction id) of a barrier -> what waits for it."""
+        self._last_xid = _FIRST_CHANGE
+        self._lock = threading.RLock()
+        self.restored: list[dict[str, Any]] = []
+        """Each path that was put on another way, and when (CLOCK_MONOTONIC)."""
 
         self.waiting = set(self.names)
         """Datapath ids whose barrier has not come back yet."""
@@ -91,11 +123,20 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         self.waiting.add(dpid)
         clear = not self.installs[self.names[dpid]] and not self._keep
         self.installs[self.names[dpid]] += 1
-        datapath.send(self._buffers[dpid] if clear else self._batches[dpid].encode(clear=False))
+        datapath.send(self._buffers[dpid] if clear else self._again(dpid))
+
+    def _again(self, dpid: int) -> bytes:
+        """What a switch gets that was set up before."""
+        name = self.names[dpid]
+        with self._lock:
+            rules = self._restoration.rules(name, self._planned[name])
+        self._batches[dpid] = encode.Batch(rules, self._batches[dpid].groups)
+        return self._batches[dpid].encode(clear=False)
 
     @on(ofp_event.EventOFPBarrierReply, *CONNECTED)
     def installed(self, event: Any) -> None:
         dpid = event.msg.datapath.id
+        self._confirmed(dpid, event.msg.xid)
         if (
             dpid in self.waiting
             and event.msg.datapath is self._datapaths.get(dpid)
@@ -127,6 +168,71 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             LOG.warning("switch %s closed its connection", self.names[dpid])
             self.awaited -= {(dpid, what) for what in KINDS}
             self._notify()
+
+    # --- going round failures
+
+    @on(ofp_event.EventOFPPortDescStatsReply, *CONNECTED)
+    def ports_are(self, event: Any) -> None:
+        for port in event.msg.body:
+            self._port(event.msg.datapath.id, port, gone=False)
+
+    @on(ofp_event.EventOFPPortStatus, *CONNECTED)
+    def port_is(self, event: Any) -> None:
+        gone = event.msg.reason == ofp.OFPPR_DELETE
+        self._port(event.msg.datapath.id, event.msg.desc, gone=gone)
+
+    def _port(self, dpid: int, port: Any, *, gone: bool) -> None:
+        live = bool(port.state & ofp.OFPPS_LIVE) and not port.state & ofp.OFPPS_LINK_DOWN
+        if dpid not in self.names:
+            return
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            at_ns = self._restoration.port(
+                self.names[dpid], port.port_no, live and not gone, now_ns
+            )
+        if at_ns is not None:
+            hub.spawn(self._decide, at_ns + self._decision_ns)
+
+    def _decide(self, at_ns: int) -> None:
+        """At a moment, ask for changes and begin them."""
+        time.sleep(max(0, at_ns - time.monotonic_ns()) / 1e9)
+        with self._lock:
+            for way in self._restoration.changes(time.monotonic_ns()):
+                self._change(_Step(way, self._switch_over), way.prepare)
+
+    def _change(self, step: _Step, rules: Sequence[Rule]) -> None:
+        """Put rules on their switches; `step` goes on when all have confirmed."""
+        by_switch: dict[int, list[Rule]] = {}
+        for rule in rules:
+            by_switch.setdefault(self._dpids[rule.switch], []).append(rule)
+        if by_switch.keys() - self._datapaths.keys():
+            LOG.warning("%s is not put on another way: a switch is away", step.way.path)
+            return
+        for dpid, batch in by_switch.items():
+            change = encode.Batch(batch, after=self._last_xid)
+            self._last_xid = change.done
+            step.missing.add((dpid, change.done))
+            self._steps[dpid, change.done] = step
+            self._datapaths[dpid].send(change.encode(clear=False))
+        if not by_switch:
+            step.then(step.way)
+
+    def _confirmed(self, dpid: int, xid: int) -> None:
+        with self._lock:
+            step = self._steps.pop((dpid, xid), None)
+            if step is not None:
+                step.missing.discard((dpid, xid))
+                if not step.missing:
+                    step.then(step.way)
+
+    def _switch_over(self, way: Way) -> None:
+        if self._restoration.current(way, time.monotonic_ns()):
+            self._restoration.take(way)
+            self._change(_Step(way, self._taken), way.switch_over)
+
+    def _taken(self, way: Way) -> None:
+        at_ns = time.monotonic_ns()
+        self.restored.append({"path": way.path, "nodes": way.nodes, "confirmed_ns": at_ns})
 
     # --- reading counters
 

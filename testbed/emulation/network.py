@@ -127,20 +127,17 @@ class LabNet(Mininet):  # type: ignore[misc]
         self.built = True
 
     def _make_nodes(self, ends: Iterable[tuple[Port, Port]]) -> None:
-        bfd_ns = self.plan.recovery.bfd_ns
-        switches = {switch.name for switch in self.plan.switches}
+        bfd_ms = (self.plan.recovery.bfd_ns or 0) // 1_000_000
+        guarded = self.plan.guarded() if bfd_ms else set()
         for host in self.plan.hosts:
             node = LabHost(host.name, self._namespaces[host.name], host)
             self.hosts.append(node)
             self.nameToNode[host.name] = node
         for switch in self.plan.switches:
-            numbered = tuple((port.name, port.number) for port in self._ports[switch.name])
-            watched = (
-                tuple(p.name for p in self._ports[switch.name] if p.peer_node in switches)
-                if bfd_ns
-                else ()
-            )
-            bridge = Bridge(switch.name, switch.dpid, numbered, watched, (bfd_ns or 0) // 1_000_000)
+            ports = self._ports[switch.name]
+            numbered = tuple((port.name, port.number) for port in ports)
+            watched = tuple(p.name for p in ports if {p.node, p.peer_node} in guarded)
+            bridge = Bridge(switch.name, switch.dpid, numbered, watched, bfd_ms)
             node = LabSwitch(switch.name, bridge)
             self.switches.append(node)
             self.nameToNode[switch.name] = node

@@ -396,6 +396,16 @@ class Plan(Frozen, frozen=True, kw_only=True):
     positions: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
     """Node -> (x, y) for drawing, km or degrees; may be empty."""
 
+    def guarded(self) -> set[frozenset[str]]:
+        """The links, by their two nodes, whose failure somebody has to see."""
+        towards = {(port.node, port.number): port.peer_node for port in self.ports}
+        links = {frozenset(repair.failed) for repair in self.repairs}
+        for group in self.groups:
+            for bucket in group.buckets:
+                if bucket.watch_port is not None:
+                    links.add(frozenset((group.switch, towards[group.switch, bucket.watch_port])))
+        return links
+
     def port(self, node: str, peer: str) -> Port:
         """The port of `node` towards `peer`. Raises KeyError."""
         for port in self.ports:
