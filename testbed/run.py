@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from testbed import errors
+from testbed.analysis.outage import write_outages
 from testbed.analysis.summary import write_summary
 from testbed.errors import LabError, TestbedError
 from testbed.lab.base import CONSOLE, Lab
@@ -37,6 +38,9 @@ PACKET_S = 0.3e-3
 """What a real packet may take over many hops, at most."""
 BACKGROUND_PACKET_S = 1e-6
 """What a modelled packet may take at one port, at most."""
+
+FINISH = (write_summary, write_outages)
+"""What is made of the samples."""
 
 Stage = Callable[[dict[str, Any]], None]
 
@@ -104,10 +108,10 @@ def execute(
             host_after=measure_host(),
         )
         if problem is None:
-            return collect(job, root, provenance, status="ok", finish=(write_summary,))
+            return collect(job, root, provenance, status="ok", finish=FINISH)
         if any((job / "samples").glob("*.bin")):
             kept = collect(
-                job, root, provenance, status="failed", error=str(problem), finish=(write_summary,)
+                job, root, provenance, status="failed", error=str(problem), finish=FINISH
             )
             problem.kept_in(kept)
         raise problem

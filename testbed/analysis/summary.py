@@ -47,7 +47,7 @@ _LOST = {
     "reverse": ("lost_forward", "lost_reverse"),
     "rtt": ("lost_forward", "lost_reverse"),
 }
-_REORDERED = {
+REORDERED = {
     "forward": ("reordered_forward",),
     "reverse": ("reordered_reverse",),
     "rtt": ("reordered_forward", "reordered_reverse"),
@@ -261,7 +261,7 @@ def _row(
         packets_needed=verdict.needed,
         ipdv_p99_ns=_value(percentile(np.abs(ipdv(now.seq, delay)), 99)),
         pdv_p99_ns=_value(percentile(pdv(delay), 99)),
-        reordered=int(kept[list(_REORDERED[direction])].any(axis=1).sum()),
+        reordered=int(kept[list(REORDERED[direction])].any(axis=1).sum()),
         availability=_availability(session, now),
         schedule_error_p99_ns=late,
         fidelity="not valid" if why else found.trust,

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed.analysis.fidelity import Instrument
+from testbed.analysis.outage import outages
 from testbed.analysis.summary import PERCENTILES, SummaryRow, summarise_run
 from testbed.report import wording
 from testbed.results.folder import LOADS, RunFolder
@@ -42,7 +43,11 @@ class Column(NamedTuple):
 def verdict_table(run: RunFolder) -> RenderableType:
     """A run's verdict table with plain words below. Raises ResultError."""
     rows, known = summarise_run(run)
-    notes = [*wording.shortfalls(run.record(LOADS)), *run.provenance.notes]
+    notes = [
+        *wording.outages(outages(run.plan, run.samples)),
+        *wording.shortfalls(run.record(LOADS)),
+        *run.provenance.notes,
+    ]
     return summary_table(rows, known, title=run.scenario.question, notes=notes)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from testbed.analysis.fidelity import Instrument
+from testbed.analysis.outage import YARDSTICK_NS, Outage
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.summary import PERCENTILES, SummaryRow
 from testbed.units import show_bps, show_ns
@@ -195,3 +197,31 @@ def shortfalls(loads: object) -> list[str]:
         for load in loads
         if load["kind"] != "tcp" and (load["sent_bps"] or 0) < 0.95 * load["asked_bps"]
     ]
+
+
+def outages(found: Iterable[Outage]) -> list[str]:
+    """A line for each event that cost packets, and one for those that did not."""
+    lines: list[str] = []
+    harmless: list[str] = []
+    for (event, at_ns), group in groupby(found, key=lambda row: (row.event, row.at_ns)):
+        when = f"{event} at {at_ns / 1e9:g} s"
+        told = [_outage(row) for row in group if row.lost or row.reordered]
+        if told:
+            lines.append(f"{when}: {'; '.join(told)}.")
+        else:
+            harmless.append(when)
+    if harmless:
+        lines.append(f"No packet was lost or out of order by {', '.join(harmless)}.")
+    return lines
+
+
+def _outage(row: Outage) -> str:
+    words = f"{row.app} {row.direction} lost {row.lost:,} packets"
+    if row.reordered:
+        words += f", {row.reordered:,} out of order"
+    if row.outage_ns is None:
+        return f"{words}, not restored"
+    if not row.outage_ns:
+        return words
+    sign = "within" if row.outage_ns <= YARDSTICK_NS else "over"
+    return f"{words}, {delay(row.outage_ns)} without one ({sign} {delay(YARDSTICK_NS)})"

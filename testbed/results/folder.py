@@ -10,6 +10,7 @@
     6-loads.json        what the background flows carried
     7-captures/         packet captures
     8-fidelity.json     how far the numbers can be trusted, and why
+    8-outages.csv       what each event interrupted, and for how long
     8-summary.csv       one row per session and judged direction
     9-report.html       the report, with figures/
     logs/               console, guest program, progress
@@ -52,6 +53,7 @@ NULL_PATH = "5-null-path.parquet"
 LOADS = "6-loads.json"
 CAPTURES = "7-captures"
 FIDELITY = "8-fidelity.json"
+OUTAGES = "8-outages.csv"
 SUMMARY = "8-summary.csv"
 REPORT = "9-report.html"
 FIGURES = "figures"
