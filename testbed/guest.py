@@ -105,6 +105,7 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     # imports cost seconds in a lab: each verb pays for its own
     from testbed.emulation.appctl import Appctl  # noqa: PLC0415
     from testbed.emulation.proof import check_counters, trace_paths  # noqa: PLC0415
+    from testbed.probes.carried import carried  # noqa: PLC0415
     from testbed.probes.engine import ProbeEngine  # noqa: PLC0415
     from testbed.probes.null_path import NullPath  # noqa: PLC0415
     from testbed.traffic.loads import Loads  # noqa: PLC0415
@@ -158,7 +159,7 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
         },
     )
     if not plan.events:
-        check_counters(plan, status["counters"])
+        check_counters(plan, status["counters"], carried(plan, job / "samples"))
     return 0
 
 

@@ -167,13 +167,13 @@ def datapath_actions(text: str) -> list[str]:
 def check_counters(
     plan: Plan,
     counters: Iterable[Mapping[str, Any]],
-    carried: Mapping[str, int] | None = None,
+    carried: Mapping[str, int],
 ) -> None:
     """Hold the rules' counters against the plan. Raises EmulationError.
 
     Every rule is still there, and no other. Every switch of a path counted at least the
     packets that arrived at the path's end: `carried`, by path id; a path not in it
-    counted none. Without `carried`, each session's forward path carried something.
+    counted none.
 
     Open vSwitch brings its counters up to date twice a second; "revalidator/purge"
     through appctl does so at once.
@@ -192,17 +192,15 @@ def check_counters(
                 where="flow counters after traffic",
                 expected=str(expected),
             )
-    least = carried if carried is not None else {s.forward.id: 1 for s in plan.sessions}
-    paths = {path.id: path for path, _ in plan_matches(plan)}
-    for path in paths.values():
+    for path in {path.id: path for path, _ in plan_matches(plan)}.values():
+        least = carried.get(path.id)
         for switch in path.nodes[1:-1]:
             found = packets[switch, path.cookie]
-            wrong = found < least[path.id] if path.id in least else carried is not None and found
-            if wrong:
+            if found if least is None else found < least:
                 raise EmulationError(
                     f"{switch} counted {found} packets of {path.id}",
                     where="flow counters after traffic",
-                    expected=f"at least {least[path.id]}" if path.id in least else "none",
+                    expected="none" if least is None else f"at least {least}",
                 )
 
 
