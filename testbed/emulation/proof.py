@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from testbed.errors import EmulationError
 from testbed.plan.matches import MPLS, example, plan_matches
@@ -55,13 +55,20 @@ class TraceResult(Frozen, frozen=True, kw_only=True):
 
 
 def trace_paths(plan: Plan, appctl: Ask) -> list[TraceResult]:
-    """Trace every kind of packet of every session and load, both ways.
+    """Trace every kind of packet of every session and load, both ways, each copy of it.
 
     Raises EmulationError naming switch, expected and found at the first packet that
     would not go its planned way.
     """
     tracer = _Tracer(plan, appctl)
-    return [tracer.follow(path, match) for path, match in plan_matches(plan)]
+    return [result for path, match in plan_matches(plan) for result in tracer.follow(path, match)]
+
+
+class _Way(NamedTuple):
+    """The nodes of a copy, and its label between the first and the last switch."""
+
+    nodes: tuple[str, ...]
+    label: int | None
 
 
 class _Tracer:
@@ -72,34 +79,43 @@ class _Tracer:
         self._interfaces = datapath_ports(appctl("dpif/show"))
         self._asked: dict[tuple[str, str], str] = {}
 
-    def follow(self, path: Path, match: Match) -> TraceResult:
+    def follow(self, path: Path, match: Match) -> Iterator[TraceResult]:
+        """Copies part at the first switch, and each keeps to its way from there."""
         ethernet: Fields = {"dl_src": self._mac[path.src], "dl_dst": self._mac[path.dst]}
         inner: Fields = {FLOW_NAMES.get(k, k): v for k, v in example(match).items()}
         inner["nw_ttl"] = 64
-        label: int | None = None
-        hops: list[TraceHop] = []
-        for before, switch, after in zip(path.nodes, path.nodes[1:], path.nodes[2:], strict=False):
-            in_port = self._port[switch, before].number
-            seen = inner if label is None else labelled(label)
-            actions = self._trace(switch, {"in_port": in_port, **ethernet, **seen})
-            hop = self._hop(switch, in_port, actions, label)
-            out = self._port[switch, after]
-            planned = TraceHop(
-                switch=switch,
-                in_port=in_port,
-                out_port=out.name,
-                label=None if after == path.dst else path.label,
-                queue=path.queue if out.selects else None,
-            )
-            if hop != planned:
-                raise EmulationError(
-                    f"{switch} would not send {path.id} as planned: {_show(hop)}",
-                    where=f"{switch}, datapath actions {','.join(actions)}",
-                    expected=_show(planned),
-                )
-            hops.append(hop)
-            label = hop.label
-        return TraceResult(path=path.id, packet=_flow(inner), hops=tuple(hops))
+        ways = [_Way(path.nodes, path.label)]
+        ways += [_Way(b.nodes, b.label) for b in path.backups if b.failed is None]
+        for way in ways:
+            hops: list[TraceHop] = []
+            label: int | None = None
+            for at in range(1, len(way.nodes) - 1):
+                planned = [self._planned(one, at, path) for one in (ways if at == 1 else [way])]
+                seen = inner if label is None else labelled(label)
+                in_port = planned[0].in_port
+                switch = way.nodes[at]
+                actions = self._trace(switch, {"in_port": in_port, **ethernet, **seen})
+                found = self._hops(switch, in_port, actions, label)
+                if sorted(found, key=_show) != sorted(planned, key=_show):
+                    raise EmulationError(
+                        f"{switch} would not send {path.id} as planned: {_show(*found)}",
+                        where=f"{switch}, datapath actions {','.join(actions)}",
+                        expected=_show(*planned),
+                    )
+                hops.append(self._planned(way, at, path))
+                label = hops[-1].label
+            yield TraceResult(path=path.id, packet=_flow(inner), hops=tuple(hops))
+
+    def _planned(self, way: _Way, at: int, path: Path) -> TraceHop:
+        before, switch, after = way.nodes[at - 1 : at + 2]
+        out = self._port[switch, after]
+        return TraceHop(
+            switch=switch,
+            in_port=self._port[switch, before].number,
+            out_port=out.name,
+            label=None if after == path.dst else way.label,
+            queue=path.queue if out.queues else None,
+        )
 
     def _trace(self, switch: str, packet: Fields) -> list[str]:
         """Datapath actions for a packet; a question already asked is not asked again."""
@@ -108,29 +124,32 @@ class _Tracer:
             self._asked[key] = self._appctl("ofproto/trace", *key)
         return datapath_actions(self._asked[key])
 
-    def _hop(
+    def _hops(
         self, switch: str, in_port: int, actions: Sequence[str], label: int | None
-    ) -> TraceHop:
-        out: list[str] = []
+    ) -> list[TraceHop]:
+        """What leaves the switch; a hop without a port of its own if nothing does."""
+        hops: list[TraceHop] = []
         queue = None
+
+        def leaves(by: str) -> None:
+            hops.append(
+                TraceHop(switch=switch, in_port=in_port, out_port=by, label=label, queue=queue)
+            )
+
         for action in actions:
             if action.isdecimal():
-                out.append(self._interfaces.get(int(action), f"datapath port {action}"))
-            elif pushed := re.fullmatch(r"push_mpls\(label=(\d+),.*\)", action):
-                label = int(pushed[1])
+                leaves(self._interfaces.get(int(action), f"datapath port {action}"))
+            elif given := re.fullmatch(r"(?:push_mpls|set\(mpls)\(label=(\d+),.*\)", action):
+                label = int(given[1])
             elif action.startswith("pop_mpls("):
                 label = None
             elif priority := re.fullmatch(r"set\(skb_priority\((0x[0-9a-f]+)\)\)", action):
                 queue = (int(priority[1], 16) & 0xFFFF) - 1  # queue N is class 1:N+1
             else:
-                out.append(action)
-        return TraceHop(
-            switch=switch,
-            in_port=in_port,
-            out_port=" and ".join(out) or "drop",
-            label=label,
-            queue=queue,
-        )
+                leaves(action)
+        if not hops:
+            leaves("drop")
+        return hops
 
 
 def labelled(label: int) -> Fields:
@@ -208,7 +227,10 @@ def _flow(packet: Fields) -> str:
     return ",".join(f"{name}={value}" for name, value in packet.items())
 
 
-def _show(hop: TraceHop) -> str:
-    label = "no label" if hop.label is None else f"label {hop.label}"
-    queue = "no queue" if hop.queue is None else f"queue {hop.queue}"
-    return f"out by {hop.out_port}, {label}, {queue}"
+def _show(*hops: TraceHop) -> str:
+    told = []
+    for hop in hops:
+        label = "no label" if hop.label is None else f"label {hop.label}"
+        queue = "no queue" if hop.queue is None else f"queue {hop.queue}"
+        told.append(f"out by {hop.out_port}, {label}, {queue}")
+    return "; ".join(told)

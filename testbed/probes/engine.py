@@ -213,7 +213,12 @@ class ProbeEngine:
                     sinks.add(session.reflector_ip)
                     self._sockets.append(open_sink(session.reflector_ip, DISCARD_PORT))
             rows[address]["senders"].append(
-                {"index": index, "ip": session.sender_ip, "port": session.sender_port}
+                {
+                    "index": index,
+                    "ip": session.sender_ip,
+                    "port": session.sender_port,
+                    "doubled": session.forward.protection == "frer",
+                }
             )
         return list(rows.values())
 

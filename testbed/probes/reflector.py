@@ -19,7 +19,7 @@ import socket
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from testbed.errors import TestbedError
 from testbed.probes.batches import Inbox, Outbox, name_of
 from testbed.probes.child import read_job, say_ready
 from testbed.probes.clock import Stop, become_pacer, clock_pair
+from testbed.probes.eliminator import Eliminator
 from testbed.probes.events import (
     NO_SESSION,
     REFLECTED_FILE,
@@ -58,10 +59,16 @@ class Endpoint:
     """One address and port that is answered."""
 
     def __init__(
-        self, inbound: socket.socket, outbound: socket.socket, sessions: Mapping[bytes, int]
+        self,
+        inbound: socket.socket,
+        outbound: socket.socket,
+        sessions: Mapping[bytes, int],
+        doubled: Iterable[int] = (),
     ) -> None:
         self.inbound, self.outbound, self.sessions = inbound, outbound, sessions
         """Session index of a sender's socket address (family, port, address)."""
+        self.eliminators = {session: Eliminator() for session in doubled}
+        """Of the sessions whose requests come in copies: one of each is answered."""
         self.counters: dict[bytes, int] = {}
         self.waiting: dict[int, _Sent] = {}
         """Replies by stamp id whose transmit stamp was not read yet."""
@@ -142,6 +149,13 @@ class Reflector:
             request = bytes(requests.payload(i, size))
             name = bytes(requests.name(i))
             seq = int.from_bytes(request[:4], "big")
+            session = endpoint.sessions.get(name[:8], NO_SESSION)
+            eliminator = endpoint.eliminators.get(session)
+            if eliminator is not None and not eliminator.first(seq, received_ns):
+                if log is not None:
+                    arrival = pack_arrival(endpoint.counters[name] - 1 & 0xFFFF_FFFF, tos, ttl)
+                    log.add(REFLECTOR_RX, 0, session, seq, received_ns, arrival)
+                continue
             own_seq = endpoint.counters.get(name, 0)
             endpoint.counters[name] = own_seq + 1
             leaves_ns = received_ns + self._hold_ns
@@ -152,7 +166,6 @@ class Reflector:
                 sent_ns=max(now_ns, leaves_ns),
                 ttl=ttl,
             )
-            session = endpoint.sessions.get(name[:8], NO_SESSION)
             if log is not None:
                 arrival = pack_arrival(own_seq & 0xFFFF_FFFF, tos, ttl)
                 log.add(REFLECTOR_RX, 0, session, seq, received_ns, arrival)
@@ -192,6 +205,7 @@ def run_job() -> None:
             socket.socket(fileno=row["inbound"]),
             socket.socket(fileno=row["outbound"]),
             {name_of(s["ip"], s["port"])[:8]: s["index"] for s in row["senders"]},
+            [s["index"] for s in row["senders"] if s["doubled"]],
         )
         for row in job["endpoints"]
     ]
