@@ -5,9 +5,10 @@
 FILE appears, whole, when every planned switch answered its barrier:
 
     {"installed": true, "switches": 3, "rules": 12, "seconds": 0.12, "error": null,
-     "reinstalled": {}, "restored": [], "framework": "os-ken 4.2.2"}
+     "reinstalled": {}, "restored": [],
+     "framework": "os-ken 4.2.2"}
 
-`seconds` counts from the first switch's connection to the last barrier. When it
+`seconds` counts from the first switch's features to the last barrier. When it
 could not be done, `installed` is false, `error` says why, and the process ends.
 SIGTERM (or SIGINT) asks all switches for their counters, writes FILE again with
 `counters` (one object a rule: switch, priority, match, cookie, packets, bytes),

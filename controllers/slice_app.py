@@ -98,7 +98,7 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         self.installs: Counter[str] = Counter()
         """How often each switch was set up."""
         self.first_ns = self.last_ns = 0
-        """CLOCK_MONOTONIC of the first connection and of the latest barrier reply."""
+        """CLOCK_MONOTONIC of the first switch's features and of the latest barrier reply."""
 
         self._datapaths: dict[int, Any] = {}
         self.awaited: set[tuple[int, str]] = set()
@@ -109,10 +109,6 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
 
     # --- installing
 
-    @on(ofp_event.EventOFPStateChange, handler.HANDSHAKE_DISPATCHER)
-    def connecting(self, _event: Any) -> None:
-        self.first_ns = self.first_ns or time.monotonic_ns()
-
     @on(ofp_event.EventOFPSwitchFeatures, handler.CONFIG_DISPATCHER)
     def connected(self, event: Any) -> None:
         datapath, dpid = event.msg.datapath, event.msg.datapath_id
@@ -120,6 +116,7 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             LOG.warning("switch with datapath id %#x is not in the plan: left alone", dpid)
             return
         self._datapaths[dpid] = datapath
+        self.first_ns = self.first_ns or time.monotonic_ns()
         self.waiting.add(dpid)
         clear = not self.installs[self.names[dpid]] and not self._keep
         self.installs[self.names[dpid]] += 1

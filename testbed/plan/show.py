@@ -20,7 +20,8 @@ def tables(plan: Plan) -> tuple[Table, ...]:
     """All tables, in the order to read them."""
     some = (backgrounds(plan), ports(plan), gates(plan), policers(plan))
     given = [table for table in some if table.rows]
-    return (paths(plan), budgets(plan), bounds(plan), loads(plan), *given, rules(plan))
+    kept = (table for table in (backups(plan),) if table.rows)
+    return (paths(plan), *kept, budgets(plan), bounds(plan), loads(plan), *given, rules(plan))
 
 
 def paths(plan: Plan) -> Table:
@@ -33,6 +34,27 @@ def paths(plan: Plan) -> Table:
             (path.id, path.slice, " > ".join(path.nodes), _or_none(path.label), str(path.queue))
             for item in both
             for path in (item.forward, item.reverse)
+        ),
+    )
+
+
+def backups(plan: Plan) -> Table:
+    """What stands in for each path that is protected, and the failures it goes round."""
+    both: list[Session | Load] = [*plan.sessions, *plan.loads]
+    return Table(
+        "Backups",
+        ("path", "protection", "round", "nodes", "label"),
+        tuple(
+            (
+                path.id,
+                path.protection,
+                "-" if backup.failed is None else "-".join(backup.failed),
+                " > ".join(backup.nodes),
+                str(backup.label),
+            )
+            for item in both
+            for path in (item.forward, item.reverse)
+            for backup in path.backups
         ),
     )
 

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, FEATURES_REQUEST, FEATURES_REPLY = 0, 1, 2, 3, 5, 6
+PORT_STATUS, PORT_MODIFIED, LINK_DOWN, LIVE = 12, 2, 1, 4
 FLOW_MOD, GROUP_MOD = 14, 15
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
 DELETE, DELETE_GROUP = 3, 2
@@ -71,6 +72,12 @@ class FakeSwitch(threading.Thread):
         """Close the connection."""
         self._socket.shutdown(socket.SHUT_RDWR)
         self.join(5)
+
+    def tell(self, number: int, *, live: bool) -> None:
+        """Tell the controller what became of a port (clause 7.4.3)."""
+        state = LIVE if live else LINK_DOWN
+        port = struct.pack("!I4x6s2x16sII24x", number, bytes(6), b"", 0, state)
+        self._send(PORT_STATUS, 0, struct.pack("!B7x", PORT_MODIFIED) + port)
 
     def _handle(self, kind: int, xid: int, message: bytes) -> None:
         if kind == FEATURES_REQUEST:

@@ -19,6 +19,7 @@ import pytest
 from testbed.plan.model import Bucket, Group, Plan
 from tests.controllers.chain import chain
 from tests.controllers.fake_switch import FakeSwitch
+from tests.controllers.test_restoration import FAR, NEAR, planned
 
 BAD_ACTION, BAD_OUT_PORT = 2, 4
 
@@ -153,6 +154,36 @@ def test_groups_are_there_before_the_rules_that_need_them(
     assert switch.steps == "dD|g|f|"
     assert (len(switch.groups), len(switch.rules)) == (1, 2)
     assert switch.xids == [0, 0, 3]
+
+
+def test_failed_link_moves_paths_in_two_steps_and_back(start: Callable[..., Controller]) -> None:
+    plan = planned()
+    controller = start(plan=plan)
+    switches = connect(controller, 1, 2, 3)
+    controller.status()
+    one, two, three = switches
+    before = [list(switch.rules) for switch in switches]
+    for switch, peer, live in ((three, "s2", False), (two, "s3", False)):
+        switch.tell(plan.port(f"s{switch.dpid}", peer).number, live=live)
+    wait(lambda: [s.steps for s in switches] == ["dD|f|f|f|", "dD|f|f|f|", "dD|f|"])
+    assert [len(s.rules) - len(b) for s, b in zip(switches, before, strict=True)] == [2, 2, 0]
+    assert one.xids[2] < one.xids[3]
+    for switch, peer, live in ((three, "s2", True), (two, "s3", True)):
+        switch.tell(plan.port(f"s{switch.dpid}", peer).number, live=live)
+    wait(lambda: [s.steps for s in switches] == ["dD|f|f|f|f|", "dD|f|f|f|f|", "dD|f|"])
+    assert one.rules[-1][48:] in [rule[48:] for rule in before[0]]
+    wait(lambda: one.barriers == 5)
+    restored = controller.end()["restored"]
+    nodes = [tuple(row["nodes"]) for row in restored]
+    assert {way[::-1] if way[0] == "h2" else way for way in nodes[:2]} == {FAR}
+    assert {way[::-1] if way[0] == "h2" else way for way in nodes[2:]} == {NEAR}
+
+
+def wait(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_thousand_rules_come_back_from_one_switch(start: Callable[..., Controller]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec.structs import replace
 
+from controllers.policies.lowest_delay import LowestDelay
 from testbed.emulation.proof import (
     FLOW_NAMES,
     check_counters,
@@ -17,8 +18,12 @@ from testbed.emulation.proof import (
     trace_paths,
 )
 from testbed.errors import EmulationError
+from testbed.plan.matches import IPV4, MPLS
 from testbed.plan.model import Plan, Rule
+from testbed.plan.openflow import Packet, Switch, Tag
+from testbed.scenario.model import Protection
 from tests.controllers.chain import DOWN, UP, chain
+from tests.plan.networks import GOLD, compiled, scenario
 
 DPIF_SHOW = """system@ovs-system: hit:1210 missed:31
   s1:
@@ -36,7 +41,7 @@ class FakeVswitchd:
     """Answers dpif/show and ofproto/trace for a plan's ports and the `rules` given."""
 
     def __init__(self, plan: Plan, rules: Sequence[Rule]) -> None:
-        self.rules, self.asked = rules, 0
+        self.plan, self.rules, self.asked = plan, rules, 0
         ports = [port for port in plan.ports if port.number]
         self.numbers = {(p.node, p.number): n for n, p in enumerate(ports, start=10)}
         rows = [f"    {p.name} {p.number}/{10 + n}: (system)" for n, p in enumerate(ports)]
@@ -87,6 +92,65 @@ def test_one_switch_needs_no_label() -> None:
     plan = chain(1)
     up, _ = trace_paths(plan, FakeVswitchd(plan, plan.rules))
     assert [hop.label for hop in up.hops] == [None]
+
+
+class GroupedVswitchd(FakeVswitchd):
+    """Answers as the switches in memory would act, groups included."""
+
+    def __call__(self, method: str, *params: str) -> str:
+        if method == "dpif/show":
+            return self.shown
+        name, flow = params
+        given = dict(part.split("=") for part in flow.split(","))
+        words = {traced: oxm for oxm, traced in FLOW_NAMES.items()}
+        fields = {words.get(k, k): int(v) if v.isdecimal() else v for k, v in given.items()}
+        label = fields.get("mpls_label")
+        tags = () if label is None else (Tag(MPLS, int(label), 0),)
+        switch = Switch(
+            [rule for rule in self.plan.rules if rule.switch == name],
+            [group for group in self.plan.groups if group.switch == name],
+        )
+        packet = Packet({"eth_type": IPV4} if tags else fields, tags)
+        actions: list[str] = []
+        now = packet.label
+        for sent in switch.receive(packet, int(fields["in_port"])):
+            if sent.packet.label != now:
+                kind = "push_mpls(" if now is None else "set(mpls("
+                end = ")" if now is None else "))"
+                now = sent.packet.label
+                actions.append(f"{kind}label={now},tc=5,ttl=64,bos=1{end}" if now else POP)
+            if sent.queue is not None:
+                actions.append(f"set(skb_priority({0x10001 + sent.queue:#x}))")
+            actions.append(str(self.numbers[name, sent.port]))
+        return f"Flow: {flow}\n\nDatapath actions: {','.join(actions) or 'drop'}\n"
+
+
+POP = "pop_mpls(eth_type=0x800)"
+
+
+def ordered(protection: Protection) -> Plan:
+    gold = replace(GOLD, protection=protection)
+    return compiled(LowestDelay(), scenario(slices=(gold,)))
+
+
+@pytest.mark.parametrize("protection", get_args(Protection))
+def test_protected_plans_are_proved_each_copy_by_its_way(protection: Protection) -> None:
+    plan = ordered(protection)
+    results = trace_paths(plan, GroupedVswitchd(plan, plan.rules))
+    switches = [[hop.switch for hop in result.hops] for result in results]
+    first = [["s1", "s3", "s2"]]
+    copy = [["s1", "s2"]] if protection == "frer" else []
+    assert switches == first + copy + [way[::-1] for way in first + copy]
+
+
+def test_a_copy_too_many_or_by_another_port_is_named() -> None:
+    plan = ordered("frer")
+    (group,) = (group for group in plan.groups if group.switch == "s1")
+    one = replace(group, buckets=group.buckets[:1])
+    fewer = replace(plan, groups=tuple(one if g is group else g for g in plan.groups))
+    with pytest.raises(EmulationError, match=r"s1 would not send p\.forward") as caught:
+        trace_paths(plan, GroupedVswitchd(fewer, plan.rules))
+    assert caught.value.expected.count("out by") == 2
 
 
 def test_same_question_is_asked_once() -> None:
