@@ -9,18 +9,19 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 from testbed import guest
+from testbed.emulation import control
 
 STAGE = sys.argv[2]
 controllers: list[int] = []
 
 
-class Controller(guest.Controller):
-    def __init__(self, process: subprocess.Popen[bytes], status: Path, log: Path) -> None:
-        super().__init__(process, status, log)
+class Controller(control.Controller):
+    def start(self, *, keep: bool = False) -> subprocess.Popen[bytes]:
+        process = super().start(keep=keep)
         controllers.append(process.pid)
+        return process
 
 
 class Progress(guest.Progress):
@@ -30,7 +31,7 @@ class Progress(guest.Progress):
             os.kill(controllers[0], signal.SIGSTOP)
 
 
-guest.Controller = Controller  # type: ignore[misc]
+control.Controller = Controller  # type: ignore[misc]
 guest.Progress = Progress  # type: ignore[misc]
 
 if __name__ == "__main__":
