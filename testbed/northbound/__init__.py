@@ -1,0 +1,15 @@
+"""The controller's northbound service: slices ordered over HTTP while the network runs.
+
+    python3 -m testbed.northbound --plan plan.json --scenario scenario.json ...
+
+A process beside the controller. An order goes this way:
+
+    server.py       sockets: token, limits of size, rate and number
+    restconf.py     paths, methods, media types, errors of RFC 8040
+    service.py      one change at a time: order -> book -> steps -> journal
+    journal.py      what is installed, and what has to be undone, in one file
+    carrier.py      steps onto switches: queues by netlink, rules by the controller
+    conformance.py  what the probes measured of a slice, against its promise
+
+testbed/plan/intake.py decides, testbed/plan/change.py says in which steps.
+"""

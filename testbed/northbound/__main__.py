@@ -1,0 +1,78 @@
+"""Starts the service beside a controller; says `ready` when it listens.
+
+    python3 -m testbed.northbound --plan plan.json --scenario scenario.json
+        --control /run/controller.sock --journal /run/northbound.json --samples samples
+
+It listens on 127.0.0.1:8080 unless told otherwise, and elsewhere only with a token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.errors import InputError, TestbedError
+from testbed.northbound.carrier import Carrier
+from testbed.northbound.conformance import Probed
+from testbed.northbound.journal import Journal
+from testbed.northbound.server import Limits, Server
+from testbed.northbound.service import MOST_SLICES, Service
+from testbed.plan.intake import Intake
+from testbed.plan.model import Plan
+from testbed.process import die_with_parent
+from testbed.scenario import discovery
+from testbed.scenario.model import Scenario
+from testbed.slices.policy import Policy
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse and serve, until the parent ends."""
+    options = argparse.ArgumentParser(prog="testbed.northbound", description="slices over HTTP")
+    options.add_argument("--plan", type=Path, required=True)
+    options.add_argument("--scenario", type=Path, required=True)
+    options.add_argument("--control", type=Path, required=True, help="the controller's socket")
+    options.add_argument("--journal", type=Path, required=True)
+    options.add_argument("--samples", type=Path, required=True, help="the probes' event logs")
+    options.add_argument("--listen", default="127.0.0.1")
+    options.add_argument("--port", type=int, default=8080)
+    options.add_argument("--token-file", type=Path)
+    options.add_argument("--most-slices", type=int, default=MOST_SLICES)
+    given = options.parse_args(argv)
+    die_with_parent()
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    try:
+        plan, scenario = _read(given.plan, Plan), _read(given.scenario, Scenario)
+        kind: type[Policy] = discovery.load("policy", scenario.policy, Policy)
+        intake = Intake(plan, scenario.slices, kind(), scenario.scheduler)
+        service = Service(
+            intake,
+            Journal(given.journal),
+            Carrier(given.control),
+            Probed(plan, given.samples),
+            given.most_slices,
+        )
+        token = given.token_file.read_text().strip() if given.token_file else None
+        server = Server(service, given.listen, given.port, token=token, limits=Limits())
+    except (TestbedError, OSError) as error:
+        print(error, file=sys.stderr)
+        return error.exit_code if isinstance(error, TestbedError) else 1
+    print("ready", server.server_address[1], flush=True)
+    server.serve_forever()
+    return 0
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InputError(f"cannot be read: {error}", where=str(path)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""What the probes measured of a slice, held against its promise.
+
+Probes write down what they send and receive as they go (testbed/probes/events.py); what
+is there is read when somebody asks. Sessions count whose packets the slice takes, from
+the moment on at which it was installed. A delay is from the sender's clock, read before
+the packet leaves, to the kernel's stamp at arrival: never too short, and in virtual time
+a few ns too long. A packet counts as lost when it has had LATE_NS to arrive.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from testbed.plan.model import Carried, Placed, Plan, Session
+from testbed.probes import events
+from testbed.scenario.model import Frozen, Slo
+
+LATE_NS = 500_000_000
+
+
+class Measured(Frozen, frozen=True, kw_only=True):
+    """One direction of a slice, as its probes saw it."""
+
+    packets: int = 0
+    lost: int = 0
+    min_ns: int | None = None
+    max_ns: int | None = None
+    variation_ns: int | None = None
+    """Largest difference of two packets in a row (RFC 3393)."""
+
+    @property
+    def loss(self) -> float:
+        return self.lost / self.packets if self.packets else 0.0
+
+
+class Probed:
+    """The event logs of a run, and which sessions are whose."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan, self._folder = plan, folder
+
+    def __call__(self, placed: Placed, since_ns: int) -> dict[str, Any]:
+        """What was measured of a slice since a moment (CLOCK_REALTIME)."""
+        now_ns = time.time_ns()
+        seen = [(one, _measured(self._delays(one), since_ns, now_ns)) for one in placed.carried]
+        return verdict(placed, seen)
+
+    def _delays(self, one: Carried) -> Iterator[tuple[int, int | None]]:
+        """When each packet left, and its one-way delay; None: it has not arrived."""
+        for session in self._plan.sessions:
+            if (forward := _takes(one, session)) is not None:
+                yield from self._session(session, forward)
+
+    def _session(self, session: Session, forward: bool) -> Iterator[tuple[int, int | None]]:
+        left, came = (
+            ((events.SENT_FILE, events.SENT), (events.REFLECTED_FILE, events.REFLECTOR_RX))
+            if forward
+            else (
+                (events.REFLECTED_FILE, events.REFLECTOR_TX),
+                (events.RECEIVED_FILE, events.SENDER_RX),
+            )
+        )
+        arrived: dict[int, int] = {}
+        for number, at_ns, _ in _events(self._folder / came[0], came[1], session.id):
+            arrived.setdefault(number, at_ns)
+        for number, a, b in _events(self._folder / left[0], left[1], session.id):
+            left_ns = b if forward else a
+            there_ns = arrived.get(number)
+            yield left_ns, None if there_ns is None else there_ns - left_ns
+
+
+def verdict(placed: Placed, measured: Iterable[tuple[Carried, Measured]]) -> dict[str, Any]:
+    """Members of a slice's state: what was measured, and whether its promise was kept."""
+    contracts = {f"{placed.slice.id}/{one.id}": one for one in placed.slice.contracts()}
+    rows = []
+    for one, seen in measured:
+        broken = _broken(contracts[one.path.id].slo, seen)
+        rows.append(
+            {
+                "id": one.path.id,
+                "packets": seen.packets,
+                "lost": seen.lost,
+                "one-way-min-delay-ns": seen.min_ns,
+                "one-way-max-delay-ns": seen.max_ns,
+                "one-way-delay-variation-ns": seen.variation_ns,
+                "slo": ("broken" if broken else "met") if seen.packets else "not-measured",
+                "broken": broken,
+            }
+        )
+    return {"conformance": rows}
+
+
+def _broken(slo: Slo, seen: Measured) -> list[str]:
+    """The terms that what was seen does not keep; percentiles are the report's."""
+    held = (
+        ("one-way-delay-maximum", seen.max_ns, slo.delay_ns),
+        ("one-way-delay-variation-maximum", seen.variation_ns, slo.variation_ns),
+        ("one-way-packet-loss", seen.loss, slo.loss),
+    )
+    return [
+        name
+        for name, value, most in held
+        if None not in (value, most) and value > most  # type: ignore[operator]
+    ]
+
+
+def _takes(one: Carried, session: Session) -> bool | None:
+    """Whether a direction takes a session's packets forward, back (False), or neither."""
+    if all(match.dscp not in (None, session.dscp) for match in one.matches):
+        return None
+    ends = (one.path.src, one.path.dst)
+    if ends == (session.sender, session.reflector):
+        return True
+    return False if ends == (session.reflector, session.sender) else None
+
+
+def _measured(delays: Iterable[tuple[int, int | None]], since_ns: int, until_ns: int) -> Measured:
+    packets = lost = 0
+    known: list[int] = []
+    varied = None
+    for left_ns, delay_ns in delays:
+        if not since_ns <= left_ns <= until_ns or (
+            delay_ns is None and left_ns > until_ns - LATE_NS
+        ):
+            continue
+        packets += 1
+        if delay_ns is None:
+            lost += 1
+            continue
+        if known:
+            varied = max(varied or 0, abs(delay_ns - known[-1]))
+        known.append(delay_ns)
+    return Measured(
+        packets=packets,
+        lost=lost,
+        min_ns=min(known, default=None),
+        max_ns=max(known, default=None),
+        variation_ns=varied,
+    )
+
+
+def _events(path: Path, kind: int, session: str) -> Iterator[tuple[int, int, int]]:
+    """Number, a and b of a session's events of one kind that are on disk."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return
+    start = len(events.MAGIC) + events.HEADER_LENGTH.size
+    if len(raw) < start:
+        return
+    (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
+    ids = json.loads(raw[start : start + length])["sessions"]
+    if session not in ids:
+        return
+    index = ids.index(session)
+    body = raw[start + length :]
+    whole = len(body) - len(body) % events.EVENT.size
+    for of, flag, which, number, a, b in events.EVENT.iter_unpack(body[:whole]):
+        if of == kind and which == index and not (of == events.SENT and flag):
+            yield number, a, b

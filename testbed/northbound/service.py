@@ -1,0 +1,269 @@
+"""Slices as resources: one change at a time, written down before and after.
+
+    service.create(document)      201: a further slice
+    service.replace(id, document) 201, 204: the slice is as ordered
+    service.remove(id)            204
+    service.read(id)              the order, and what became of it
+
+A change that fails half-way is undone; if even that fails, switches being away, it is
+undone before the next one. Until then the slice is as it was before, or not at all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from testbed.errors import TestbedError
+from testbed.northbound.journal import Journal, Record
+from testbed.plan.change import Step, change, rules_of
+from testbed.plan.intake import Book, Intake, RefusedError
+from testbed.plan.model import Placed
+from testbed.scenario.model import Slice
+from testbed.scenario.orders.ietf import from_ietf
+from testbed.scenario.orders.schema import ROOT, TESTBED
+from testbed.scenario.orders.write import to_ietf
+from testbed.scenario.orders.yang import OrderError, quoted
+
+MOST_SLICES = 1000
+"""Orders that may be installed at once."""
+_PATIENCE_S = 60.0
+
+Measuring = Callable[[Placed, int], dict[str, Any]]
+"""What was measured of a slice since a moment (CLOCK_REALTIME): members of its state."""
+
+
+class Carry(Protocol):
+    """Puts a step on the switches. Raises TestbedError."""
+
+    def __call__(self, step: Step, /) -> None: ...
+
+
+class Fault(NamedTuple):
+    """One entry of ietf-restconf:errors."""
+
+    tag: str
+    message: str
+    path: str = ""
+
+
+class ProblemError(Exception):
+    """Why a request is not carried out, as HTTP says it."""
+
+    def __init__(self, status: int, *faults: Fault) -> None:
+        super().__init__("; ".join(fault.message for fault in faults))
+        self.status, self.faults = status, faults
+
+
+class Service:
+    """The slices of one network."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        journal: Journal,
+        carry: Carry,
+        measured: Measuring = lambda _placed, _since_ns: {},
+        most: int = MOST_SLICES,
+    ) -> None:
+        """Undoes what an earlier process left half done, as soon as switches take it."""
+        self._intake, self._journal, self._carry = intake, journal, carry
+        self._measured, self._most = measured, most
+        self._record = journal.read()
+        self._turn = threading.Lock()
+        with suppress(ProblemError):  # tried again before the next change
+            self._recover()
+
+    @property
+    def book(self) -> Book:
+        """What is installed."""
+        return self._record.book
+
+    # Reading
+
+    def ids(self) -> list[str]:
+        return [*self._intake.slices, *(one.slice.id for one in self.book.placed)]
+
+    def read(self, id_: str, content: Literal["all", "config", "nonconfig"] = "all") -> Any:
+        """A slice as it was ordered and as it is. Raises ProblemError."""
+        record = self._record
+        placed = record.book.find(id_)
+        if placed is None and id_ not in self._intake.slices:
+            raise ProblemError(404, Fault("invalid-value", f"there is no slice {id_!r}", at(id_)))
+        planned = self._intake.slices.get(id_)
+        found: dict[str, Any] = {"id": id_}
+        if content != "nonconfig":
+            found |= record.documents[id_] if placed else _written(planned)
+        if content != "config":
+            found["status"] = {"oper-status": {"status": "ietf-vpn-common:op-up"}}
+            if placed is not None:
+                since_ns = record.since_ns[id_]
+                found[f"{TESTBED}:state"] = _state(placed) | self._measured(placed, since_ns)
+        return found
+
+    # Changing
+
+    def create(self, document: Any) -> str:
+        """Install a further slice; its id. Raises ProblemError."""
+        order, written = _order(document)
+        with self._changing():
+            if order.id in self.ids():
+                raise ProblemError(
+                    409, Fault("data-exists", f"slice {order.id!r} is there", at(order.id))
+                )
+            self._install(order, written)
+        return order.id
+
+    def replace(self, id_: str, document: Any) -> bool:
+        """Install a slice, or have it otherwise; whether it was not there before."""
+        order, written = _order(document)
+        if order.id != id_:
+            message = f"the body is about slice {order.id!r}, the request about {id_!r}"
+            raise ProblemError(400, Fault("invalid-value", message, f"{at(order.id)}/id"))
+        with self._changing():
+            new = self.book.find(id_) is None
+            self._install(order, written)
+        return new
+
+    def remove(self, id_: str) -> None:
+        """Raises ProblemError."""
+        with self._changing():
+            try:
+                after = self._intake.remove(self.book, id_)
+            except RefusedError as refused:
+                status = 404 if refused.tag == "data-missing" else 409
+                raise ProblemError(status, _fault(id_, refused)) from refused
+            self._go(after, id_)
+
+    def _install(self, order: Slice, written: Any) -> None:
+        book = self.book
+        there = book.find(order.id) is not None
+        if not there and len(book.placed) >= self._most:
+            message = f"{len(book.placed)} slices are installed; expected at most {self._most}"
+            raise ProblemError(409, Fault("resource-denied", message, at(order.id)))
+        try:
+            after = (self._intake.replace if there else self._intake.place)(book, order)
+        except RefusedError as refused:
+            status = 400 if refused.tag in ("invalid-value", "missing-element") else 409
+            raise ProblemError(status, _fault(order.id, refused)) from refused
+        self._go(after, order.id, written)
+
+    def _go(self, after: Book, id_: str, document: Any = None) -> None:
+        """From the present book to another, or not at all; the document is the slice's."""
+        before = self._record
+        steps = change(self._intake, before.book, after)
+        self._write(msgspec.structs.replace(before, begun=after))
+        try:
+            for step in steps:
+                self._carry(step)
+        except TestbedError as problem:
+            self._recover()
+            raise ProblemError(500, Fault("operation-failed", f"undone: {_line(problem)}")) from (
+                problem
+            )
+        documents = {known: doc for known, doc in before.documents.items() if known != id_}
+        since = {known: at_ns for known, at_ns in before.since_ns.items() if known != id_}
+        if document is not None:
+            documents[id_], since[id_] = document, time.time_ns()
+        rules = rules_of(self._intake, after.placed)
+        self._write(Record(book=after, rules=rules, documents=documents, since_ns=since))
+
+    def _recover(self) -> None:
+        """Undo a change that is not complete. Raises ProblemError if switches do not take it."""
+        record = self._record
+        if record.begun is None:
+            return
+        try:
+            for step in change(self._intake, record.begun, record.book):
+                self._carry(step)
+        except TestbedError as problem:
+            message = f"a change is half done and will be undone: {_line(problem)}"
+            raise ProblemError(503, Fault("operation-failed", message)) from problem
+        self._write(msgspec.structs.replace(record, begun=None))
+
+    def _write(self, record: Record) -> None:
+        try:
+            self._journal.write(record)
+        except OSError as error:
+            message = f"the journal cannot be written: {error.strerror}"
+            raise ProblemError(500, Fault("operation-failed", message)) from error
+        self._record = record
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=_PATIENCE_S):
+            raise ProblemError(503, Fault("in-use", "another change takes its time"))
+        try:
+            self._recover()
+            yield
+        finally:
+            self._turn.release()
+
+
+def at(id_: str) -> str:
+    """The instance identifier of a slice."""
+    return f"/{ROOT}/slice-service[id={quoted(id_)}]"
+
+
+def _order(document: Any) -> tuple[Slice, Any]:
+    """The one slice of a request's body. Raises ProblemError with the path of each fault."""
+    name = f"{ROOT.partition(':')[0]}:slice-service"
+    given = document.get(name) if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(given, list) or len(given) != 1:
+        message = f"expected an object with one member {name}, an array of one slice"
+        raise ProblemError(400, Fault("malformed-message", message, f"/{ROOT}"))
+    try:
+        (order,) = from_ietf({ROOT: {"slice-service": given}}).slices
+    except OrderError as error:
+        raise ProblemError(
+            400,
+            *(
+                Fault(_tag(one.what), f"{one.what}" + _expected(one.expected), one.path)
+                for one in error.faults
+            ),
+        ) from error
+    return order, given[0]
+
+
+def _tag(what: str) -> str:
+    tags = {"is unknown": "unknown-element", "is missing": "missing-element"}
+    return next((tag for words, tag in tags.items() if what.startswith(words)), "invalid-value")
+
+
+def _expected(text: str) -> str:
+    return f"; expected {text}" if text else ""
+
+
+def _fault(id_: str, refused: RefusedError) -> Fault:
+    parts = (refused.what + _expected(refused.expected), refused.where, refused.remedy)
+    return Fault(refused.tag, "; ".join(filter(None, parts)), at(id_) + refused.path)
+
+
+def _line(problem: TestbedError) -> str:
+    return f"{problem.what} ({problem.where})" if problem.where else problem.what
+
+
+def _written(planned: Slice | None) -> dict[str, Any]:
+    """A slice of the experiment, as far as the module can say it."""
+    assert planned is not None
+    try:
+        document, _ = to_ietf([planned])
+    except TestbedError:  # it connects no SDPs of its own
+        return {f"{TESTBED}:s-nssai": {"sst": planned.sst, "sd": planned.sd}}
+    service: dict[str, Any] = document[ROOT]["slice-service"][0]
+    return service
+
+
+def _state(placed: Placed) -> dict[str, Any]:
+    return {
+        "queue": placed.queue,
+        "path": [
+            {"id": one.path.id, "node": list(one.path.nodes), "label": one.path.label}
+            for one in placed.carried
+        ],
+    }
