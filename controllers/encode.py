@@ -69,15 +69,25 @@ GROUP_KINDS = {
 }
 
 
+_ALL_BITS = (1 << 64) - 1
+
+
 class Batch:
     """What one switch is told at once."""
 
     def __init__(
-        self, rules: Sequence[Rule], groups: Sequence[Group] = (), *, after: int = 0
+        self,
+        rules: Sequence[Rule],
+        groups: Sequence[Group] = (),
+        *,
+        delete: Sequence[Rule] = (),
+        after: int = 0,
     ) -> None:
-        """All transaction ids are larger than `after`, but for those of 0."""
+        """`delete` are taken away after `rules` are added. All transaction ids are larger
+        than `after`, but for those of 0."""
         self.rules, self.groups, self._after = tuple(rules), tuple(groups), after
-        self.done = after + len(self.rules) + 1
+        self._delete = tuple(delete)
+        self.done = after + len(self.rules) + len(self._delete) + 1
         """Transaction id of the last barrier."""
 
     def encode(self, *, clear: bool = True) -> bytes:
@@ -94,12 +104,19 @@ class Batch:
         parts += [barrier] if self.groups else []
         rules = enumerate(self.rules, start=self._after + 1)
         parts += [flow_mod(rule, xid) for xid, rule in rules]
+        first = self._after + len(self.rules) + 1
+        gone = enumerate(self._delete, start=first)
+        parts += [flow_mod(rule, xid, delete=True) for xid, rule in gone]
         return b"".join((*parts, _bytes(parser.OFPBarrierRequest(of13()), self.done)))
+
+    def has(self, xid: int) -> bool:
+        """Whether a transaction id is of a rule or of the last barrier."""
+        return self._after < xid <= self.done
 
     def subject(self, xid: int) -> str:
         """What a reply or error is about."""
         if self._after < xid < self.done:
-            return show(self.rules[xid - self._after - 1])
+            return show((*self.rules, *self._delete)[xid - self._after - 1])
         if self.done < xid <= self.done + len(self.groups):
             return show_group(self.groups[xid - self.done - 1])
         return f"message {xid}"
@@ -129,8 +146,8 @@ def statistics() -> bytes:
     return _bytes(flows, 0) + _bytes(ports, 1)
 
 
-def flow_mod(rule: Rule, xid: int) -> bytes:
-    """The message that adds `rule`.
+def flow_mod(rule: Rule, xid: int, *, delete: bool = False) -> bytes:
+    """The message that adds `rule`, or takes away what has its match, priority and cookie.
 
     Raises InputError for an unknown match field or action, PlanError for a value
     that does not fit its field.
@@ -150,6 +167,10 @@ def flow_mod(rule: Rule, xid: int) -> bytes:
             table_id=rule.table,
             priority=rule.priority,
             cookie=rule.cookie,
+            cookie_mask=_ALL_BITS if delete else 0,
+            command=ofp.OFPFC_DELETE_STRICT if delete else ofp.OFPFC_ADD,
+            out_port=ofp.OFPP_ANY,
+            out_group=ofp.OFPG_ANY,
             match=parser.OFPMatch(**rule.match),
             instructions=then,
         )

@@ -15,6 +15,9 @@ SIGTERM (or SIGINT) asks all switches for their counters, writes FILE again with
 `ports` and `silent` (switches that did not answer), and ends; SIGUSR1 does the
 same without ending, and `snapshots` counts up.
 
+With --control SOCKET rules come and go while it runs (see northbound.py); with --orders
+FILE a controller that starts again knows those that had come.
+
 The process dies with the thread that started it (PR_SET_PDEATHSIG).
 """
 
@@ -35,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from testbed.errors import EmulationError, InputError, TestbedError
-from testbed.plan.model import Plan
+from testbed.plan.model import Plan, Rule
 
 if TYPE_CHECKING:
     from controllers.slice_app import SliceApp
@@ -55,13 +58,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--listen", default="127.0.0.1")
     options.add_argument("--status", type=Path, required=True)
     options.add_argument("--keep", action="store_true", help="delete no rules at first")
+    options.add_argument("--control", type=Path, help="socket for changes of rules")
+    options.add_argument("--orders", type=Path, help="file with rules of orders, if it is there")
     options.add_argument("--timeout", type=float, default=30.0, help="seconds to install in")
     given = options.parse_args(argv)
     die_with_parent()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
-        plan = read_plan(given.plan)
+        plan = with_orders(read_plan(given.plan), given.orders)
         launch = Launch(given.status, plan, given.listen, given.port, keep=given.keep)
+        if given.control:
+            launch.take_changes(given.control)
         launch.install(given.timeout)
         launch.serve()
     except TestbedError as error:
@@ -90,6 +97,23 @@ def read_plan(path: Path) -> Plan:
         return msgspec.json.decode(path.read_bytes(), type=Plan)
     except (OSError, msgspec.MsgspecError) as error:
         raise InputError(f"the plan cannot be read: {error}", where=str(path)) from error
+
+
+def with_orders(plan: Plan, path: Path | None) -> Plan:
+    """The plan with the rules of orders that are installed beside it. Raises InputError."""
+    if path is None or not path.exists():
+        return plan
+    try:
+        orders = msgspec.json.decode(path.read_bytes(), type=Orders)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InputError(f"the orders cannot be read: {error}", where=str(path)) from error
+    return msgspec.structs.replace(plan, rules=(*plan.rules, *orders.rules))
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What a controller reads of testbed/northbound/journal.py."""
+
+    rules: tuple[Rule, ...] = ()
 
 
 def write(path: Path, data: dict[str, Any]) -> None:
@@ -137,6 +161,12 @@ class Launch:
         manager.create_contexts()
         manager.instantiate_apps(plan=plan, notify=self._wake.notify, keep=keep)
         self._app: SliceApp = manager.applications["SliceApp"]
+
+    def take_changes(self, path: Path) -> None:
+        """Change rules on request, over a Unix socket at `path`."""
+        from controllers.northbound import listen  # noqa: PLC0415  (after hub.patch)
+
+        listen(path, self._app.change)
 
     def install(self, timeout: float) -> None:
         """Wait until all barriers came back and say so. Raises EmulationError."""

@@ -28,6 +28,7 @@ from controllers import encode
 from controllers.compat import App, handler, hub, ofp, ofp_event, on
 from controllers.restoration import Restoration, Way
 from testbed.plan.model import Group, Plan, Rule
+from testbed.plan.openflow import key
 
 LOG = logging.getLogger("slice_app")
 
@@ -38,6 +39,7 @@ PORT_COUNTERS = tuple(
 )
 
 
+_AWAY_POLL_S = 0.05
 _FIRST_CHANGE = 1 << 20
 """Transaction ids of changes come after those of any setting up."""
 
@@ -49,6 +51,25 @@ class _Step:
     way: Way
     then: Callable[[Way], None]
     missing: set[tuple[int, int]] = field(default_factory=set)
+
+
+@dataclass(eq=False)
+class _Change:
+    """Rules that come and go while the plan runs, until every switch has confirmed."""
+
+    batches: dict[int, encode.Batch]
+    missing: set[int]
+    """Datapath ids."""
+    done: threading.Event = field(default_factory=threading.Event)
+    error: str = ""
+
+    def concerns(self, dpid: int, xid: int) -> bool:
+        """Whether a message is of this change."""
+        return dpid in self.batches and self.batches[dpid].has(xid)
+
+    def fail(self, why: str) -> None:
+        self.error = self.error or why
+        self.done.set()
 
 
 class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
@@ -88,6 +109,7 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         """(datapath id, transaction id) of a barrier -> what waits for it."""
         self._last_xid = _FIRST_CHANGE
         self._lock = threading.RLock()
+        self._changing: _Change | None = None
         self.restored: list[dict[str, Any]] = []
         """Each path that was put on another way, and when (CLOCK_MONOTONIC)."""
 
@@ -151,11 +173,18 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         if (self._keep or self.installs[name] > 1) and encode.is_kept(message.type, message.code):
             return
         batch = self._batches.get(message.datapath.id, encode.Batch(()))
+        change = self._changing
+        if change is not None and change.concerns(message.datapath.id, message.xid):
+            batch = change.batches[message.datapath.id]
         subject = batch.subject(message.xid)
         kind = ofp.ofp_error_type_to_str(message.type)
         code = ofp.ofp_error_code_to_str(message.type, message.code)
-        self.refused.append(f"{name} answered {kind} {code} to: {subject}")
-        LOG.error(self.refused[-1])
+        told = f"{name} answered {kind} {code} to: {subject}"
+        LOG.error(told)
+        if change is not None and change.concerns(message.datapath.id, message.xid):
+            change.fail(told)
+        else:
+            self.refused.append(told)
 
     @on(ofp_event.EventOFPStateChange, handler.DEAD_DISPATCHER)
     def gone(self, event: Any) -> None:
@@ -164,6 +193,8 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             del self._datapaths[dpid]
             LOG.warning("switch %s closed its connection", self.names[dpid])
             self.awaited -= {(dpid, what) for what in KINDS}
+            if self._changing is not None and dpid in self._changing.missing:
+                self._changing.fail(f"switch {self.names[dpid]} went away")
             self._notify()
 
     # --- going round failures
@@ -215,6 +246,11 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             step.then(step.way)
 
     def _confirmed(self, dpid: int, xid: int) -> None:
+        change = self._changing
+        if change is not None and change.concerns(dpid, xid):
+            change.missing.discard(dpid)
+            if not change.missing:
+                change.done.set()
         with self._lock:
             step = self._steps.pop((dpid, xid), None)
             if step is not None:
@@ -230,6 +266,42 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
     def _taken(self, way: Way) -> None:
         at_ns = time.monotonic_ns()
         self.restored.append({"path": way.path, "nodes": way.nodes, "confirmed_ns": at_ns})
+
+    # --- other rules while the plan runs
+
+    def change(self, add: Sequence[Rule], delete: Sequence[Rule], seconds: float) -> str:
+        """Add rules, take others away, and wait for the barriers; why not, or nothing.
+
+        Switches that connect again get what the last complete change has made of the plan.
+        One change at a time, from a thread that may wait.
+        """
+        parts: dict[int, tuple[list[Rule], list[Rule]]] = {}
+        for which, rules in enumerate((add, delete)):
+            for rule in rules:
+                parts.setdefault(self._dpids[rule.switch], ([], []))[which].append(rule)
+        end = time.monotonic() + seconds
+        while away := (parts.keys() - self._datapaths.keys()) | (parts.keys() & self.waiting):
+            if time.monotonic() > end:
+                return f"switch {self.names[min(away)]} is away"
+            time.sleep(_AWAY_POLL_S)
+        with self._lock:
+            batches = {}
+            for dpid, (more, gone) in parts.items():
+                batches[dpid] = encode.Batch(more, delete=gone, after=self._last_xid)
+                self._last_xid = batches[dpid].done
+            change = self._changing = _Change(batches, set(batches))
+        for dpid, batch in batches.items():
+            self._datapaths[dpid].send(batch.encode(clear=False))
+        if batches and not change.done.wait(end - time.monotonic()):
+            change.fail(f"switch {self.names[min(change.missing)]} did not confirm")
+        self._changing = None
+        if not change.error:
+            with self._lock:
+                for dpid, (more, gone) in parts.items():
+                    self._planned[self.names[dpid]] = _changed(
+                        self._planned[self.names[dpid]], more, gone
+                    )
+        return change.error
 
     # --- reading counters
 
@@ -284,3 +356,10 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             self.awaited.discard((message.datapath.id, what))
             if not self.awaited:
                 self._notify()
+
+
+def _changed(rules: Sequence[Rule], add: Sequence[Rule], delete: Sequence[Rule]) -> list[Rule]:
+    found = {key(rule): rule for rule in (*rules, *add)}
+    for rule in delete:
+        found.pop(key(rule), None)
+    return list(found.values())
