@@ -32,11 +32,12 @@ import msgspec
 from testbed.errors import EmulationError, LabError, TestbedError
 from testbed.plan.model import Plan
 from testbed.process import write_json
-from testbed.scenario.model import ControllerEvent, Event
+from testbed.scenario.model import ControllerEvent, Event, OrderEvent
 
 if TYPE_CHECKING:
     from testbed.emulation.control import Controller
     from testbed.emulation.network import LabNet
+    from testbed.northbound.child import Northbound
 
 LEAD_NS = 500_000_000
 """From "all ready" to the start of traffic, so that every process is waiting by then."""
@@ -132,18 +133,22 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     engine = ProbeEngine(null.plan, null.netns, job)
     stack.callback(engine.close)
     engine.prepare()
+    north = None
+    if any(isinstance(event, OrderEvent) for event in plan.events):
+        north = _northbound(job, say, stack)
     net.ovs.wait_ready()
     start_ns = time.monotonic_ns() + LEAD_NS
     if any(port.sources or port.gates for port in plan.ports):
         net.start_traffic(start_ns)
         write_json(job / "readback.json", net.readback())
-    events = Events(plan, _actor(net, control), start_ns)
+    events = Events(plan, _actor(net, control, north), start_ns)
     _thread(_clock, plan, start_ns, say)
     loads.start(start_ns)
     engine.run(start_ns)
     happened = events.finish()
 
     say("collect", "counters and queues")
+    slices = north.slices() if north is not None else None
     loads.stop()
     net.stop_captures()
     appctl("revalidator/purge")
@@ -154,6 +159,7 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
             **status,
             "traces": traces,
             "events": happened,
+            "slices": slices,
             "ports": net.statistics(),
             "datapath": appctl("dpctl/show"),
         },
@@ -163,7 +169,7 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     return 0
 
 
-def shell(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
+def shell(job: Path, order: dict[str, Any], stack: ExitStack) -> int:
     """The Mininet prompt on the built network, or the commands of JOB/script."""
     from mininet.cli import CLI  # noqa: PLC0415
 
@@ -171,6 +177,8 @@ def shell(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     net, _ = _network(job, plan, Progress(job), stack)
     assert net.ovs is not None
     net.ovs.wait_ready()
+    if order.get("northbound"):
+        _northbound(job, Progress(job), stack, order["northbound"])
     script = job / "script"
     CLI(net, script=str(script) if script.exists() else None)
     return 0
@@ -233,16 +241,32 @@ def _thread(target: Callable[..., None], *args: Any) -> threading.Thread:
     return thread
 
 
-def _actor(net: LabNet, control: Controller) -> Callable[[Event], None]:
-    """Carries events out."""
+def _northbound(job: Path, say: Progress, stack: ExitStack, port: int | None = None) -> Northbound:
+    from testbed.northbound.child import PORT, Northbound  # noqa: PLC0415
 
-    def act(event: Event) -> None:
+    port = port or PORT
+    say("northbound", f"slices over HTTP at 127.0.0.1:{port}")
+    north = Northbound(job, port)
+    stack.callback(north.stop)
+    return north
+
+
+def _actor(
+    net: LabNet, control: Controller, north: Northbound | None
+) -> Callable[[Event], dict[str, Any] | None]:
+    """Carries events out; tells what there is to tell of them."""
+
+    def act(event: Event) -> dict[str, Any] | None:
+        if isinstance(event, OrderEvent):
+            assert north is not None
+            return north.carry(event)
         if not isinstance(event, ControllerEvent):
             net.apply(event)
         elif event.action == "kill":
             control.kill()
         else:
             control.start(keep=True)
+        return None
 
     return act
 
@@ -253,7 +277,9 @@ class Events:
     The thread stays: processes that an event started end with it.
     """
 
-    def __init__(self, plan: Plan, apply: Callable[[Event], None], start_ns: int) -> None:
+    def __init__(
+        self, plan: Plan, apply: Callable[[Event], dict[str, Any] | None], start_ns: int
+    ) -> None:
         self._plan, self._apply, self._start_ns = plan, apply, start_ns
         self._happened: list[dict[str, Any]] = []
         self._problem: Exception | None = None
@@ -264,9 +290,11 @@ class Events:
         try:
             for event in self._plan.events:
                 time.sleep(max(0, self._start_ns + event.at_ns - time.monotonic_ns()) / 1e9)
-                self._apply(event)
+                began_ns = time.monotonic_ns() - self._start_ns
+                told = self._apply(event) or {}
                 actual_ns = time.monotonic_ns() - self._start_ns
-                self._happened.append({**msgspec.to_builtins(event), "actual_ns": actual_ns})
+                row = {**msgspec.to_builtins(event), "began_ns": began_ns}
+                self._happened.append({**row, "actual_ns": actual_ns, **told})
         except Exception as problem:  # told by finish(), in the thread that can end the run
             self._problem = problem
         self._over.set()

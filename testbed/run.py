@@ -242,6 +242,7 @@ def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | No
     with tempfile.TemporaryDirectory(prefix="testbed-") as folder, staging(Path(folder)) as job:
         if prepared is not None:
             (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
+            (job / "scenario.json").write_bytes(msgspec.json.encode(prepared.scenario))
         (job / "job.json").write_text(json.dumps({"verb": verb, **order}))
         if verb == "shell" and not sys.stdin.isatty():
             (job / "script").write_bytes(sys.stdin.buffer.read())

@@ -148,6 +148,7 @@ def usable(checks: Any) -> bool:
 
 def verdicts(run: Any, *, as_json: bool, console: Console) -> None:
     """Print a run's verdict table, or one JSON object with a row for each."""
+    from testbed.report.lifecycle import lifecycle_table  # noqa: PLC0415
     from testbed.report.table import verdict_table  # noqa: PLC0415
 
     if as_json:
@@ -155,4 +156,6 @@ def verdicts(run: Any, *, as_json: bool, console: Console) -> None:
         click.echo(rows.decode())
         return
     console.print(verdict_table(run))
+    if (orders := lifecycle_table(run)) is not None:
+        console.print(orders)
     console.print(f"\nrun folder  {run.path}\nreport      testbed report {run.path.name}")

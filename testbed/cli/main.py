@@ -220,7 +220,15 @@ def doctor(as_json: bool) -> None:
 @set_option
 @click.option("--policy", default="shortest_path", show_default=True, help="How paths are chosen.")
 @lab_option
-def shell(topology: str, pairs: tuple[str, ...], policy: str, lab: str | None) -> None:
+@click.option(
+    "--northbound",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Take slice orders over HTTP at this port of the lab's 127.0.0.1.",
+)
+def shell(
+    topology: str, pairs: tuple[str, ...], policy: str, lab: str | None, northbound: int | None
+) -> None:
     """Open a Mininet prompt on a topology, all hosts connected.
 
     \b
@@ -240,7 +248,7 @@ def shell(topology: str, pairs: tuple[str, ...], policy: str, lab: str | None) -
         f"{len(plan.switches)} switches. The prompt comes in about 15 s; 'exit' leaves it, "
         "and nothing stays."
     )
-    sys.exit(converse(chosen, "shell", {}, prepared))
+    sys.exit(converse(chosen, "shell", {"northbound": northbound}, prepared))
 
 
 @main.command(

@@ -27,6 +27,10 @@ from testbed.plan.model import Plan, Port
 
 PORT = 6653
 STATUS = Path("/run/controller.json")
+CHANGES = Path("/run/controller.sock")
+"""Where it takes changes of rules."""
+ORDERS = Path("/run/northbound.json")
+"""What is installed beside the plan, if anything is."""
 _LOOPBACK = "127.0.0.1"
 _SWITCHES, _CONTROLLER = "169.254.77.1", "169.254.77.2"
 _PREFIX = 30
@@ -54,6 +58,7 @@ class Controller:
         command = [sys.executable, "-m", "controllers.launch"]
         command += ["--plan", str(self._job / "plan.json"), "--status", str(STATUS)]
         command += ["--listen", self.address[0], "--port", str(PORT), "--timeout", "100"]
+        command += ["--control", str(CHANGES), "--orders", str(ORDERS)]
         if keep:
             command.append("--keep")
         with ExitStack() as stack:

@@ -14,7 +14,7 @@ import msgspec
 from testbed.emulation import links
 from testbed.errors import EmulationError
 from testbed.plan.model import Port
-from testbed.scenario.model import ControllerEvent, Event, LinkEvent, NodeEvent
+from testbed.scenario.model import ControllerEvent, Event, LinkEvent, NodeEvent, OrderEvent
 
 if TYPE_CHECKING:
     from testbed.emulation.network import LabNet
@@ -34,7 +34,7 @@ class Disturbances:
 
     def apply(self, event: Event) -> None:
         """Carry out an event of the network. Raises EmulationError."""
-        if isinstance(event, ControllerEvent):
+        if isinstance(event, ControllerEvent | OrderEvent):
             raise EmulationError(f"{event.text} is no event of the network")
         if isinstance(event, LinkEvent):
             self._link(event)

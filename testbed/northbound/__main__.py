@@ -30,6 +30,9 @@ from testbed.scenario import discovery
 from testbed.scenario.model import Scenario
 from testbed.slices.policy import Policy
 
+_IDLE_S = 86_400.0
+"""A loop that looks whether it should end would only wake up among the packets."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and serve, until the parent ends."""
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code if isinstance(error, TestbedError) else 1
     print("ready", server.server_address[1], flush=True)
-    server.serve_forever()
+    server.serve_forever(_IDLE_S)
     return 0
 
 

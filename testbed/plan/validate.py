@@ -16,10 +16,12 @@ from testbed.scenario.model import (
     Flow,
     LinkEvent,
     NodeEvent,
+    OrderEvent,
     Probe,
     Scenario,
     Slice,
 )
+from testbed.scenario.orders.write import to_ietf
 from testbed.scenario.promise import contradictions
 from testbed.slices.policy import BEST_EFFORT
 from testbed.topology.model import Direction, Network, Node
@@ -271,6 +273,8 @@ def _links(scenario: Scenario, network: Network) -> None:
     for event in scenario.events:
         if isinstance(event, NodeEvent):
             _node_event(event, peers, switches)
+        if isinstance(event, OrderEvent) and event.slice is not None:
+            to_ietf([event.slice])  # which is how it will be asked for
     _controller_events([e for e in scenario.events if isinstance(e, ControllerEvent)])
 
 

@@ -319,7 +319,26 @@ class ControllerEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="co
         return f"{self.action} controller"
 
 
-Event = LinkEvent | NodeEvent | ControllerEvent
+class OrderEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="order"):
+    """What is asked of the controller's northbound service at a moment.
+
+    order     a further slice
+    modify    the slice otherwise
+    withdraw  the slice ends
+    """
+
+    at_ns: int = 0
+    action: Literal["order", "modify", "withdraw"]
+    id: str
+    slice: Slice | None = None
+    """As it is to be; None: withdraw."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.action} {self.id}"
+
+
+Event = LinkEvent | NodeEvent | ControllerEvent | OrderEvent
 
 
 class Recovery(Frozen, frozen=True, kw_only=True):
