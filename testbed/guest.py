@@ -281,31 +281,41 @@ class Events:
         self, plan: Plan, apply: Callable[[Event], dict[str, Any] | None], start_ns: int
     ) -> None:
         self._plan, self._apply, self._start_ns = plan, apply, start_ns
-        self._happened: list[dict[str, Any]] = []
+        self._happened: dict[int, dict[str, Any]] = {}
+        self._asking: list[threading.Thread] = []
         self._problem: Exception | None = None
         self._over = threading.Event()
         _thread(self._run)
 
     def _run(self) -> None:
-        try:
-            for event in self._plan.events:
-                time.sleep(max(0, self._start_ns + event.at_ns - time.monotonic_ns()) / 1e9)
-                began_ns = time.monotonic_ns() - self._start_ns
-                told = self._apply(event) or {}
-                actual_ns = time.monotonic_ns() - self._start_ns
-                row = {**msgspec.to_builtins(event), "began_ns": began_ns}
-                self._happened.append({**row, "actual_ns": actual_ns, **told})
-        except Exception as problem:  # told by finish(), in the thread that can end the run
-            self._problem = problem
+        for number, event in enumerate(self._plan.events):
+            time.sleep(max(0, self._start_ns + event.at_ns - time.monotonic_ns()) / 1e9)
+            if isinstance(event, OrderEvent):  # others do not wait for its answer
+                self._asking.append(_thread(self._do, number, event))
+            else:
+                self._do(number, event)
         self._over.set()
         threading.Event().wait()
+
+    def _do(self, number: int, event: Event) -> None:
+        began_ns = time.monotonic_ns() - self._start_ns
+        try:
+            told = self._apply(event) or {}
+        except Exception as problem:  # told by finish(), in the thread that can end the run
+            self._problem = self._problem or problem
+            return
+        actual_ns = time.monotonic_ns() - self._start_ns
+        row = {**msgspec.to_builtins(event), "began_ns": began_ns}
+        self._happened[number] = {**row, "actual_ns": actual_ns, **told}
 
     def finish(self) -> list[dict[str, Any]]:
         """What happened, and when; all has. Raises what kept an event from happening."""
         self._over.wait()
+        for thread in self._asking:
+            thread.join()
         if self._problem is not None:
             raise self._problem
-        return self._happened
+        return [self._happened[number] for number in sorted(self._happened)]
 
 
 def _clock(plan: Plan, start_ns: int, say: Progress) -> None:

@@ -7,6 +7,7 @@ session's warm-up is over.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ def _phases(
 ) -> Iterable[Phase]:
     found = series(direction, packets)
     edges = [max(0, session.warmup_ns), *(event.at_ns for event in plan.events), None]
-    for number, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (begin, end) in enumerate(pairwise(edges)):
         mine = found.intended_ns >= (begin or 0)
         if end is not None:
             mine &= found.intended_ns < end
