@@ -124,8 +124,9 @@ class Bucket:
 class _Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
-    server_version = "testbed"
-    sys_version = ""
+
+    def version_string(self) -> str:
+        return "testbed"
 
     def setup(self) -> None:
         super().setup()

@@ -16,7 +16,7 @@ HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, FEATURES_REQUEST, FEATURES_REPLY = 0, 1,
 PORT_STATUS, PORT_MODIFIED, LINK_DOWN, LIVE = 12, 2, 1, 4
 FLOW_MOD, GROUP_MOD = 14, 15
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
-DELETE, DELETE_GROUP = 3, 2
+DELETE, DELETE_STRICT, DELETE_GROUP = 3, 4, 2
 FLOW_STATS, PORT_STATS, PORT_DESC = 1, 4, 13
 FULL_MESSAGE = 60_000
 """Largest multipart body sent in one message, of the 64 KiB there could be."""
@@ -49,7 +49,7 @@ class FakeSwitch(threading.Thread):
         self.xids: list[int] = []
         """Of the barriers."""
         self.steps = ""
-        """Every change in order: d deletes all flows, D all groups, g adds a group, f a
+        """Every change in order: d deletes all flows, x one, D all groups, g adds a group, f a
         flow, | is a barrier; of equals in a row, one."""
         self.packets = 0
         """What every rule says it counted."""
@@ -106,6 +106,10 @@ class FakeSwitch(threading.Thread):
             self.deletions += 1
             self._step("d")
             return
+        if command == DELETE_STRICT:
+            self.rules = [rule for rule in self.rules if _identity(rule) != _identity(message)]
+            self._step("x")
+            return
         self._step("f")
         if xid - 1 in self.refuse:
             self._send(ERROR, xid, struct.pack("!HH", *self.refuse[xid - 1]) + message[:64])
@@ -155,3 +159,9 @@ class FakeSwitch(threading.Thread):
 
     def _send(self, kind: int, xid: int, body: bytes = b"") -> None:
         self._socket.sendall(struct.pack("!BBHI", 4, kind, 8 + len(body), xid) + body)
+
+
+def _identity(flow_mod: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Cookie, table, priority and match (clause 7.3.4.1)."""
+    (length,) = struct.unpack_from("!H", flow_mod, 50)
+    return flow_mod[8:16], flow_mod[24:25], flow_mod[30:32], flow_mod[48 : 48 + length]

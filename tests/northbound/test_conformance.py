@@ -1,0 +1,95 @@
+"""What is read of the probes' logs while they grow."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.northbound.conformance import LATE_NS, Probed
+from testbed.plan.intake import Book, Intake
+from testbed.plan.model import Placed
+from testbed.probes.events import (
+    RECEIVED_FILE,
+    REFLECTED_FILE,
+    REFLECTOR_RX,
+    SENT,
+    SENT_FILE,
+    EventLog,
+)
+from testbed.scenario.model import Slice
+from tests.northbound.asking import late
+from tests.plan.networks import MS, S, probe
+from tests.plan.ordered import intake
+
+NOW_NS = 1_000 * S
+
+
+@pytest.fixture
+def here() -> Intake:
+    """A probe of best effort with the DSCP 46 of its class."""
+    return intake(probes=(probe(slice="best-effort"),))
+
+
+def _placed(here: Intake, order: Slice) -> Placed:
+    (placed,) = here.place(Book(), order).placed
+    return placed
+
+
+def _logged(folder: Path, delays_ns: list[int | None], since_ns: int) -> None:
+    """Packets every ms, with these one-way delays."""
+    folder.mkdir()
+    sent = EventLog(folder / SENT_FILE, ["p"])
+    reflected = EventLog(folder / REFLECTED_FILE, ["p"])
+    EventLog(folder / RECEIVED_FILE, ["p"]).close()
+    for number, delay_ns in enumerate(delays_ns):
+        at_ns = since_ns + number * MS
+        sent.add(SENT, 0, 0, number, 0, at_ns)
+        if delay_ns is not None:
+            reflected.add(REFLECTOR_RX, 0, 0, number, at_ns + delay_ns, 0)
+    sent.close()
+    reflected.close()
+
+
+def _there(here: Intake, folder: Path, placed: Placed, since_ns: int) -> dict[str, object]:
+    row: dict[str, object] = Probed(here.plan, folder)(placed, since_ns)["conformance"][0]
+    return row
+
+
+def test_delays_are_held_against_the_promise(
+    here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + S)
+    _logged(tmp_path / "s", [9 * MS, 2 * MS, 3 * MS, None], NOW_NS)
+    kept = _placed(here, late(dscp=(46,), delay_ns=3 * MS))
+    row = _there(here, tmp_path / "s", kept, NOW_NS + MS)
+    assert (row["packets"], row["lost"], row["slo"]) == (3, 1, "met")
+    assert (row["one-way-min-delay-ns"], row["one-way-max-delay-ns"]) == (2 * MS, 3 * MS)
+    assert row["one-way-delay-variation-ns"] == MS
+    row = _there(here, tmp_path / "s", kept, NOW_NS)
+    assert (row["slo"], row["broken"]) == ("broken", ["one-way-delay-maximum"])
+    strict = _placed(here, late(dscp=(46,), loss=0.1))
+    assert _there(here, tmp_path / "s", strict, NOW_NS)["broken"] == ["one-way-packet-loss"]
+
+
+def test_a_packet_that_may_still_come_is_not_lost(
+    here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + LATE_NS - 1)
+    _logged(tmp_path / "s", [2 * MS, None], NOW_NS)
+    row = _there(here, tmp_path / "s", _placed(here, late(dscp=(46,))), NOW_NS)
+    assert (row["packets"], row["lost"]) == (1, 0)
+
+
+def test_packets_of_others_do_not_count(here: Intake, tmp_path: Path) -> None:
+    _logged(tmp_path / "s", [2 * MS], NOW_NS)
+    row = _there(here, tmp_path / "s", _placed(here, late(dscp=(10,))), NOW_NS)
+    assert (row["packets"], row["slo"]) == (0, "not-measured")
+
+
+def test_before_the_probes_have_begun_nothing_is_measured(here: Intake, tmp_path: Path) -> None:
+    placed = _placed(here, late(dscp=(46,)))
+    assert _there(here, tmp_path / "none", placed, NOW_NS)["slo"] == "not-measured"
+    (tmp_path / SENT_FILE).write_bytes(b"STAMP")
+    assert _there(here, tmp_path, placed, NOW_NS)["slo"] == "not-measured"
