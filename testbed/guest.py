@@ -242,7 +242,8 @@ def _thread(target: Callable[..., None], *args: Any) -> threading.Thread:
 
 
 def _northbound(job: Path, say: Progress, stack: ExitStack, port: int | None = None) -> Northbound:
-    from testbed.northbound.child import PORT, Northbound  # noqa: PLC0415
+    from testbed.northbound.address import PORT  # noqa: PLC0415
+    from testbed.northbound.child import Northbound  # noqa: PLC0415
 
     port = port or PORT
     say("northbound", f"slices over HTTP at 127.0.0.1:{port}")

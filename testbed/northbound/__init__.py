@@ -9,6 +9,8 @@ A process beside the controller. An order goes this way:
     service.py      one change at a time: order -> book -> steps -> journal
     journal.py      what is installed, and what has to be undone, in one file
     carrier.py      steps onto switches: queues by netlink, rules by the controller
+    address.py      names that clients share
+    child.py        the process, and what an experiment asks of it at set times
     conformance.py  what the probes measured of a slice, against its promise
 
 testbed/plan/intake.py decides, testbed/plan/change.py says in which steps.

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from testbed.errors import InputError, TestbedError
+from testbed.northbound.address import PORT
 from testbed.northbound.carrier import Carrier
 from testbed.northbound.conformance import Probed
 from testbed.northbound.journal import Journal
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--journal", type=Path, required=True)
     options.add_argument("--samples", type=Path, required=True, help="the probes' event logs")
     options.add_argument("--listen", default="127.0.0.1")
-    options.add_argument("--port", type=int, default=8080)
+    options.add_argument("--port", type=int, default=PORT)
     options.add_argument("--token-file", type=Path)
     options.add_argument("--most-slices", type=int, default=MOST_SLICES)
     given = options.parse_args(argv)

@@ -9,17 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from testbed.emulation.control import CHANGES, ORDERS
 from testbed.errors import EmulationError
-from testbed.northbound.restconf import BASE, MEDIA
+from testbed.northbound.address import BASE, LIST, MEDIA, PORT, entry
 from testbed.probes.engine import SAMPLES
 from testbed.scenario.model import OrderEvent
-from testbed.scenario.orders.schema import MODULE, ROOT
+from testbed.scenario.orders.schema import ROOT
 from testbed.scenario.orders.write import to_ietf
 
-PORT = 8080
 _READY_S = 60.0
 _ANSWER_S = 120.0
 
@@ -52,13 +50,13 @@ class Northbound:
 
     def carry(self, event: OrderEvent) -> dict[str, Any]:
         """Ask for what an event says; the answer, and how the slice had done until then."""
-        target = f"{BASE}/slice-service={quote(event.id, safe='')}"
+        target = entry(event.id)
         before = self._ask("GET", f"{target}?content=nonconfig")
         if event.slice is None:
             told = self._ask("DELETE", target)
         else:
             written, _ = to_ietf([event.slice])
-            body = {f"{MODULE}:slice-service": written[ROOT]["slice-service"]}
+            body = {LIST: written[ROOT]["slice-service"]}
             method, where = ("POST", BASE) if event.action == "order" else ("PUT", target)
             told = self._ask(method, where, body)
         kept = {"before": before["body"]} if before["status"] == 200 else {}

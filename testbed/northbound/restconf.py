@@ -17,18 +17,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from testbed.errors import InputError
+from testbed.northbound.address import BASE, ENTRY, LIST, MEDIA, entry
 from testbed.northbound.service import Fault, ProblemError, Service
 from testbed.scenario.orders.document import parse_document
 from testbed.scenario.orders.schema import ROOT
 
-MEDIA = "application/yang-data+json"
 _ACCEPTED = (MEDIA, "application/json")
-BASE = f"/restconf/data/{ROOT}"
-_ENTRY = "slice-service="
-_LIST = f"{ROOT.partition(':')[0]}:slice-service"
 _HOST_META = """<?xml version='1.0' encoding='UTF-8'?>
 <XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>
   <Link rel='restconf' href='/restconf'/>
@@ -93,10 +90,10 @@ def _route(service: Service, request: Request) -> Answer:
         return _found({"ietf-restconf:restconf": {"data": {}, "operations": {}}})
     if path == BASE:
         return _all(service, request, _query(parts.query, request.method))
-    name = path.removeprefix(f"{BASE}/{_ENTRY}")
+    name = path.removeprefix(ENTRY)
     if name != path and name and "/" not in name:
         return _one(service, request, unquote(name), _query(parts.query, request.method))
-    what = f"there is no resource {path}; expected {BASE} or {BASE}/{_ENTRY}ID"
+    what = f"there is no resource {path}; expected {BASE} or {ENTRY}ID"
     raise ProblemError(404, Fault("invalid-value", what))
 
 
@@ -106,13 +103,13 @@ def _all(service: Service, request: Request, content: Content) -> Answer:
         slices = [service.read(id_, content) for id_ in service.ids()]
         return _found({ROOT: {"slice-service": slices}})
     id_ = service.create(_document(request))
-    return Answer(201, headers={"Location": f"{BASE}/{_ENTRY}{quote(id_, safe='')}"})
+    return Answer(201, headers={"Location": entry(id_)})
 
 
 def _one(service: Service, request: Request, id_: str, content: Content) -> Answer:
     _allow(request, "GET", "PUT", "DELETE")
     if request.method in ("GET", "HEAD"):
-        return _found({_LIST: [service.read(id_, content)]})
+        return _found({LIST: [service.read(id_, content)]})
     if request.method == "DELETE":
         service.remove(id_)
         return Answer(204)

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from testbed.errors import EmulationError, InputError
+from testbed.northbound.address import PORT
 from testbed.northbound.restconf import Answer, Request, answer, refusal
 from testbed.northbound.service import Fault, Service
 from testbed.scenario.model import Frozen
@@ -46,7 +47,7 @@ class Server(ThreadingHTTPServer):
         self,
         service: Service,
         address: str = "127.0.0.1",
-        port: int = 8080,
+        port: int = PORT,
         *,
         token: str | None = None,
         limits: Limits | None = None,

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from testbed.errors import TestbedError
+from testbed.northbound.address import LIST
 from testbed.northbound.journal import Journal, Record
 from testbed.plan.change import Step, change, rules_of
 from testbed.plan.intake import Book, Intake, RefusedError
@@ -212,10 +213,9 @@ def at(id_: str) -> str:
 
 def _order(document: Any) -> tuple[Slice, Any]:
     """The one slice of a request's body. Raises ProblemError with the path of each fault."""
-    name = f"{ROOT.partition(':')[0]}:slice-service"
-    given = document.get(name) if isinstance(document, dict) and len(document) == 1 else None
+    given = document.get(LIST) if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(given, list) or len(given) != 1:
-        message = f"expected an object with one member {name}, an array of one slice"
+        message = f"expected an object with one member {LIST}, an array of one slice"
         raise ProblemError(400, Fault("malformed-message", message, f"/{ROOT}"))
     try:
         (order,) = from_ietf({ROOT: {"slice-service": given}}).slices

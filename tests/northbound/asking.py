@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from testbed.errors import EmulationError
+from testbed.northbound.address import BASE, ENTRY, LIST, MEDIA
 from testbed.northbound.journal import Journal
-from testbed.northbound.restconf import BASE, MEDIA
 from testbed.northbound.server import Limits, Server
 from testbed.northbound.service import Service
 from testbed.plan.change import Step
@@ -21,9 +21,6 @@ from testbed.scenario.model import Slice
 from testbed.scenario.orders.schema import ROOT
 from testbed.scenario.orders.write import to_ietf
 from tests.plan.ordered import Switches, intake, order
-
-ENTRY = f"{BASE}/slice-service="
-LIST = "ietf-network-slice-service:slice-service"
 
 
 class Wires:

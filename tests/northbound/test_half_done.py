@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from testbed.errors import InputError
+from testbed.northbound.address import ENTRY
 from testbed.northbound.journal import Journal
 from testbed.northbound.service import ProblemError, Service
 from testbed.plan.change import change, installed
 from testbed.plan.openflow import key
-from tests.northbound.asking import ENTRY, Wires, document, late, serving
+from tests.northbound.asking import Wires, document, late, serving
 from tests.plan.networks import MBIT
 from tests.plan.ordered import intake
 

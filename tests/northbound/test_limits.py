@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import EmulationError, InputError
+from testbed.northbound.address import BASE, ENTRY, LIST
 from testbed.northbound.journal import Journal
-from testbed.northbound.restconf import BASE
 from testbed.northbound.server import Bucket, Limits, Server
 from testbed.northbound.service import Service
-from tests.northbound.asking import ENTRY, LIST, Wires, document, late, serving
+from tests.northbound.asking import Wires, document, late, serving
 from tests.plan.ordered import intake
 
 TOKEN = "0123456789abcdef"  # noqa: S105
