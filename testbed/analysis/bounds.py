@@ -17,6 +17,7 @@ from testbed.analysis.percentiles import Delays
 from testbed.errors import EmulationError
 from testbed.plan.bounds import LATE_NS
 from testbed.plan.model import Plan, Session
+from testbed.probes.schedule import HOLD_NS
 from testbed.units import show_bytes, show_ns
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def punctual(samples: pd.DataFrame) -> bool:
 def judge(plan: Plan, now: Series, limit: int | None, *, exact: bool) -> tuple[Kept, int]:
     """Whether packets kept to a bound, and how many did not.
 
-    Only those are judged that were due to arrive before the first link went down.
+    Only those are judged that were due to arrive before the first link went down, the
+    reflector's time included.
 
     Args:
         exact: senders were on time, and the lab's own error is below 1 us.
@@ -64,7 +66,7 @@ def judge(plan: Plan, now: Series, limit: int | None, *, exact: bool) -> tuple[K
     first = min((event.at_ns for event in plan.events), default=None)
     delays: Delays = now.delay_ns
     if first is not None:
-        delays = delays[now.intended_ns + limit + LATE_NS < first]
+        delays = delays[now.intended_ns + limit + LATE_NS + HOLD_NS < first]
     if not exact or not len(delays):
         return "not judged", 0
     over = int(np.count_nonzero(np.isfinite(delays) & (delays > limit)))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from testbed.analysis.summary import REORDERED, Direction, judged, series
 from testbed.analysis.variation import Integers
 from testbed.plan.model import Plan, Session
+from testbed.probes.schedule import HOLD_NS
 from testbed.results.folder import OUTAGES, RunFolder
 from testbed.scenario.model import Event, Frozen
 
@@ -62,6 +63,8 @@ def _seen(
     found = series(direction, packets)
     flight_ns = series("rtt", packets).delay_ns
     early_ns = flight_ns[np.isfinite(flight_ns)].max(initial=0)
+    if direction != "forward":
+        early_ns += HOLD_NS  # replies leave so long after their requests arrived
     starts_ns = np.array([event.at_ns - early_ns for event in events])
 
     def cause(due_ns: Integers) -> Integers:

@@ -27,6 +27,7 @@ from testbed.emulation.netns import entered
 from testbed.errors import EmulationError
 from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
+from testbed.probes.schedule import HOLD_NS
 from testbed.probes.sockets import dropped, keeps_moments, open_answering_pair, open_sink, open_udp
 from testbed.probes.stamp import request_of_size, stamp_request
 
@@ -36,12 +37,6 @@ _PRIME_PACE_S = 0.01
 _READY_S = 60.0
 _END_S = 30.0
 _LAST_REPLIES_S = 0.2
-HOLD_NS = 50_000_000
-"""How long a reflector holds a reply where the kernel sends it at its moment.
-
-Whole frames of 10 ms, so that in a radio frame or a gate's cycle a reply meets the same
-place as one that leaves at once.
-"""
 _AHEAD_NS = 100_000_000
 """How long before its moment a packet is handed to such a kernel, at most."""
 _WAITING_BYTES = 16 << 20

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
+HOLD_NS = 50_000_000
+"""How long a reflector holds a reply where the kernel sends it at its moment.
+
+Whole frames of 10 ms, so that in a radio frame or a gate's cycle a reply meets the same
+place as one that leaves at once.
+"""
+
 
 def send_times(
     start_ns: int, interval_ns: int, count: int, arrivals: str, seed: int
