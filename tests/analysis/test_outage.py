@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Literal
 
 import msgspec
 import pandas as pd
@@ -17,9 +18,16 @@ from tests.plan.networks import MS, S, compiled, scenario
 COUNT, INTERVAL_NS, DELAY_NS = 1000, 10 * MS, 6 * MS
 
 
-def measured(lost: set[int], reordered: Collection[int] = ()) -> list[Outage]:
+def measured(
+    lost: set[int],
+    reordered: Collection[int] = (),
+    unanswered: Collection[int] = (),
+    judged: Literal["forward", "reverse"] = "forward",
+) -> list[Outage]:
     """A cut at 3 s and a mend at 6 s; every 10 ms a packet that takes 6 ms each way."""
     plan = planned()
+    session = msgspec.structs.replace(plan.sessions[0], judged=(judged,))
+    plan = msgspec.structs.replace(plan, sessions=(session,))
     seq = range(COUNT)
     gone = [n in lost for n in seq]
     samples = pd.DataFrame(
@@ -28,9 +36,11 @@ def measured(lost: set[int], reordered: Collection[int] = ()) -> list[Outage]:
             "seq": seq,
             "intended_ns": [n * INTERVAL_NS for n in seq],
             "forward_ns": pd.array([None if g else DELAY_NS for g in gone], dtype="Int64"),
-            "reverse_ns": pd.array([None if g else DELAY_NS for g in gone], dtype="Int64"),
+            "reverse_ns": pd.array(
+                [None if n in lost or n in unanswered else DELAY_NS for n in seq], dtype="Int64"
+            ),
             "lost_forward": gone,
-            "lost_reverse": False,
+            "lost_reverse": [n in unanswered for n in seq],
             "reordered_forward": [n in reordered for n in seq],
             "reordered_reverse": False,
         }
@@ -90,3 +100,9 @@ def test_out_of_order() -> None:
     cut, mend = measured(set(), {601, 602})
     assert (cut.reordered, mend.reordered) == (0, 2)
     assert "lost 0 packets, 2 out of order" in told([mend])[0]
+
+
+def test_replies_are_counted_for_requests_that_arrived_only() -> None:
+    """Replies leave 50 ms after their requests, so those to earlier ones are lost."""
+    cut, _ = measured(set(range(300, 303)), unanswered=set(range(295, 298)), judged="reverse")
+    assert (cut.lost, cut.outage_ns) == (3, 40 * MS)
