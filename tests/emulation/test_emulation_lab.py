@@ -111,7 +111,7 @@ def test_every_port_is_read_back_as_asked(queues: tuple[str, dict[str, Any]]) ->
 def test_a_changed_queue_is_an_error(
     queues: tuple[str, dict[str, Any]], what: str, said: str
 ) -> None:
-    problem = queues[1]["tampered"][what]
+    problem = queues[1]["readback"]["tampered"][what]
     assert re.search(said, problem)
     assert "s1-eth" in problem
     assert "remedy" in problem
