@@ -114,7 +114,7 @@ class _Tracer:
             in_port=self._port[switch, before].number,
             out_port=out.name,
             label=None if after == path.dst else way.label,
-            queue=path.queue if out.queues else None,
+            queue=path.queue if out.selects else None,
         )
 
     def _trace(self, switch: str, packet: Fields) -> list[str]:
