@@ -9,6 +9,7 @@ Every flow of the plan becomes a token bucket on its path, or one that nothing h
     flood             its rate, and FLOOD_DEBT_NS of it at once
     udp, tcp          iperf3's own pace: nothing holds it but its host's link
     background        at every port anew: its burst, every period
+    BFD               a packet at every interval, on the links that run it
     policed           what the slice's policers let through, if that is known only
 
 What is assumed of them is kept with each bound, in words. The bounds are those of the
@@ -23,7 +24,7 @@ from itertools import pairwise
 import msgspec
 
 from testbed.plan.budget import LABEL_BYTES
-from testbed.plan.model import BacklogBound, DelayBound, Load, Path, Port, Session
+from testbed.plan.model import BacklogBound, DelayBound, Load, Path, Plan, Port, Session
 from testbed.plan.traffic import modelled
 from testbed.plan.wiring import Wiring
 from testbed.slices import service
@@ -34,6 +35,8 @@ from testbed.units import show_bps, show_bytes, show_ns
 
 LATE_NS = 10_000
 """A packet that leaves later than this after its moment does not keep to its bucket."""
+BFD_BYTES = 66
+"""Ethernet, IPv4, UDP and a BFD control packet without authentication (RFC 5880, RFC 5881)."""
 _ANY = Traffic(rate_bps=0, burst_bytes=None, largest_bytes=1514, smallest_bytes=54)
 """Of a flow that is not known: from an empty TCP segment to a full frame."""
 _NAMED = 3
@@ -45,12 +48,14 @@ def with_bounds(
     sessions: Sequence[Session],
     loads: Iterable[Load],
     traffic: Mapping[str, Traffic | None],
+    more: Iterable[Flow] = (),
 ) -> tuple[tuple[Session, ...], tuple[BacklogBound, ...]]:
     """The sessions with their bounds, and the bounds of the queues they pass.
 
-    `wiring` has the ports with their queues and background; `traffic` is by path.
+    `wiring` has the ports with their queues and background; `traffic` is by path,
+    `more` are flows of the network itself.
     """
-    flows: list[Flow] = []
+    flows: list[Flow] = list(more)
     for session in sessions:
         flows += _session(wiring, session, traffic)
     for load in loads:
@@ -72,6 +77,25 @@ def with_bounds(
         for s in sessions
     )
     return bounded, _backlogs(sessions, known, found)
+
+
+def watching(plan: Plan) -> Iterator[Flow]:
+    """BFD on the links that run it: Open vSwitch sends up to a quarter of the interval
+    early (RFC 5880 clause 6.8.7), and answers a change at once."""
+    interval_ns = plan.recovery.bfd_ns
+    if interval_ns is None:
+        return
+    traffic = Traffic(
+        rate_bps=-(-8 * BFD_BYTES * 4_000_000_000 // (3 * interval_ns)),
+        burst_bytes=2 * BFD_BYTES,
+        burst_packets=2,
+        largest_bytes=BFD_BYTES,
+        smallest_bytes=BFD_BYTES,
+    )
+    guarded = plan.guarded()
+    for port in plan.ports:
+        if frozenset((port.node, port.peer_node)) in guarded:
+            yield _flow(f"BFD of {port.name}", (Hop(port.name, 0),), traffic)
 
 
 def _port(port: Port) -> service.Port:

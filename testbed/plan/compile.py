@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from testbed.plan.background import backgrounds, with_sources
-from testbed.plan.bounds import with_bounds
+from testbed.plan.bounds import watching, with_bounds
 from testbed.plan.model import Plan, Port
 from testbed.plan.policing import check_backgrounds, with_policers
 from testbed.plan.queues import with_queues
@@ -57,8 +57,7 @@ def compile_plan(
     queued = Wiring(wiring.hosts, wiring.switches, ports)
     traffic: tuple[Probe | Flow, ...] = (*scenario.probes, *scenario.flows)
     tables = all_tables(graph, queued, stamp, flows)
-    bounded, backlogs = with_bounds(queued, stamp, flows, {d.id: d.traffic for d in asked})
-    return Plan(
+    plan = Plan(
         experiment=scenario.experiment,
         seed=scenario.seed,
         policy=policy.name,
@@ -68,15 +67,17 @@ def compile_plan(
         rules=tables.rules,
         groups=tables.groups,
         repairs=tables.repairs,
-        sessions=bounded,
+        sessions=stamp,
         loads=flows,
-        backlog_bounds=backlogs,
         events=scenario.events,
         recovery=scenario.recovery,
         captures=scenario.captures,
         duration_ns=max((item.start_ns + item.duration_ns for item in traffic), default=0),
         positions=_positions(network),
     )
+    told = {demand.id: demand.traffic for demand in asked}
+    bounded, backlogs = with_bounds(queued, stamp, flows, told, watching(plan))
+    return msgspec.structs.replace(plan, sessions=bounded, backlog_bounds=backlogs)
 
 
 def _seeded(port: Port, seed: int) -> Port:

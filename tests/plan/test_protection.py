@@ -13,7 +13,7 @@ from testbed.errors import PlanError
 from testbed.plan.check import check_plan
 from testbed.plan.model import Group, Plan, Rule
 from testbed.plan.openflow import IN_PORT
-from testbed.scenario.model import Protection
+from testbed.scenario.model import Protection, Recovery
 from tests.plan.graphs import connected, demands, protected, two_connected
 from tests.plan.networks import GOLD, compiled, scenario
 
@@ -197,3 +197,19 @@ def test_another_slices_queue_or_rule_is_found() -> None:
             wrong = tuple(queued(r) if r is rule else r for r in plan.rules)
             with pytest.raises(PlanError, match="by queue 0"):
                 check_plan(replace(plan, rules=wrong))
+
+
+def test_bounds_know_of_bfd() -> None:
+    """One of its packets may be in transmission at each port that watches."""
+    gold = replace(GOLD, protection="fast_failover")
+
+    def bound_ns(recovery: Recovery) -> int:
+        plan = compiled(LowestDelay(), scenario(slices=(gold,), recovery=recovery))
+        bound = plan.sessions[0].forward_bound
+        assert bound is not None
+        assert bound.latency_ns is not None
+        return bound.latency_ns
+
+    more_ns = bound_ns(Recovery(bfd_ns=10_000_000)) - bound_ns(Recovery())
+    packet_ns = 66 * 8 * 10  # at 100 Mbit/s
+    assert more_ns >= 2 * packet_ns
