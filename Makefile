@@ -14,7 +14,7 @@ demo: kernel  ## run the example experiment and write its report
 	$(bin)/testbed report
 
 test: kernel  ## fast tests, then those that boot a lab
-	$(bin)/pytest -n auto -m 'not lab'
+	$(bin)/pytest -n auto --timeout 120 -m 'not lab'
 	$(bin)/pytest -m lab
 
 check: setup  ## what must hold before a commit
@@ -22,7 +22,7 @@ check: setup  ## what must hold before a commit
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/lint-imports
-	$(bin)/pytest -n auto -m 'not lab'
+	$(bin)/pytest -n auto --timeout 120 -m 'not lab'
 
 bench: kernel  ## delays against the plan, wall time, build times against stock Mininet
 	$(bin)/python -m benchmarks.fidelity

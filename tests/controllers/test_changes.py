@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from controllers.northbound import Asked
 from testbed.plan.model import Rule
 from tests.controllers.chain import chain
 from tests.controllers.fake_switch import FakeSwitch
-from tests.controllers.test_launch import command, free_port
+from tests.controllers.test_launch import command, free_port, wait
 
 BAD_ACTION, BAD_OUT_PORT = 2, 4
 PLAN = chain(3)
@@ -45,8 +44,8 @@ class Running:
         self.switches = [FakeSwitch(dpid, self.port) for dpid in (1, 2, 3)]
         for switch in self.switches:
             switch.start()
-        while not (folder / "status.json").exists():
-            assert self.process.poll() is None, (folder / "log").read_text()
+        wait(lambda: self.process.poll() is not None or (folder / "status.json").exists())
+        assert self.process.poll() is None, (folder / "log").read_text()
 
     def ask(self, body: bytes) -> Any:
         with socket.socket(socket.AF_UNIX) as to, to.makefile("rb") as lines:
@@ -82,8 +81,7 @@ def test_a_switch_that_connects_again_gets_them_too(running: Running) -> None:
     running.switches[0].leave()
     again = FakeSwitch(1, running.port)
     again.start()
-    while again.barriers < 2:
-        time.sleep(0.01)
+    wait(lambda: again.barriers > 0)
     assert len(again.rules) == 3
     assert running.change(delete=MORE[:1]) == ""
     assert len(again.rules) == 2

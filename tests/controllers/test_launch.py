@@ -236,8 +236,7 @@ def test_switch_that_comes_back_is_set_up_again(start: Callable[..., Controller]
     controller.status()
     switches[1].leave()
     (again,) = connect(controller, 2)
-    while not again.barriers:
-        time.sleep(0.01)
+    wait(lambda: again.barriers > 0)
     status = controller.end()
     assert len(again.rules) == 2
     assert again.steps == "f|"
