@@ -97,17 +97,16 @@ class Batch:
         so packets are forwarded throughout (OpenFlow 1.3.5 clause 6.4), and a group that
         is there stays, which the switch answers with an error (see `is_kept`).
         """
-        barrier = _bytes(parser.OFPBarrierRequest(of13()), 0)
         groups = enumerate(self.groups, start=self.done + 1)
-        parts = [_deletions(), barrier] if clear else []
+        parts = [_deletions(), barrier(0)] if clear else []
         parts += [group_mod(group, xid) for xid, group in groups]
-        parts += [barrier] if self.groups else []
+        parts += [barrier(0)] if self.groups else []
         rules = enumerate(self.rules, start=self._after + 1)
         parts += [flow_mod(rule, xid) for xid, rule in rules]
         first = self._after + len(self.rules) + 1
         gone = enumerate(self._delete, start=first)
         parts += [flow_mod(rule, xid, delete=True) for xid, rule in gone]
-        return b"".join((*parts, _bytes(parser.OFPBarrierRequest(of13()), self.done)))
+        return b"".join((*parts, barrier(self.done)))
 
     def has(self, xid: int) -> bool:
         """Whether a transaction id is of a rule or of the last barrier."""
@@ -137,6 +136,11 @@ def _deletions() -> bytes:
     )
     groups = parser.OFPGroupMod(of13(), command=ofp.OFPGC_DELETE, group_id=ofp.OFPG_ALL)
     return _bytes(flows, 0) + _bytes(groups, 0)
+
+
+def barrier(xid: int) -> bytes:
+    """Ask a switch to say when it has done all that came before."""
+    return _bytes(parser.OFPBarrierRequest(of13()), xid)
 
 
 def statistics() -> bytes:

@@ -147,6 +147,8 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument, notes: Sequence[str])
     reading = "Delays are one-way unless marked rtt; the budget is without queueing"
     if any(row.bound_ns is not None for row in rows):
         reading += ", the bound with it (network calculus)"
+    if any(map(wording.outlived, rows)):
+        reading += " until the first event changes the network"
     if any(row.packets and row.p999 is None for row in rows):
         reading += "; n<3688 is a percentile that takes 3,688 packets"
     return [*lines, f"{reading}.", *notes]

@@ -126,6 +126,11 @@ def fidelity(row: SummaryRow) -> str:
     return {"not measured": "unknown"}.get(row.fidelity, row.fidelity)
 
 
+def outlived(row: SummaryRow) -> bool:
+    """Whether packets took longer than the bound, but not before an event."""
+    return row.bound == "kept" and (row.max_ns or 0) > (row.bound_ns or 0)
+
+
 def bound(row: SummaryRow) -> str:
     """What a row's bound is, whether it was kept, and what it rests on."""
     if row.bound_ns is None:
@@ -135,7 +140,8 @@ def bound(row: SummaryRow) -> str:
     elif row.max_ns is None:
         kept = row.bound
     else:
-        kept = f"{row.bound}, the longest took {row.max_ns / row.bound_ns:.0%} of it"
+        when = " until the first event" if outlived(row) else ""
+        kept = f"{row.bound}{when}, the longest took {100 * row.max_ns / row.bound_ns:.0f} % of it"
     return f"at most {delay(row.bound_ns)} ({kept}), if {row.bound_assumptions}"
 
 

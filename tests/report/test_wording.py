@@ -119,3 +119,12 @@ def test_a_load_that_fell_short_is_named() -> None:
         "Load x sent 4 Mbit/s of 10 Mbit/s asked: the lab could not send more."
     ]
     assert len(wording.shortfalls([load("udp", None)])) == 1
+
+
+def test_a_bound_says_how_long_it_held(row: SummaryRow) -> None:
+    held = msgspec.structs.replace(row, bound="kept", bound_ns=2_000_000, max_ns=1_000_000)
+    assert wording.bound(held).startswith("at most 2.00 ms (kept, the longest took 50 % of it)")
+    assert not wording.outlived(held)
+    later = msgspec.structs.replace(held, max_ns=3_000_000)
+    assert "kept until the first event, the longest took 150 % of it" in wording.bound(later)
+    assert wording.outlived(later)
