@@ -2,7 +2,7 @@
 
     testbed exec --lab wall -- python3 -m benchmarks.install [--paths 2 10 100 1000]
 
-Random sessions, of two paths each, over 50 switches and 100 links with 8 slices. The time
+Random sessions, of two paths each, over 50 switches and 100 links with 7 slices. The time
 of an install is the controller's own: from the first switch that connects to the last
 barrier. It is taken three ways by the same controller on the same Open vSwitch:
 
@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 import networkx as nx
 
+from testbed.emulation.control import STATUS, Controller
 from testbed.emulation.network import LabNet
 from testbed.emulation.ovs import Ovs, running_ovs, start_ovs
 from testbed.errors import TestbedError
@@ -39,8 +40,7 @@ from testbed.scenario.model import Probe, Scenario, Slice, TopologyRef
 from testbed.topology.describe import describe
 from testbed.topology.topo import MetroTopo
 
-SWITCHES, DEGREE, SLICES, SEED = 50, 4, 8, 1
-PORT = 6653
+SWITCHES, DEGREE, SLICES, SEED = 50, 4, 7, 1
 GOAL_S = 5.0
 WAYS = ("one buffer", "message a rule", "barrier a rule")
 
@@ -94,30 +94,39 @@ def planned(paths: int) -> Plan:
     return plan
 
 
-def installed(plan: Plan, way: str, ovs: Ovs) -> dict[str, Any]:
-    """What the controller says when all barriers have come back."""
+class Installer(Controller):
+    """The controller, which installs in a way of its own."""
+
+    def __init__(self, way: str, folder: Path) -> None:
+        self._way, self._folder = way, folder
+        super().__init__(folder, "127.0.0.1", None)
+
+    def start(self, *, keep: bool = False) -> subprocess.Popen[bytes]:
+        STATUS.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "benchmarks.install", "--control", self._way]
+        command += ["--plan", str(self._folder / "plan.json"), "--status", str(STATUS)]
+        self._process = subprocess.Popen(command)
+        return self._process
+
+
+def installed(plan: Plan, way: str, ovs: Ovs) -> float:
+    """Seconds from the first switch that connected to the last barrier."""
     with tempfile.TemporaryDirectory() as folder:
-        file, status = Path(folder) / "plan.json", Path(folder) / "status.json"
-        file.write_bytes(msgspec.json.encode(plan))
-        controller = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "benchmarks.install", "--control", way),
-                *("--plan", str(file), "--status", str(status), "--port", str(PORT)),
-            ]
-        )
-        net = LabNet(plan, controller=("127.0.0.1", PORT), ovs=ovs)
+        (Path(folder) / "plan.json").write_bytes(msgspec.json.encode(plan))
+        controller = Installer(way, Path(folder))
         try:
-            net.start()
-            while not status.exists() and controller.poll() is None:
-                time.sleep(0.01)
-            told: dict[str, Any] = json.loads(status.read_text())
+            net = LabNet(plan, ovs=ovs)
+            try:
+                net.start()
+                controller.wait_listening()
+                net.connect(controller.address)
+                controller.wait_installed()
+                seconds: float = json.loads(STATUS.read_text())["seconds"]
+            finally:
+                net.stop()
         finally:
-            controller.kill()
-            controller.wait()
-            net.stop()
-    if not told["installed"]:
-        sys.exit(told["error"])
-    return told
+            controller.end()
+    return seconds
 
 
 def control(way: str, argv: list[str]) -> int:
@@ -175,7 +184,7 @@ def main() -> int:
                 began = time.monotonic()
                 plan = planned(paths)
                 took = time.monotonic() - began
-                told = {way: installed(plan, way, ovs)["seconds"] for way in WAYS}
+                told = {way: installed(plan, way, ovs) for way in WAYS}
                 ours = told[WAYS[0]]
                 print(
                     f"{paths:5} paths, {len(plan.rules):6,} rules: planned and walked in "

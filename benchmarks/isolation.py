@@ -39,6 +39,8 @@ from testbed.units import show_ns
 
 SLICES = ("surgery", "video", "bulk")
 SCHEDULERS = ("fifo", "htb", "strict_priority", "time_aware")
+POLICED = ("fifo", "strict_priority")
+"""Schedulers that a flood gets the better of, unless it is policed where it enters."""
 
 
 class Packet(NamedTuple):
@@ -144,7 +146,10 @@ def main() -> int:
         )
     lab = VirtualLab()
     worst = 0.0
-    for scheduler, police in [*((name, False) for name in SCHEDULERS), ("htb", True)]:
+    for scheduler, police in [
+        *((name, False) for name in SCHEDULERS),
+        *((name, True) for name in POLICED),
+    ]:
         for flooded in SLICES:
             asked = {
                 "scheduler": scheduler,
