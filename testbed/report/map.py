@@ -132,19 +132,39 @@ def lanes(plan: Plan) -> dict[tuple[str, str], list[str]]:
     return {link: sorted(names, key=order.index) for link, names in found.items()}
 
 
+def spares(plan: Plan) -> dict[tuple[str, str], list[str]]:
+    """Link -> slices that have only backups there: those of the links cut, if any is."""
+    order, used = list(style.slice_colours(plan)), lanes(plan)
+    cut = {edge(event.a, event.b) for event in _cut(plan)}
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for session in plan.sessions:
+        for path in (session.forward, session.reverse):
+            for backup in path.backups:
+                if cut and backup.failed and edge(*backup.failed) not in cut:
+                    continue
+                for a, b in pairwise(backup.nodes):
+                    if session.slice not in used.get(edge(a, b), ()):
+                        found[edge(a, b)].add(session.slice)
+    return {link: sorted(names, key=order.index) for link, names in found.items()}
+
+
 def _paths(axes: Axes, plan: Plan, at: Mapping[str, Point], colours: Mapping[str, str]) -> None:
-    for (a, b), names in sorted(lanes(plan).items()):
+    paths, backups = lanes(plan), spares(plan)
+    for a, b in sorted(paths.keys() | backups.keys()):
         # left to right, so that a slice keeps its side from link to link
         (xa, ya), (xb, yb) = sorted((at[a], at[b]))
         length = math.hypot(xb - xa, yb - ya) or 1.0
         across = (-(yb - ya) / length, (xb - xa) / length)
+        own = paths.get((a, b), [])
+        names = [*own, *backups.get((a, b), ())]
         for i, name in enumerate(names):
             off = (i - (len(names) - 1) / 2) * _LANE
             axes.plot(
                 [xa + off * across[0], xb + off * across[0]],
                 [ya + off * across[1], yb + off * across[1]],
                 color=colours[name],
-                linewidth=2.6,
+                linewidth=2.6 if i < len(own) else 1.6,
+                linestyle="solid" if i < len(own) else (0, (3, 2)),
                 solid_capstyle="round",
                 zorder=2,
             )
@@ -280,6 +300,10 @@ def _legend(axes: Axes, plan: Plan, colours: Mapping[str, str]) -> None:
                 label=_NAMES.get(kind, "switch or optical node"),
             )
         )
+    if spares(plan):
+        dashed = Line2D([], [], color=style.SOFT, linewidth=1.6, linestyle=(0, (3, 2)))
+        dashed.set_label("backup")
+        handles.append(dashed)
     if _cut(plan):
         handles.append(
             Line2D(

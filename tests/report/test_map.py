@@ -11,7 +11,9 @@ from matplotlib.text import Text
 
 from testbed.plan.model import Plan
 from testbed.report import style
-from testbed.report.map import draw_map, lanes, links, place
+from testbed.report.map import draw_map, lanes, links, place, spares
+from testbed.scenario.model import LinkEvent
+from tests.plan.graphs import protected, two_connected
 from tests.results import synthetic
 
 
@@ -66,3 +68,18 @@ def test_labels_do_not_overlap(plan: Plan) -> None:
     assert {"ue1", "ue2", "edge1", "cloud1"} <= {t.get_text() for t in texts}
     boxes = [t.get_window_extent() for t in texts]
     assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+
+
+def test_backups_of_the_link_that_is_cut_are_drawn() -> None:
+    (graph,) = [g for g in two_connected(range(4, 5)) if g.number_of_edges() == 4]
+    plan = protected(graph, "fast_failover", 1, [(0, 2)])
+    whole = spares(plan)
+    path = plan.sessions[0].forward
+    assert whole
+    assert not whole.keys() & lanes(plan).keys()
+    failed = path.backups[0].failed
+    assert failed is not None
+    cut = LinkEvent(at_ns=1, action="cut", a=failed[1], b=failed[0])
+    one = spares(msgspec.structs.replace(plan, events=(cut,)))
+    assert one
+    assert one.keys() <= whole.keys()
