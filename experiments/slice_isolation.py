@@ -36,7 +36,16 @@ class SliceIsolation(Experiment):
         def share(part: float) -> str:
             return f"{part * full / 1e6:g} Mbit/s"
 
-        self.slice("surgery", sst=2, priority=19, guaranteed=share(0.02), maximum=share(0.04))
+        self.slice(
+            "surgery",
+            sst=2,
+            priority=19,
+            guaranteed=share(0.02),
+            maximum=share(0.04),
+            delay="1 ms",
+            variation="0.5 ms",
+            loss=0.01,
+        )
         self.slice("video", sst=1, priority=40, guaranteed=share(0.3), maximum=share(0.4))
         self.slice("bulk", sst=1, priority=80, maximum=share(0.5))
         for name in ("surgery", "video", "bulk"):

@@ -21,6 +21,7 @@ import msgspec
 
 from testbed import errors
 from testbed.analysis.outage import write_outages
+from testbed.analysis.promises import write_promises
 from testbed.analysis.summary import write_summary
 from testbed.errors import LabError, TestbedError
 from testbed.lab.base import CONSOLE, Lab
@@ -39,7 +40,7 @@ PACKET_S = 0.3e-3
 BACKGROUND_PACKET_S = 1e-6
 """What a modelled packet may take at one port, at most."""
 
-FINISH = (write_summary, write_outages)
+FINISH = (write_summary, write_outages, write_promises)
 """What is made of the samples."""
 
 Stage = Callable[[dict[str, Any]], None]

@@ -6,6 +6,9 @@
     bounds.py       measured maxima against the plan's bounds
     fidelity.py     the lab's own error, and which verdicts can bear it
     summary.py      one row per session and judged direction
+    outage.py       what each event interrupted, and for how long
+    phases.py       what each session saw between events
+    promises.py     terms of slices against what their sessions saw
 
 Delays are float nanoseconds; a lost packet is +inf everywhere.
 """

@@ -212,7 +212,7 @@ def _row(
     p50, p99, p999 = (percentile(delay, p) for p in PERCENTILES.values())
     least = float(arrived[0]) if len(arrived) else None
     verdict = judge(delay, session.deadline_ns, session.reliability)
-    late = _schedule_error(kept)
+    late = schedule_error(kept)
     paths = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
         direction, (session.forward, session.reverse)
     )
@@ -291,7 +291,7 @@ def _availability(session: Session, now: Series) -> float | None:
     return availability(now.intended_ns, good, session.interval_ns, session.survival_ns)
 
 
-def _schedule_error(packets: pd.DataFrame) -> float | None:
+def schedule_error(packets: pd.DataFrame) -> float | None:
     errors = packets["schedule_error_ns"].dropna().to_numpy(dtype=float)
     # an instrument's error is reported whatever the sample: no claim rests on it
     return nearest_rank(np.sort(np.abs(errors)), 99) if len(errors) else None

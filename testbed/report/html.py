@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from testbed.analysis.outage import outages
+from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import SummaryRow, summarise_run
 from testbed.plan.model import Plan
 from testbed.report import figures, style, wording
@@ -42,6 +43,7 @@ def write_report(run: Path) -> Path:
             command=shlex.join(folder.provenance.command),
             loads=load_rows(folder),
             events=wording.outages(outages(folder.plan, folder.samples)),
+            promises=promises_of(folder),
             shortfalls=wording.shortfalls(folder.record(LOADS)),
         )
         target = run / REPORT

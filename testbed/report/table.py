@@ -16,6 +16,7 @@ from rich.text import Text
 
 from testbed.analysis.fidelity import Instrument
 from testbed.analysis.outage import outages
+from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import PERCENTILES, SummaryRow, summarise_run
 from testbed.report import wording
 from testbed.results.folder import LOADS, RunFolder
@@ -45,6 +46,7 @@ def verdict_table(run: RunFolder) -> RenderableType:
     rows, known = summarise_run(run)
     notes = [
         *wording.outages(outages(run.plan, run.samples)),
+        *wording.promises(promises_of(run)),
         *wording.shortfalls(run.record(LOADS)),
         *run.provenance.notes,
     ]

@@ -10,6 +10,7 @@ from itertools import groupby
 from testbed.analysis.fidelity import Instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage
 from testbed.analysis.percentiles import Estimate, needed
+from testbed.analysis.promises import Held, Promise
 from testbed.analysis.summary import PERCENTILES, SummaryRow
 from testbed.units import show_bps, show_ns
 
@@ -203,6 +204,42 @@ def shortfalls(loads: object) -> list[str]:
         for load in loads
         if load["kind"] != "tcp" and (load["sent_bps"] or 0) < 0.95 * load["asked_bps"]
     ]
+
+
+def promises(rows: Iterable[Promise]) -> list[str]:
+    """A line for each slice that promises something: of each term, who came off worst."""
+    by_slice: dict[str, dict[str, Promise]] = {}
+    for row in rows:
+        terms = by_slice.setdefault(row.slice, {})
+        worst = terms.setdefault(term(row), row)
+        if (_HELD.index(row.held), row.found or 0) > (_HELD.index(worst.held), worst.found or 0):
+            terms[term(row)] = row
+    return [
+        f"Slice {name} promises " + "; ".join(map(_promise, terms.values())) + "."
+        for name, terms in by_slice.items()
+    ]
+
+
+_HELD: tuple[Held, ...] = ("kept", "not shown", "not valid", "broken")
+"""From good to bad."""
+
+
+def term(row: Promise) -> str:
+    """What is promised, and how much of it."""
+    which = "" if row.percentile is None else f" p{row.percentile:g}"
+    asked = share(row.asked) if row.term == "loss" else nominal(round(row.asked))
+    return f"{row.term}{which} of {asked}"
+
+
+def found(row: Promise) -> str:
+    """What there was of a promise, in its unit."""
+    if row.term == "loss" and row.found is not None:
+        return share(row.found)
+    return delay(row.found)
+
+
+def _promise(row: Promise) -> str:
+    return f"{term(row)}: {row.held}, {found(row)} ({row.session} {row.direction})"
 
 
 def outages(found: Iterable[Outage]) -> list[str]:

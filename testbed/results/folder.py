@@ -11,6 +11,7 @@
     7-captures/         packet captures
     8-fidelity.json     how far the numbers can be trusted, and why
     8-outages.csv       what each event interrupted, and for how long
+    8-promises.csv      what slices were promised, and what they got
     8-summary.csv       one row per session and judged direction
     9-report.html       the report, with figures/
     logs/               console, guest program, progress
@@ -54,6 +55,7 @@ LOADS = "6-loads.json"
 CAPTURES = "7-captures"
 FIDELITY = "8-fidelity.json"
 OUTAGES = "8-outages.csv"
+PROMISES = "8-promises.csv"
 SUMMARY = "8-summary.csv"
 REPORT = "9-report.html"
 FIGURES = "figures"

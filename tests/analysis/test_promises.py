@@ -1,0 +1,126 @@
+"""Slices' terms against sessions whose delays are known."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from testbed.analysis.fidelity import NOTHING_KNOWN, Floor, Instrument
+from testbed.analysis.promises import Promise, promises
+from testbed.plan.model import Plan
+from testbed.report import wording
+from testbed.results.samples import tidy
+from testbed.scenario.model import Construct, Group, Sdp, Slice
+from tests.results import synthetic
+
+MS = 1_000_000
+FLOOR = Floor(packets=9000, lost=0, hop_ns=0, p99_ns=0, p999_ns=0, max_ns=0, stalls=0)
+EXACT = NOTHING_KNOWN._replace(floor=FLOOR)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    made = synthetic.plan()
+    return msgspec.structs.replace(made, sessions=made.sessions[1:2])
+
+
+@pytest.fixture(scope="module")
+def samples(plan: Plan) -> pd.DataFrame:
+    (session,) = plan.sessions
+    frame: pd.DataFrame = tidy(session.id, synthetic.raw(session)).to_pandas()
+    return frame.assign(schedule_error_ns=0)
+
+
+def judged(
+    plan: Plan, samples: pd.DataFrame, slice_: Slice, known: Instrument = EXACT
+) -> list[Promise]:
+    return promises(plan, [slice_], samples, known)
+
+
+def of(plan: Plan, **terms: object) -> Slice:
+    return Slice(id=plan.sessions[0].slice, sst=1, **terms)  # type: ignore[arg-type]
+
+
+def test_every_term_has_a_row_in_both_directions(plan: Plan, samples: pd.DataFrame) -> None:
+    slice_ = of(
+        plan,
+        delay_ns=MS,
+        delay_percentile=50.0,
+        delay_percentile_ns=MS,
+        variation_ns=MS,
+        variation_percentile=90.0,
+        variation_percentile_ns=MS,
+        loss=0.5,
+    )
+    rows = judged(plan, samples, slice_)
+    terms = [("delay", None), ("delay", 50), ("variation", None), ("variation", 90), ("loss", None)]
+    assert [(row.term, row.percentile) for row in rows] == 2 * terms
+    assert len({row.direction for row in rows}) == 2
+    assert not judged(plan, samples, of(plan))
+
+
+def test_the_largest_delay_decides(plan: Plan, samples: pd.DataFrame) -> None:
+    (row, _) = judged(plan, samples, of(plan, delay_ns=10**12))
+    assert row.held == "kept"
+    assert row.found is not None
+    assert np.isfinite(row.found)
+    (same, _) = judged(plan, samples, of(plan, delay_ns=int(row.found)))
+    (less, _) = judged(plan, samples, of(plan, delay_ns=int(row.found) - 1))
+    assert (same.held, less.held) == ("kept", "broken")
+
+
+def test_a_lost_packet_is_a_loss_and_late_but_no_largest_delay(
+    plan: Plan, samples: pd.DataFrame
+) -> None:
+    session = plan.sessions[0]
+    gone = samples.copy()
+    last = gone.index[gone["intended_ns"] >= session.warmup_ns][-1]
+    gone.loc[last, "lost_forward"] = True
+    terms = {"delay_ns": 10**12, "delay_percentile": 100.0, "delay_percentile_ns": 10**12}
+    whole, late, lost, *_ = judged(plan, gone, of(plan, **terms, loss=0.0))
+    assert (whole.held, late.held, lost.held) == ("kept", "broken", "broken")
+    assert lost.found is not None
+    assert 0 < lost.found < 0.1
+
+
+def test_few_packets_show_no_high_percentile(plan: Plan, samples: pd.DataFrame) -> None:
+    terms = {"delay_percentile": 99.9999, "delay_percentile_ns": 10**12}
+    (row, _) = judged(plan, samples, of(plan, **terms))
+    assert row.held == "not shown"
+
+
+def test_a_lab_that_is_less_exact_than_the_margin_cannot_tell(
+    plan: Plan, samples: pd.DataFrame
+) -> None:
+    (row, _) = judged(plan, samples, of(plan, delay_ns=10**12))
+    assert row.found is not None
+    near = of(plan, delay_ns=int(row.found) + 1000)
+    coarse = EXACT._replace(floor=msgspec.structs.replace(FLOOR, p999_ns=50_000.0))
+    assert judged(plan, samples, near)[0].held == "kept"
+    assert judged(plan, samples, near, coarse)[0].held == "not valid"
+    assert judged(plan, samples, near, NOTHING_KNOWN)[0].held == "not valid"
+
+
+def test_a_load_that_fell_short_proves_nothing(plan: Plan, samples: pd.DataFrame) -> None:
+    nodes = plan.sessions[0].forward.nodes
+    known = EXACT._replace(short=frozenset([(nodes[0], nodes[1])]))
+    rows = judged(plan, samples, of(plan, delay_ns=10**12), known)
+    assert [row.held for row in rows] == ["not valid", "kept"]
+
+
+def test_groups_promise_to_their_contracts_only(plan: Plan, samples: pd.DataFrame) -> None:
+    session = plan.sessions[0]
+    ends = (Sdp(id="a", node=session.sender), Sdp(id="b", node=session.reflector))
+    one_way = Group(id="g", constructs=(Construct(id="c", senders=("a",), receivers=("b",)),))
+    slice_ = of(plan, delay_ns=MS, sdps=ends, groups=(one_way,))
+    (row,) = judged(plan, samples, slice_)
+    assert row.direction == session.directions.get("forward", "forward")
+
+
+def test_the_worst_session_speaks_for_its_slice(plan: Plan, samples: pd.DataFrame) -> None:
+    rows = judged(plan, samples, of(plan, delay_ns=1, loss=0.5))
+    (line,) = wording.promises(rows)
+    assert line.startswith(f"Slice {plan.sessions[0].slice} promises delay of 1 ns: broken, ")
+    assert "loss of 50 %: kept" in line
