@@ -15,9 +15,9 @@ import pandas as pd
 
 from testbed.analysis.percentiles import Delays
 from testbed.errors import EmulationError
-from testbed.plan.bounds import LATE_NS
 from testbed.plan.model import Plan, Session
 from testbed.probes.schedule import HOLD_NS
+from testbed.slices.policy import LATE_NS
 from testbed.units import show_bytes, show_ns
 
 if TYPE_CHECKING:

@@ -23,18 +23,18 @@ from itertools import pairwise
 
 import msgspec
 
+from testbed.errors import PlanError
 from testbed.plan.budget import LABEL_BYTES
 from testbed.plan.model import BacklogBound, DelayBound, Load, Path, Plan, Port, Session
 from testbed.plan.traffic import modelled
 from testbed.plan.wiring import Wiring
+from testbed.scenario.model import Slice
 from testbed.slices import service
 from testbed.slices.bounds import Bound, Endless, Flow, Hop, Policer, bounds
-from testbed.slices.policy import Traffic
+from testbed.slices.policy import LATE_NS, Traffic
 from testbed.slices.service import Bucket
 from testbed.units import show_bps, show_bytes, show_ns
 
-LATE_NS = 10_000
-"""A packet that leaves later than this after its moment does not keep to its bucket."""
 BFD_BYTES = 66
 """Ethernet, IPv4, UDP and a BFD control packet without authentication (RFC 5880, RFC 5881)."""
 _ANY = Traffic(rate_bps=0, burst_bytes=None, largest_bytes=1514, smallest_bytes=54)
@@ -77,6 +77,26 @@ def with_bounds(
         for s in sessions
     )
     return bounded, _backlogs(sessions, known, found)
+
+
+def hold_delays(sessions: Iterable[Session], slices: Mapping[str, Slice]) -> None:
+    """Raises PlanError where a packet may take longer than its slice promises."""
+    for session in sessions:
+        for path, bound in (
+            (session.forward, session.forward_bound),
+            (session.reverse, session.reverse_bound),
+        ):
+            most_ns = slices[path.slice].delay_ns
+            if most_ns is None or bound is None:
+                continue
+            worst_ns = bound.latency_ns
+            if worst_ns is None or worst_ns > most_ns:
+                raise PlanError(
+                    f"slice {path.slice} cannot be promised a delay of {show_ns(most_ns)}",
+                    where=f"{path.id}: {'; '.join(bound.assumptions)}",
+                    expected="no packet that may take longer, by network calculus",
+                    remedy="" if worst_ns is None else f"promise {show_ns(worst_ns)} or more",
+                )
 
 
 def watching(plan: Plan) -> Iterator[Flow]:

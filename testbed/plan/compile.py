@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from testbed.plan.background import backgrounds, with_sources
-from testbed.plan.bounds import watching, with_bounds
+from testbed.plan.bounds import hold_delays, watching, with_bounds
 from testbed.plan.model import Plan, Port
 from testbed.plan.policing import check_backgrounds, with_policers
 from testbed.plan.queues import with_queues
@@ -77,6 +77,8 @@ def compile_plan(
     )
     told = {demand.id: demand.traffic for demand in asked}
     bounded, backlogs = with_bounds(queued, stamp, flows, told, watching(plan))
+    if policy.keeps_delays:
+        hold_delays(bounded, slices)
     return msgspec.structs.replace(plan, sessions=bounded, backlog_bounds=backlogs)
 
 

@@ -26,12 +26,11 @@ import networkx as nx
 
 from testbed.errors import PlanError, unknown
 from testbed.plan.model import Carried, Match, Path, Placed, Plan, Port, Queue
-from testbed.plan.queues import BEST_EFFORT_SHARE, MAX_QUEUES
 from testbed.plan.routing import queue_names
 from testbed.plan.wiring import Wiring
 from testbed.scenario.model import Contract, Frozen, Scheduler, Slice
 from testbed.slices.paths import least_cost_path
-from testbed.slices.policy import BEST_EFFORT, Demand, Policy
+from testbed.slices.policy import BEST_EFFORT, BEST_EFFORT_SHARE, MAX_QUEUES, Demand, Policy
 from testbed.units import show_bps, show_ns
 
 FIRST_ORDER_COOKIE = 1 << 32

@@ -16,10 +16,10 @@ import msgspec
 from testbed.errors import PlanError
 from testbed.plan.background import Routed
 from testbed.plan.model import Path, Policer, Port
-from testbed.plan.queues import MAX_QUEUES, Names
+from testbed.plan.queues import Names
 from testbed.plan.rules import from_switch
 from testbed.scenario.model import DEFAULT_PACKET_BYTES, Slice
-from testbed.slices.policy import BEST_EFFORT
+from testbed.slices.policy import BEST_EFFORT, MAX_QUEUES
 from testbed.units import show_bps
 
 

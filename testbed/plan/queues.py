@@ -26,14 +26,10 @@ from testbed.errors import PlanError
 from testbed.plan.gates import gate_cycle
 from testbed.plan.model import Gate, Path, Port, Queue, Switch
 from testbed.scenario.model import Scheduler, Slice
+from testbed.slices.policy import BEST_EFFORT_SHARE, MAX_QUEUES
 from testbed.units import show_bps
 
 Names = Sequence[tuple[str, tuple[str, ...]]]
-
-BEST_EFFORT_SHARE = 20
-"""One part in so many of each port's rate is kept for best effort."""
-MAX_QUEUES = 64
-"""Of one port, in labs that have most."""
 
 
 def with_queues(

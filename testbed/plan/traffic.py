@@ -79,7 +79,9 @@ def demands(
     """Every path that sessions, loads and modelled background will ask for."""
     found: list[Demand] = []
 
-    def ask(id_: str, slice_: str, src: str, dst: str, traffic: Traffic | None) -> None:
+    def ask(
+        id_: str, slice_: str, src: str, dst: str, traffic: Traffic | None, after: str = ""
+    ) -> None:
         found.append(
             Demand(
                 id=id_,
@@ -88,6 +90,7 @@ def demands(
                 dst=dst,
                 delay_ns=slices[slice_].delay_ns,
                 traffic=traffic,
+                after=after,
             )
         )
 
@@ -98,7 +101,7 @@ def demands(
         paced = app.arrivals == "periodic"
         ask(f"{id_}.forward", probe.slice, sender, reflector, train(payloads, interval_ns, paced))
         answer = train(payloads[-1:], interval_ns, paced)
-        ask(f"{id_}.reverse", probe.slice, reflector, sender, answer)
+        ask(f"{id_}.reverse", probe.slice, reflector, sender, answer, f"{id_}.forward")
     for flow in scenario.flows:
         ask(f"{flow.id}.forward", flow.slice, flow.src, flow.dst, steady(flow))
         ask(f"{flow.id}.reverse", flow.slice, flow.dst, flow.src, None)

@@ -21,7 +21,8 @@ bounds them (Cruz, IEEE Transactions on Information Theory 37, 1991: time stoppi
 
 from __future__ import annotations
 
-from collections import defaultdict
+import heapq
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,19 +31,21 @@ from testbed.slices.service import (
     Bucket,
     Curve,
     Load,
+    Loads,
     Port,
     Queue,
     S,
     Server,
-    servers,
     total,
     up,
 )
 
 ROUNDING_NS = 1
 """A port delivers at the whole nanosecond that follows."""
+EXACT_ROUNDS = 8
+"""When a port was worked out so often, waits there grow by steps, and so settle sooner."""
 MOST_ROUNDS = 200
-"""Bursts that still grow after so many rounds have no bound."""
+"""Bursts that still grow when a port was worked out so often have no bound."""
 
 
 class Policer(NamedTuple):
@@ -120,7 +123,8 @@ class Endless:
 
 def bounds(ports: Iterable[Port], flows: Iterable[Flow]) -> dict[str, Bound | Endless]:
     """The bound of every flow, by id."""
-    network = _Network(ports, flows)
+    network = Network()
+    network.add(ports, flows)
     network.settle()
     return {id_: network.bound(flow) for id_, flow in network.flows.items()}
 
@@ -134,42 +138,79 @@ class _Served:
     full: bool = False
 
 
-class _Network:
-    def __init__(self, ports: Iterable[Port], flows: Iterable[Flow]) -> None:
-        self.ports = {port.name: port for port in ports}
-        self.flows = {flow.id: flow for flow in flows}
-        self.wait: dict[str, list[int | None]] = {
-            id_: [0] * len(flow.hops) for id_, flow in self.flows.items()
-        }
-        self.members: dict[str, dict[int, list[tuple[Flow, int]]]] = {}
-        self.answers: dict[str, list[Flow]] = defaultdict(list)
-        self.at: dict[tuple[str, int], _Served] = {}
-        for flow in self.flows.values():
-            self.answers[flow.after].append(flow)
+class Network:
+    """Ports and flows, and the longest waits known of them.
+
+    More may be added to what is settled: waits only grow, so they go on from where they are.
+    """
+
+    def __init__(self) -> None:
+        self.ports: dict[str, Port] = {}
+        self.flows: dict[str, Flow] = {}
+        self.touched: set[str] = set()
+        """Ports that settle() has worked out anew."""
+        self._wait: dict[str, tuple[int | None, ...]] = {}
+        self._members: dict[str, dict[int, tuple[tuple[Flow, int], ...]]] = {}
+        self._answers: dict[str, tuple[Flow, ...]] = {}
+        self._at: dict[tuple[str, int], _Served] = {}
+        self._depth: dict[str, int] = {}
+        self._due: set[str] = set()
+
+    def fork(self) -> Network:
+        """The same again, for a trial."""
+        other = Network()
+        other.__dict__ = {name: value.copy() for name, value in self.__dict__.items()}
+        other._members = {port: queues.copy() for port, queues in self._members.items()}
+        return other
+
+    def add(self, ports: Iterable[Port], flows: Iterable[Flow]) -> None:
+        """Further flows, and ports: one that is there already is now this one."""
+        for port in ports:
+            self.ports[port.name] = port
+            self._members.setdefault(port.name, {})
+            self._due.add(port.name)
+        for flow in flows:
+            self.flows[flow.id] = flow
+            self._wait[flow.id] = (0,) * len(flow.hops)
+            self._answers[flow.after] = (*self._answers.get(flow.after, ()), flow)
             for place, hop in enumerate(flow.hops):
-                queues = self.members.setdefault(hop.port, {})
-                queues.setdefault(hop.queue, []).append((flow, place))
+                queues = self._members.setdefault(hop.port, {})
+                queues[hop.queue] = (*queues.get(hop.queue, ()), (flow, place))
+                self._depth[hop.port] = max(self._depth.get(hop.port, 0), place)
+                self._due.add(hop.port)
+
+    def crossing(self, ports: Iterable[str]) -> dict[str, None]:
+        """The flows that pass any of these ports."""
+        members = (self._members.get(name, {}).values() for name in ports)
+        return {flow.id: None for queues in members for each in queues for flow, _ in each}
 
     def settle(self) -> None:
-        """Work out every port until no wait grows."""
-        due = dict.fromkeys(self.members)
-        for number in range(MOST_ROUNDS + len(self.members)):
-            now, due = list(due), {}
-            for name in now:
-                for flow, place in self._grown(self.ports[name], number >= MOST_ROUNDS):
-                    due |= dict.fromkeys(hop.port for hop in flow.hops[place:])
-                    for answer in self.answers[flow.id]:
-                        due |= dict.fromkeys(hop.port for hop in answer.hops)
-            if not due:
-                return
+        """Work out every port until no wait grows: in rounds, those first on paths first."""
+        self.touched = set()
+        heap = [(0, self._depth.get(name, 0), name) for name in self._due]
+        heapq.heapify(heap)
+        times: Counter[str] = Counter()
+        while heap:
+            _, _, name = heapq.heappop(heap)
+            self._due.discard(name)
+            self.touched.add(name)
+            times[name] += 1
+            for flow, place in self._grown(self.ports[name], times[name]):
+                onward = [hop.port for hop in flow.hops[place:]]
+                for answer in self._answers.get(flow.id, ()):
+                    onward += [hop.port for hop in answer.hops]
+                for other in onward:
+                    if other not in self._due:
+                        self._due.add(other)
+                        heapq.heappush(heap, (times[other], self._depth[other], other))
 
-    def _grown(self, port: Port, endless: bool) -> list[tuple[Flow, int]]:
-        """The flows that may wait longer at a port than was known; for ever, if `endless`."""
+    def _grown(self, port: Port, times: int) -> list[tuple[Flow, int]]:
+        """The flows that may wait longer at a port than was known, `times` before included."""
         if port.rate_bps is None:
             return []
         grown = []
         for queue, served in self._served(port):
-            members = self.members[port.name][queue.id]
+            members = self._members[port.name][queue.id]
             largest = max(bits for bits, _ in map(_sizes, members))
             room = (Bucket((queue.limit_packets + 1) * largest, 0),)
             for flow, place in members:
@@ -178,24 +219,28 @@ class _Network:
                 most = _wait(served.servers, room, told)
                 if most is not None and (wait is None or most < wait):
                     wait, served.curve, served.full = most, room, True
-                before = self.wait[flow.id][place]
+                waits = self._wait[flow.id]
+                before = waits[place]
                 if before is not None and (wait is None or wait > before):
-                    self.wait[flow.id][place] = None if endless else wait
-                    grown.append((flow, place))
+                    now = _coarser(wait, times)
+                    self._wait[flow.id] = (*waits[:place], now, *waits[place + 1 :])
+                    # a queue that may wait while the transmitter is free counts its own waits
+                    again = queue.peak_bps or queue.windows is not None
+                    grown.append((flow, place if again else place + 1))
         return grown
 
     def _served(self, port: Port) -> list[tuple[Queue, _Served]]:
-        queues = [q for q in port.queues if q.id in self.members[port.name]]
-        curves = {q.id: self._curve(self.members[port.name][q.id]) for q in queues}
+        queues = [q for q in port.queues if q.id in self._members[port.name]]
+        curves = {q.id: self._curve(self._members[port.name][q.id]) for q in queues}
         loads = {}
         for queue in queues:
-            members = self.members[port.name][queue.id]
+            members = self._members[port.name][queue.id]
             sizes = list(map(_sizes, members))
             largest, smallest = max(s[0] for s in sizes), min(s[1] for s in sizes)
             curve = curves[queue.id]
             if queue.peak_bps or queue.windows is not None:
                 # it may wait while the transmitter is free: what it takes came before
-                waits = [self.wait[flow.id][place] for flow, place in members]
+                waits = [self._wait[flow.id][place] for flow, place in members]
                 known = [wait for wait in waits if wait is not None]
                 whole = len(known) == len(waits)
                 curve = tuple(b.late(max(known)) for b in curve) if whole else ()
@@ -203,9 +248,10 @@ class _Network:
                 curve = (*curve, Bucket(largest, queue.peak_bps))
             loads[queue.id] = Load(curve, largest, smallest)
         found = []
+        here = Loads(port, loads)
         for queue in queues:
-            served = _Served(servers(port, queue, loads), curves[queue.id])
-            self.at[port.name, queue.id] = served
+            served = _Served(here.servers(queue), curves[queue.id])
+            self._at[port.name, queue.id] = served
             found.append((queue, served))
         return found
 
@@ -258,19 +304,19 @@ class _Network:
 
     def _late(self, flow: Flow, first: int, place: int) -> int | None:
         """How much longer than the fastest a packet may take from hop `first` to this."""
-        waits = self.wait[flow.id][first:place]
+        waits = self._wait[flow.id][first:place]
         late = 0
         if first == 0:
             late = flow.late_ns
             if flow.after:
-                waits = self.wait[flow.after] + waits
+                waits = self._wait[flow.after] + waits
                 late += self.flows[flow.after].late_ns
         known = [wait for wait in waits if wait is not None]
         return late + sum(known) if len(known) == len(waits) else None
 
     def bound(self, flow: Flow) -> Bound | Endless:
         waits = []
-        for hop, wait in zip(flow.hops, self.wait[flow.id], strict=True):
+        for hop, wait in zip(flow.hops, self._wait[flow.id], strict=True):
             if wait is None:
                 return Endless(hop.port)
             waits.append(wait)
@@ -292,7 +338,7 @@ class _Network:
         )
 
     def _at_port(self, hop: Hop, wait: int) -> AtPort:
-        served = self.at.get((hop.port, hop.queue))
+        served = self._at.get((hop.port, hop.queue))
         if served is None:
             return AtPort(hop.port, wait, 0, full=False)
         backlogs = [server.backlog_bits(served.curve) for server in served.servers]
@@ -313,10 +359,10 @@ class _Network:
         slowest: list[int] = []
         for place in shaped:
             hop = flow.hops[place]
-            cross = self._curve(self.members[hop.port][hop.queue], without=flow.id)
+            cross = self._curve(self._members[hop.port][hop.queue], without=flow.id)
             own = [
                 Server(s.bps - c.bps, s.latency_ns + up(c.bits * S, s.bps))
-                for s in self.at[hop.port, hop.queue].servers
+                for s in self._at[hop.port, hop.queue].servers
                 for c in cross
                 if s.bps - c.bps >= max(1, burst.bps)
             ]
@@ -349,6 +395,16 @@ def _wider(flow: Flow, hop: Hop) -> Bucket:
     assert flow.burst is not None
     bits = flow.burst.bits + flow.packets * hop.extra_bits
     return Bucket(bits, up(flow.burst.bps * bits, flow.burst.bits))
+
+
+def _coarser(wait: int | None, times: int) -> int | None:
+    """A wait as it is kept: exact at first, then by steps of 1 %, then for ever."""
+    if wait is None or times > MOST_ROUNDS:
+        return None
+    if times <= EXACT_ROUNDS:
+        return wait
+    step = 1 << max(0, wait.bit_length() - 7)
+    return up(wait, step) * step
 
 
 def _wait(found: Sequence[Server], curve: Curve, told_bits: int) -> int | None:

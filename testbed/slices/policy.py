@@ -30,6 +30,13 @@ from testbed.scenario.model import Frozen, Slice
 BEST_EFFORT = "best-effort"
 """The slice every scenario has: no promise, queue 0, whatever the policy."""
 
+BEST_EFFORT_SHARE = 20
+"""One part in so many of each port's rate is kept for best effort."""
+MAX_QUEUES = 64
+"""Of one port, best effort's included, in labs that have most."""
+LATE_NS = 10_000
+"""A packet that leaves later than this after its moment does not keep to its bucket."""
+
 
 class Traffic(Frozen, frozen=True, kw_only=True):
     """The packets of a demand: in any t seconds at most burst + rate x t (a token bucket).
@@ -62,6 +69,8 @@ class Demand(Frozen, frozen=True, kw_only=True):
     """The one-way delay that is promised, queueing included; None: none is."""
     traffic: Traffic | None = None
     """What will be sent; None: anything."""
+    after: str = ""
+    """The demand whose packets it answers, each as it arrives."""
 
 
 class Route(Frozen, frozen=True, kw_only=True):
@@ -77,6 +86,8 @@ class Policy(ABC):
 
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
+    keeps_delays: ClassVar[bool] = False
+    """A plan that may break a slice's promised delay is refused."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

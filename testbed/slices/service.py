@@ -23,9 +23,9 @@ Bits, bit/s and whole nanoseconds, rounded so that a server is never too good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 S = 1_000_000_000
@@ -115,33 +115,83 @@ class Load(NamedTuple):
     smallest_bits: int
 
 
-def servers(port: Port, queue: Queue, loads: Mapping[int, Load]) -> list[Server]:
-    """What a queue is known to be served, `loads` being those of all queues with traffic."""
+class Loads:
+    """What comes to a port, and to the queues before and behind each of its levels."""
+
+    def __init__(self, port: Port, loads: Mapping[int, Load]) -> None:
+        """`loads` are those of all queues with traffic, by number."""
+        self.port, self.loads = port, loads
+        self.level: dict[int, list[Queue]] = defaultdict(list)
+        for queue in port.queues:
+            if queue.id in loads:
+                self.level[queue.level].append(queue)
+        self.higher: dict[int, Curve] = {}
+        """Level -> all that comes to the levels before it."""
+        self.first: dict[int, Bucket] = {}
+        """Level -> what queues of the levels before it are promised."""
+        self.behind: dict[int, Bucket] = {}
+        """Level -> what queues of the levels behind it are promised."""
+        self.block: dict[int, int] = {}
+        """Level -> the largest packet of the levels behind it."""
+        before, promised = NOTHING, Bucket(0, 0)
+        for level in sorted(self.level):
+            self.higher[level], self.first[level] = before, promised
+            queues = self.level[level]
+            before = total([before, *(loads[q.id].curve for q in queues)])
+            promised = _sum([promised, *self.promises(queues)])
+        promised, largest = Bucket(0, 0), 0
+        for level in sorted(self.level, reverse=True):
+            self.behind[level], self.block[level] = promised, largest
+            queues = self.level[level]
+            promised = _sum([promised, *self.promises(queues)])
+            largest = max(largest, *(loads[q.id].largest_bits for q in queues))
+        self.largest = largest
+
+    def promises(self, queues: Iterable[Queue]) -> list[Bucket]:
+        """What queues get ahead of their level: n packets take n - 1 of promise and savings."""
+        return [
+            Bucket(q.saved_bits + self.loads[q.id].largest_bits, q.promised_bps)
+            for q in queues
+            if q.promised_bps
+        ]
+
+    def meeting(self, queue: Queue) -> Loads:
+        """The same, of those queues whose gates are ever open with this one's."""
+        if not self.port.cycle_ns:
+            return self
+        met = [q for q in self.port.queues if _meet(q, queue, self.port.cycle_ns)]
+        some = {q.id: self.loads[q.id] for q in met if q.id in self.loads}
+        return Loads(self.port, some)
+
+    def servers(self, queue: Queue) -> list[Server]:
+        """What a queue with traffic is known to be served."""
+        return _servers(self.meeting(queue), queue)
+
+
+def _servers(here: Loads, queue: Queue) -> list[Server]:
+    port, loads, level = here.port, here.loads, queue.level
     assert port.rate_bps is not None
     own = loads[queue.id]
-    others = [q for q in port.queues if q.id in loads and q.id != queue.id]
-    others = [q for q in others if _meet(q, queue, port.cycle_ns)]
-    higher = [q for q in others if q.level < queue.level]
-    same = [q for q in others if q.level == queue.level]
-    lower = [q for q in others if q.level > queue.level]
-    rate, shut_ns = _open(port, queue, own.largest_bits, _largest(others, loads))
+    same = [q for q in here.level[level] if q.id != queue.id]
+    others = max([here.block[level], *(loads[q.id].largest_bits for q in same)])
+    if here.higher[level] != NOTHING:
+        others = max(others, here.largest)  # of any other queue, or of its own
+    rate, shut_ns = _open(port, queue, own.largest_bits, others)
     free = _Free(rate, rate * shut_ns)
-    before = total(loads[q.id].curve for q in chain(higher, same))
-    behind = [_promise(q, loads) for q in lower if q.promised_bps]
-    block = _largest(lower, loads)
+    before = total([here.higher[level], *(loads[q.id].curve for q in same)])
+    behind, block = here.behind[level], here.block[level]
     if queue.peak_bps and queue.peak_bps < port.rate_bps:
         return _held(free, queue, before, behind, block, own)
     found = free.less(before, behind, block)
     if same and all(not q.promised_bps or _one_size(loads[q.id]) for q in same):
-        behind += [_promise(q, loads) for q in same if q.promised_bps]
+        also = _sum([behind, *here.promises(same)])
         share = queue.quantum_bits, queue.quantum_bits + sum(q.quantum_bits for q in same)
-        block += sum(_turns(q, queue, loads) for q in same)
-        higher_only = total(loads[q.id].curve for q in higher)
-        for server in free.less(higher_only, behind, block):
+        turns = sum(_turns(q, queue, loads) for q in same)
+        for server in free.less(here.higher[level], also, block + turns):
             found.append(Server(server.bps * share[0] // share[1], server.latency_ns))
     if queue.promised_bps and queue.windows is None:
-        first = [_promise(q, loads) for q in chain(higher, same) if q.promised_bps]
-        for server in free.less(NOTHING, first, _largest(others, loads)):
+        first = _sum([here.first[level], *here.promises(same)])
+        for server in free.less(NOTHING, first, others):
             found += _kept(server, queue, own)
     return [server for server in found if server.bps > 0]
 
@@ -153,11 +203,9 @@ class _Free:
     bps: int
     shut: int
 
-    def less(self, before: Curve, also: Iterable[Bucket], block: int) -> list[Server]:
-        """What `before`, by any of its buckets, all of `also` and one packet leave of it."""
-        bits, bps = block, 0
-        for bucket in also:
-            bits, bps = bits + bucket.bits, bps + bucket.bps
+    def less(self, before: Curve, also: Bucket, block: int) -> list[Server]:
+        """What `before`, by any of its buckets, `also` and some bits leave of it."""
+        bits, bps = block + also.bits, also.bps
         left = []
         for bucket in before:
             rate = self.bps - bps - bucket.bps
@@ -169,11 +217,6 @@ class _Free:
 def _one_size(load: Load) -> bool:
     """Else a small packet sent in turn would let a large one be behind its promise sooner."""
     return load.largest_bits == load.smallest_bits
-
-
-def _promise(queue: Queue, loads: Mapping[int, Load]) -> Bucket:
-    """What a queue gets ahead of its level: n packets take n - 1 of promise and savings."""
-    return Bucket(queue.saved_bits + loads[queue.id].largest_bits, queue.promised_bps)
 
 
 def _kept(server: Server, queue: Queue, own: Load) -> list[Server]:
@@ -196,7 +239,7 @@ def _turns(other: Queue, queue: Queue, loads: Mapping[int, Load]) -> int:
 
 
 def _held(
-    free: _Free, queue: Queue, before: Curve, also: Sequence[Bucket], block: int, own: Load
+    free: _Free, queue: Queue, before: Curve, also: Bucket, block: int, own: Load
 ) -> list[Server]:
     """A queue with a peak rate p. Each packet begins L / p after the one before it, and then
     may find one of another queue in transmission: 1 / R' = (1 / p + block / (C x l)) / share,
@@ -245,8 +288,11 @@ def _meet(one: Queue, other: Queue, cycle_ns: int) -> bool:
     )
 
 
-def _largest(queues: Iterable[Queue], loads: Mapping[int, Load]) -> int:
-    return max((loads[q.id].largest_bits for q in queues), default=0)
+def _sum(buckets: Iterable[Bucket]) -> Bucket:
+    bits = bps = 0
+    for bucket in buckets:
+        bits, bps = bits + bucket.bits, bps + bucket.bps
+    return Bucket(bits, bps)
 
 
 def total(curves: Iterable[Curve]) -> Curve:

@@ -10,9 +10,9 @@ import pytest
 from testbed.analysis import bounds
 from testbed.analysis.fidelity import Floor, Instrument
 from testbed.analysis.summary import SummaryRow, summarise
-from testbed.plan.bounds import LATE_NS
 from testbed.plan.model import BacklogBound, DelayBound, Plan
 from testbed.results.samples import tidy
+from testbed.slices.policy import LATE_NS
 from tests.results import synthetic
 
 EXACT = Instrument(

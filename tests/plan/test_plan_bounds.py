@@ -8,10 +8,11 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.emulation.port_qdisc import PortQueue
-from testbed.plan.bounds import LATE_NS, windows_of
+from testbed.plan.bounds import windows_of
 from testbed.plan.model import DelayBound, Gate, Session
 from testbed.scenario.model import Background, Scheduler, Slice
 from testbed.slices import service
+from testbed.slices.policy import LATE_NS
 from testbed.slices.service import Window
 from tests.plan.networks import MBIT, MS, SILVER, S, app, compiled, flow, probe, scenario
 

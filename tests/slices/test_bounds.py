@@ -195,11 +195,9 @@ def test_rings_of_flows_have_bounds_while_load_is_low() -> None:
         ]
         return list(bounds(ports, flows).values())
 
-    low = ring(MBIT)
-    assert all(isinstance(bound, Bound) for bound in low)
-    assert {bound.latency_ns for bound in low if isinstance(bound, Bound)} == {
-        low[0].latency_ns  # type: ignore[union-attr]
-    }
+    low = [bound.latency_ns for bound in ring(MBIT) if isinstance(bound, Bound)]
+    assert len(low) == 4
+    assert max(low) < 1.05 * min(low)  # the ring is the same from everywhere, but for rounding
     # at 3.4 Mbit/s each, more comes than a port can send: only full buffers are left
     full = ring(3_400_000)
     assert all(isinstance(b, Bound) and all(at.full for at in b.ports[1:]) for b in full)

@@ -11,34 +11,16 @@ from testbed.errors import PlanError
 from testbed.slices import disjoint as module
 from testbed.slices.disjoint import Avoid, disjoint_pair
 from tests.plan.networks import triangle
+from tests.slices.exact import check_pairs
 from tests.slices.graphs import atlas, disjoint, least_pair, stubs, total
 
 
 @pytest.mark.parametrize("avoid", ["link", "node"])
 def test_least_sum_on_all_small_graphs(avoid: Avoid) -> None:
-    found = refused = 0
-    for graph in atlas(5):
-        for src in graph:
-            for dst in graph:
-                if src == dst:
-                    continue
-                best = least_pair(graph, src, dst, avoid)
-                if best is None:
-                    with pytest.raises(PlanError, match="no two disjoint paths"):
-                        disjoint_pair(graph, src, dst, avoid=avoid, weight="cost")
-                    refused += 1
-                    continue
-                pair = disjoint_pair(graph, src, dst, avoid=avoid, weight="cost")
-                costs = [total(graph, path, "cost") for path in pair[:2]]
-                assert sum(costs) == pair.cost == best
-                assert costs == sorted(costs)
-                assert disjoint(pair.primary, pair.backup, avoid, stubs(graph, src, dst))
-                for path in pair[:2]:
-                    assert nx.is_simple_path(graph, path)
-                    assert (path[0], path[-1]) == (src, dst)
-                found += 1
-    assert found > 200
-    assert refused > 50
+    counts = [check_pairs(graph, avoid) for graph in atlas(6)]
+    found, refused = map(sum, zip(*counts, strict=True))
+    assert found > 3000
+    assert refused > 500
 
 
 @pytest.mark.parametrize("avoid", ["link", "node"])
