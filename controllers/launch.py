@@ -24,8 +24,6 @@ The process dies with the thread that started it (PR_SET_PDEATHSIG).
 from __future__ import annotations
 
 import argparse
-import ctypes
-import json
 import logging
 import os
 import signal
@@ -39,13 +37,13 @@ import msgspec
 
 from testbed.errors import EmulationError, InputError, TestbedError
 from testbed.plan.model import Plan, Rule
+from testbed.process import die_with_parent, write_json
 
 if TYPE_CHECKING:
     from controllers.slice_app import SliceApp
 
 COUNTERS_TIMEOUT_S = 10.0
 IDLE_S = 86_400.0
-PR_SET_PDEATHSIG = 1
 BACKLOG = 1024
 """All switches connect at once; the framework's 50 would make the others retry after 1 s."""
 
@@ -73,22 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         launch.serve()
     except TestbedError as error:
         print(error, file=sys.stderr)
-        write(given.status, {"installed": False, "error": str(error)})
+        write_json(given.status, {"installed": False, "error": str(error)})
         return error.exit_code
     except Exception as error:  # said here: the framework's threads would keep it unseen
         logging.exception("controller failed")
         what = f"the controller failed: {type(error).__name__}: {error}"
-        write(given.status, {"installed": False, "error": what})
+        write_json(given.status, {"installed": False, "error": what})
         return EmulationError.exit_code
     return 0
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, however it ends."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def read_plan(path: Path) -> Plan:
@@ -114,13 +104,6 @@ class Orders(msgspec.Struct, frozen=True):
     """What a controller reads of testbed/northbound/journal.py."""
 
     rules: tuple[Rule, ...] = ()
-
-
-def write(path: Path, data: dict[str, Any]) -> None:
-    """Write JSON atomically: a reader sees the whole file or none."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(data))
-    part.rename(path)
 
 
 class Launch:
@@ -191,7 +174,7 @@ class Launch:
                 expected="every switch connected and its barrier answered",
                 remedy="`ovs-vsctl show` tells whether they are connected",
             )
-        write(self._status, self.status())
+        write_json(self._status, self.status())
 
     def serve(self) -> None:
         """Report counters on each signal, until one asks to end."""
@@ -205,7 +188,7 @@ class Launch:
             end = time.monotonic() + COUNTERS_TIMEOUT_S
             while self._app.awaited and self._wake.wait(end - time.monotonic()):
                 pass
-            write(self._status, self.status() | self.counters())
+            write_json(self._status, self.status() | self.counters())
             if signum != signal.SIGUSR1:
                 return
 

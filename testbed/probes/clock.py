@@ -14,7 +14,9 @@ import signal
 import time
 from pathlib import Path
 
-_PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29
+from testbed.process import die_with_parent
+
+_PR_SET_TIMERSLACK = 29
 _CLOCK_MONOTONIC, _TIMER_ABSTIME = 1, 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -51,7 +53,7 @@ def become_pacer(*, first: bool = False) -> None:
     busy sender would hold up the network that it measures.
     """
     _libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    die_with_parent(signal.SIGTERM)
     gc.disable()
     if first and _packets_come_first():
         with contextlib.suppress(OSError):
