@@ -25,7 +25,7 @@ from typing import Literal
 
 import networkx as nx
 
-from testbed.errors import PlanError
+from testbed.errors import PlanError, unknown
 from testbed.slices.joint import Picked, Take, solve
 from testbed.slices.ledger import ALONE, Ledger, Order, Placed, Refused, route
 from testbed.slices.paths import least_cost_paths
@@ -63,10 +63,15 @@ def admit(
     method: Method = "together",
     running: Iterable[Placed] = (),
 ) -> Outcome:
-    """Decide about orders beside those that are `running`, which keep their routes."""
+    """Decide about orders beside those that are `running`, which keep their routes.
+
+    Raises PlanError or InputError for orders that cannot be: ids twice, no such node, rates
+    below zero.
+    """
     ledger = Ledger(graph)
     for placed in running:
         ledger.add(placed)
+    _check(graph, [*(placed.order for placed in ledger.placed.values()), *orders])
     notes: list[str] = []
     proved = False
     if method == "together" and len(orders) > FEW:
@@ -114,6 +119,30 @@ def orders_of(demands: Sequence[Demand]) -> list[Order]:
         )
         for id_, mine in sorted(by_slice.items(), key=lambda one: one[1][0].slice.priority)
     ]
+
+
+def _check(graph: nx.DiGraph, orders: Iterable[Order]) -> None:
+    known: set[str] = set()
+    asked: set[str] = set()
+    for order in orders:
+        if order.id in known:
+            raise PlanError(f"order {order.id!r} is there twice")
+        known.add(order.id)
+        for demand in order.demands:
+            if demand.id in asked:
+                raise PlanError(f"demand {demand.id!r} is there twice", where=f"order {order.id}")
+            asked.add(demand.id)
+            for node in (demand.src, demand.dst):
+                if node not in graph:
+                    raise unknown("node", node, graph, where=demand.id)
+            if demand.src == demand.dst:
+                raise PlanError(f"leads from {demand.src} to itself", where=demand.id)
+        if len(order.rates_bps) != len(order.demands) or min(order.rates_bps, default=0) < 0:
+            raise PlanError(
+                f"rates of {order.rates_bps} bit/s",
+                where=f"order {order.id}",
+                expected=f"{len(order.demands)} rates of 0 or more, one for each demand",
+            )
 
 
 # First come first served

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise, product
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controllers.policies.admitted import Admitted
-from testbed.errors import PlanError
+from testbed.errors import InputError, PlanError
 from testbed.plan.traffic import demands
 from testbed.scenario.model import Slice
 from testbed.slices.admission import OFFERS, Outcome, admit, choices_of, orders_of
@@ -227,6 +228,22 @@ def test_ports_have_so_many_queues() -> None:
     for outcome in (admit(graph, orders), admit(graph, orders, method="one by one")):
         assert len(outcome.placed) == MAX_QUEUES - 1
         assert outcome.refused[0].what == f"the port has {MAX_QUEUES} queues already"
+
+
+@pytest.mark.parametrize(
+    ("orders", "why"),
+    [
+        ([order("a", (0, 1)), order("a", (1, 2))], "'a' is there twice"),
+        ([order("a", (0, 1)), replace(order("a", (1, 2)), id="b")], "'a.0' is there twice"),
+        ([order("a", (0, 7))], "'h7'"),
+        ([order("a", (1, 1))], "leads from h1 to itself"),
+        ([order("a", (0, 1), rate=-1)], "rates of"),
+        ([replace(order("a", (0, 1)), rates_bps=())], "rates of"),
+    ],
+)
+def test_orders_that_cannot_be(orders: list[Order], why: str) -> None:
+    with pytest.raises((PlanError, InputError), match=re.escape(why)):
+        admit(network(nx.path_graph(3)), orders)
 
 
 @pytest.mark.parametrize("delay", [None, 5 * MS])
