@@ -23,7 +23,7 @@ from controllers.policies.lowest_delay import LowestDelay
 from testbed.plan.compile import compile_plan
 from testbed.scenario.model import Slice
 from testbed.slices.admission import FEW, Method, admit
-from testbed.slices.ledger import Order
+from testbed.slices.order import Order
 from testbed.slices.paths import constrained_path, larac, least_cost_path, path_sum
 from testbed.slices.policy import Demand, Policy, Traffic
 from tests.plan.graphs import network

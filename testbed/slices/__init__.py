@@ -6,6 +6,7 @@ disjoint.py  the pair of disjoint paths of least cost together
 service.py   what a queue of a port is served at least, by scheduler
 bounds.py    delay and backlog bounds by network calculus
 promises.py  worst delays of all orders together, kept up as they enter
+order.py     an order, its routes, its refusal, what it is offered
 ledger.py    which orders are in, what is left, where one more fits, what would fit instead
 joint.py     the most orders that fit, by CP-SAT (OR-Tools)
 admission.py admits many orders, all weighed together or first come first served

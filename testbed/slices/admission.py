@@ -27,7 +27,8 @@ import networkx as nx
 
 from testbed.errors import PlanError, unknown
 from testbed.slices.joint import Picked, Take, solve
-from testbed.slices.ledger import ALONE, Ledger, Order, Placed, Refused, route
+from testbed.slices.ledger import ALONE, Ledger, route
+from testbed.slices.order import Order, Placed, Refused
 from testbed.slices.paths import least_cost_paths
 from testbed.slices.policy import Demand, Route
 

@@ -17,7 +17,8 @@ from itertools import pairwise
 from operator import mul
 from typing import TYPE_CHECKING
 
-from testbed.slices.ledger import Ledger, Order
+from testbed.slices.ledger import Ledger
+from testbed.slices.order import Order
 from testbed.slices.policy import MAX_QUEUES, Route
 from testbed.slices.promises import Link
 

@@ -18,117 +18,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
-import msgspec
 import networkx as nx
 
 from testbed.errors import PlanError
 from testbed.slices.disjoint import disjoint_pair
+from testbed.slices.order import Diversity, Offer, Order, Placed, Refused, with_delays
 from testbed.slices.paths import constrained_path, least_cost_path, path_sum
 from testbed.slices.policy import BEST_EFFORT_SHARE, MAX_QUEUES, Demand, Route
-from testbed.slices.promises import FULL_BITS, LABEL_BITS, Entry, Link, Promises
+from testbed.slices.promises import FULL_BITS, LABEL_BITS, Link, Promises
 from testbed.units import show_bps, show_ns
-
-Diversity = Literal["none", "link", "node"]
 
 ALONE = "alone_ns"
 """Edge attribute: delay and transmission of a packet that meets no other."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What one slice asks of the network."""
-
-    id: str
-    demands: tuple[Demand, ...]
-    rates_bps: tuple[int, ...]
-    """Kept for each demand on every link of its paths."""
-    together: bool = False
-    """What is kept on a link is the largest of the rates, not their sum."""
-    maximum_bps: int | None = None
-    """Its queues are served no faster; None: as fast as their ports."""
-    priority: int = 80
-    """1 is served first, 127 last."""
-    diversity: Diversity = "none"
-    """What the backup of a demand may not share with its path."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """An order and its routes, demand by demand."""
-
-    order: Order
-    routes: tuple[Route, ...]
-
-    def keeps(self) -> dict[Link, int]:
-        """What it keeps on each link."""
-        kept: dict[Link, int] = defaultdict(int)
-        for route, rate in zip(self.routes, self.order.rates_bps, strict=False):
-            for link in {*pairwise(route.nodes), *pairwise(route.backup)}:
-                kept[link] = max(kept[link], rate) if self.order.together else kept[link] + rate
-        return kept
-
-    def entry(self) -> Entry:
-        """The order as promises count it."""
-        paths = tuple(
-            (demand, one.nodes) for demand, one in zip(self.order.demands, self.routes, strict=True)
-        )
-        order = self.order
-        return Entry(order.id, order.priority, self.keeps(), order.maximum_bps, paths)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What would be admitted instead: the order, but for this."""
-
-    rate_bps: int | None = None
-    """For every demand that asks for more."""
-    delay_ns: int | None = None
-    """For every demand that asks for less."""
-    diversity: Diversity | None = None
-
-    def of(self, order: Order) -> Order:
-        """The order with the offer taken."""
-        if self.rate_bps is not None:
-            most = self.rate_bps
-            order = replace(order, rates_bps=tuple(min(rate, most) for rate in order.rates_bps))
-        if self.delay_ns is not None:
-            order = _with_delays(order, self.delay_ns)
-        if self.diversity is not None:
-            order = replace(order, diversity=self.diversity)
-        return order
-
-    def __str__(self) -> str:
-        if self.rate_bps is not None:
-            return f"{show_bps(self.rate_bps)} or less"
-        if self.delay_ns is not None:
-            return f"a delay of {show_ns(self.delay_ns)} or more"
-        return f"diversity {self.diversity!r}"
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why an order cannot be met."""
-
-    order: str
-    demand: str
-    what: str
-    """What binds, and by how much."""
-    where: str
-    offers: tuple[Offer, ...] = ()
-    """Each would be admitted, and is the nearest of its kind."""
-
-    def error(self) -> PlanError:
-        """The refusal as users see it."""
-        return PlanError(
-            f"slice {self.order} cannot be met: {self.what}",
-            where=", ".join(filter(None, (self.demand, self.where))),
-            expected="an order that fits beside those before it",
-            remedy="order " + ", or ".join(map(str, self.offers)) if self.offers else "",
-        )
 
 
 class _UnfitError(Exception):
@@ -380,7 +283,7 @@ class Ledger:
     def _least_delay(self, order: Order) -> Offer | None:
         """The least delay that can be promised on routes with room."""
         try:
-            placed: Placed | None = self._routed(_with_delays(order, None), ALONE)
+            placed: Placed | None = self._routed(with_delays(order, None), ALONE)
         except _UnfitError:
             return None
         least = None
@@ -389,7 +292,7 @@ class Ledger:
             if worst is None or (least is not None and worst >= least):
                 break
             least = worst  # the fastest alone need not be the least crowded
-            placed = self._fits(_with_delays(order, least - 1))
+            placed = self._fits(with_delays(order, least - 1))
         return None if least is None else Offer(delay_ns=least)
 
     def _worst(self, placed: Placed, asked: Order) -> int | None:
@@ -423,15 +326,3 @@ def route(graph: nx.DiGraph, demand: Demand, diversity: Diversity, weight: str |
     if most is None:
         return Route(nodes=least_cost_path(graph, src, dst, weight))
     return Route(nodes=constrained_path(graph, src, dst, most, cost=weight, delay=ALONE))
-
-
-def _with_delays(order: Order, least_ns: int | None) -> Order:
-    """The order with no demand's delay below this; None: with none promised."""
-
-    def relaxed(demand: Demand) -> Demand:
-        if demand.delay_ns is None:
-            return demand
-        delay = None if least_ns is None else max(demand.delay_ns, least_ns)
-        return msgspec.structs.replace(demand, delay_ns=delay)
-
-    return replace(order, demands=tuple(map(relaxed, order.demands)))

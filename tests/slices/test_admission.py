@@ -19,7 +19,8 @@ from testbed.errors import InputError, PlanError
 from testbed.plan.traffic import demands
 from testbed.scenario.model import Slice
 from testbed.slices.admission import OFFERS, Outcome, admit, choices_of, orders_of
-from testbed.slices.ledger import Diversity, Ledger, Offer, Order, Placed
+from testbed.slices.ledger import Ledger
+from testbed.slices.order import Diversity, Offer, Order, Placed
 from testbed.slices.policy import MAX_QUEUES, Demand, Traffic
 from testbed.topology.model import Network, Node
 from tests.plan.graphs import connected
