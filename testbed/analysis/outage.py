@@ -60,8 +60,6 @@ def _seen(
 ) -> list[Outage]:
     """A row for each event."""
     packets = packets.sort_values("seq")
-    if direction == "reverse":  # what never arrived was not answered
-        packets = packets[~packets["lost_forward"].to_numpy(dtype=bool)]
     found = series(direction, packets)
     flight_ns = series("rtt", packets).delay_ns
     early_ns = flight_ns[np.isfinite(flight_ns)].max(initial=0)

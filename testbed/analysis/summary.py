@@ -44,7 +44,7 @@ _DELAY = {
 }
 _LOST = {
     "forward": ("lost_forward",),
-    "reverse": ("lost_forward", "lost_reverse"),
+    "reverse": ("lost_reverse",),
     "rtt": ("lost_forward", "lost_reverse"),
 }
 REORDERED = {
@@ -166,7 +166,7 @@ def series(direction: Direction, packets: pd.DataFrame) -> Series:
 
     A packet that arrived without a kernel timestamp has no delay and is left out.
     """
-    packets = packets.sort_values("seq")
+    packets = sent(direction, packets).sort_values("seq")
     delay = sum(packets[c].to_numpy(dtype=float, na_value=math.nan) for c in _DELAY[direction])
     lost = packets[list(_LOST[direction])].any(axis=1).to_numpy()
     delays = np.where(lost, math.inf, delay)
@@ -176,6 +176,13 @@ def series(direction: Direction, packets: pd.DataFrame) -> Series:
         packets["intended_ns"].to_numpy(dtype=np.int64)[known],
         delays[known],
     )
+
+
+def sent(direction: Direction, packets: pd.DataFrame) -> pd.DataFrame:
+    """Those of the samples that were sent in a direction: what did not arrive is not answered."""
+    if direction != "reverse":
+        return packets
+    return packets[~packets["lost_forward"].to_numpy(dtype=bool)]
 
 
 def measured(session: Session, packets: pd.DataFrame) -> pd.DataFrame:
@@ -204,7 +211,7 @@ def _row(
     *,
     on_time: bool,
 ) -> SummaryRow:
-    kept = measured(session, packets)
+    kept = sent(direction, measured(session, packets))
     now = series(direction, kept)
     delay = now.delay_ns
     arrived = np.sort(delay[np.isfinite(delay)])
@@ -230,7 +237,7 @@ def _row(
         judged=direction,
         path=">".join(path.nodes),
         packets=len(delay),
-        warmup=len(packets) - len(kept),
+        warmup=len(packets) - len(measured(session, packets)),
         lost=len(delay) - len(arrived),
         unstamped=len(kept) - len(delay),
         budget_ns=parts.total_ns,

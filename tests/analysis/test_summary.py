@@ -100,6 +100,16 @@ def test_a_reverse_loss_leaves_the_forward_delay(plan: Plan) -> None:
     assert down.availability == pytest.approx(1 - 999 / 10_000)
 
 
+def test_what_never_arrived_was_not_answered(plan: Plan) -> None:
+    session = _one(plan, "telesurgery_haptic")
+    rows = synthetic.raw(session)
+    synthetic.lose(rows, "forward", slice(5000, 6000))
+    got = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})
+    up, down = got[session.app, "UL"], got[session.app, "DL"]
+    assert (up.lost, up.verdict) == (1000, "missed")
+    assert (down.lost, down.unstamped, down.packets) == (0, 0, up.packets - 1000)
+
+
 @pytest.mark.parametrize(("beyond_ns", "available"), [(0, 1.0), (1, 1 - 999 / 10_000)])
 def test_a_packet_past_its_deadline_is_unavailability(
     plan: Plan, beyond_ns: int, available: float
