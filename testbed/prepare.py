@@ -12,9 +12,11 @@ import msgspec
 from mininet.topo import Topo
 
 from testbed.errors import InputError, unknown
+from testbed.plan import background
 from testbed.plan.check import check_plan
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan
+from testbed.plan.unkept import unkept
 from testbed.scenario import discovery
 from testbed.scenario.experiment import Experiment, scenario_of
 from testbed.scenario.model import Capture, Param, Scenario, Slice, TopologyRef
@@ -31,6 +33,11 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     network: Network
     plan: Plan
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever reads a result has to know of the plan, in sentences."""
+        return (*unkept(self.scenario, self.plan), *background.notes(self.plan))
 
 
 def classes() -> dict[str, AppClass]:

@@ -103,7 +103,7 @@ def execute(
         provenance = Provenance.of(
             scenario=prepared.scenario,
             lab=lab.describe(),
-            notes=(*notes, *background.notes(prepared.plan)),
+            notes=(*notes, *prepared.notes),
             command=tuple(command),
             host_before=before,
             host_after=measure_host(),

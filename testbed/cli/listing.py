@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,12 @@ def show_plan(plan: Plan, console: Console, *, rules: bool) -> None:
         for row in part.rows:
             table.add_row(*row)
         console.print(table, "")
+
+
+def show_notes(notes: Iterable[str], console: Console) -> None:
+    """Print what has to be known of a plan."""
+    for note in notes:
+        console.print(f"[yellow]note[/] {note}", highlight=False)
 
 
 def show_findings(findings: Any, console: Console) -> None:

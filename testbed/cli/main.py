@@ -137,12 +137,14 @@ def check(name: str, pairs: tuple[str, ...], seed: int, captures: tuple[str, ...
     names = list(discovery.files("experiment")) if name == "all" else [name]
     for each in names:
         for point in _points(settings(pairs)):
-            plan = prepare(each, point, seed=seed, captures=captures).plan
+            prepared = prepare(each, point, seed=seed, captures=captures)
+            plan = prepared.plan
             out.print(
                 f"[green]ok[/] {each}: {len(plan.hosts)} hosts, {len(plan.switches)} switches, "
                 f"{len(plan.sessions)} sessions, {len(plan.loads)} loads, "
                 f"{len(plan.rules)} rules; every packet reaches its host on its planned path"
             )
+            listing.show_notes(prepared.notes, out)
 
 
 @main.command()
@@ -156,11 +158,12 @@ def plan(name: str, pairs: tuple[str, ...], seed: int, show_rules: bool, as_json
     from testbed.prepare import prepare  # noqa: PLC0415
 
     for point in _points(settings(pairs)):
-        planned = prepare(name, point, seed=seed).plan
+        prepared = prepare(name, point, seed=seed)
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(planned), indent=1))
+            click.echo(msgspec.json.format(msgspec.json.encode(prepared.plan), indent=1))
         else:
-            listing.show_plan(planned, out, rules=show_rules)
+            listing.show_plan(prepared.plan, out, rules=show_rules)
+            listing.show_notes(prepared.notes, out)
 
 
 @main.command()

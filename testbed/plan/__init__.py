@@ -16,5 +16,6 @@ matches.py   which packets belong to a session or load (needs no networkx)
 openflow.py  OpenFlow switches in memory: tables, groups, actions
 fabric.py    the switches of a plan, and where a packet goes through them
 check.py     holds a plan against its promises by walking packets
+unkept.py    promises that the plan cannot keep, for whoever reads its results
 show.py      the plan as tables for people
 """

@@ -1,0 +1,44 @@
+"""Promises of slices that the plan does not keep, whatever the traffic.
+
+A policy need not hold what slices are promised: the run then shows what comes of it, and
+whoever reads it is told beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.plan.model import Plan
+from testbed.scenario.model import Scenario
+from testbed.slices.policy import BEST_EFFORT
+from testbed.units import show_bps, show_ns
+
+
+def unkept(scenario: Scenario, plan: Plan) -> list[str]:
+    """A sentence for each slice and promise; empty if the plan can keep them all."""
+    return list(dict.fromkeys(_unkept(scenario, plan)))
+
+
+def _unkept(scenario: Scenario, plan: Plan) -> Iterator[str]:
+    slices = {slice_.id: slice_ for slice_ in scenario.slices if slice_.id != BEST_EFFORT}
+    for session in plan.sessions:
+        slice_ = slices.get(session.slice)
+        if slice_ is None or slice_.groups:
+            continue
+        who = f"Slice {slice_.id} is promised"
+        ways = (
+            (session.forward, session.forward_budget),
+            (session.reverse, session.reverse_budget),
+        )
+        if slice_.guaranteed_bps and not session.forward.queue:
+            yield (
+                f"{who} {show_bps(slice_.guaranteed_bps)}, for which policy "
+                f"{session.forward.policy} has no queue."
+            )
+        for path, budget in ways:
+            if slice_.delay_ns is not None and budget.total_ns > slice_.delay_ns:
+                yield (
+                    f"{who} a delay of {show_ns(slice_.delay_ns)}, and the path of policy "
+                    f"{path.policy} from {path.src} to {path.dst} takes "
+                    f"{show_ns(budget.total_ns)} without queueing."
+                )
