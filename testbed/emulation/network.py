@@ -18,12 +18,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from testbed.emulation import lab_qdisc, links, netns, qdisc
+from testbed.emulation import iperf, lab_qdisc, links, netns, qdisc
 from testbed.emulation.capture import Capture
 from testbed.emulation.disturb import Disturbances
 from testbed.emulation.netlink import Netlink
@@ -35,6 +35,7 @@ from testbed.plan.model import Plan, Port
 from testbed.scenario.model import Capture as Wanted
 from testbed.scenario.model import Event, LinkEvent
 
+from mininet.log import output  # isort: skip
 from mininet.net import Mininet  # isort: skip - after nodes, which spares it distutils
 
 Progress = Callable[[str, int, int], None]
@@ -305,6 +306,27 @@ class LabNet(Mininet):  # type: ignore[misc]
             raise unknown("link status", status, ["up", "down"])
         action: Literal["mend", "cut"] = "mend" if status == "up" else "cut"
         self.apply(LinkEvent(action=action, a=str(src), b=str(dst)))
+
+    def iperf(
+        self,
+        hosts: Sequence[LabHost] | None = None,
+        l4Type: str = "TCP",  # noqa: N803
+        udpBw: str = "10M",  # noqa: N803
+        fmt: str | None = None,
+        seconds: float = 5,
+        port: int = 5001,
+    ) -> list[str]:
+        """Rates of a test between two hosts, the first and the last if none are given: those
+        at server and client, after udpBw for UDP. Raises EmulationError."""
+        client, server = hosts or (self.hosts[0], self.hosts[-1])
+        udp = l4Type == "UDP"
+        output(f"*** Iperf: testing {l4Type} bandwidth between {client} and {server}\n")
+        found = iperf.rates(
+            client, server, udp_rate=udpBw if udp else None, seconds=seconds, port=port
+        )
+        result = [udpBw, *found] if udp else list(found)
+        output(f"*** Results: {result}\n")
+        return result
 
     def start_captures(self, wanted: Iterable[Wanted], folder: Path) -> list[Path]:
         """Capture at ports into `folder`/<node>-<peer>.pcap, until `stop_captures` or

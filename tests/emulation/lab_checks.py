@@ -284,7 +284,10 @@ def captures(folder: Path) -> Any:
 def mininet_face(folder: Path) -> Any:
     """The prompt, pingall, popen, and names."""
     script = folder / "script"
-    script.write_text("nodes\nnet\nh1 ping -c1 h2\nlinks\ndpctl dump-flows\nlink s1 s2 down\n")
+    script.write_text(
+        "nodes\nnet\nh1 ping -c1 h2\nlinks\ndpctl dump-flows\n"
+        "iperf h1 h2\niperfudp 5M h2 h1\nlink s1 s2 down\n"
+    )
     said = io.StringIO()
     with started(linear(2)) as net:
         lost = net.pingAll()

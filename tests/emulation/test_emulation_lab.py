@@ -174,6 +174,9 @@ def test_mininet_prompt(found: dict[str, Any]) -> None:
     assert "1 packets transmitted, 1 received" in said
     assert "s1-eth2<->s2-eth2 (OK OK)" in said
     assert "actions=NORMAL" in said
+    tcp, udp = re.findall(r"\*\*\* Results: \[(.*)\]", said)
+    assert tcp.count("bit/s'") == 2
+    assert udp.startswith("'5M', '")
 
 
 def test_hosts_add_nothing_of_their_own(found: dict[str, Any]) -> None:
