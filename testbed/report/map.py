@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
 
 import networkx as nx
@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from testbed.plan.model import Plan
+from testbed.plan.model import Load, Plan, Session
 from testbed.report import style
 from testbed.scenario.model import LinkEvent
 
@@ -29,13 +29,15 @@ _MARGIN = 46.0
 _LEGEND = 34.0
 _APART = 15.0
 """Nodes nearer than this are pushed apart, points."""
+_ASIDE = 12.0
+"""Least distance of a node from a link of others."""
 _LANE = 3.6
 """Between neighbouring paths on one link, points."""
 _CHAR, _LINE = 4.9, 9.5
 """Size of a label's character, points."""
 
-_MARKERS = {"ue": "o", "compute": "s", "host": "o", "gnb": "^"}
-_NAMES = {"ue": "terminal", "compute": "compute", "host": "host", "gnb": "gNB"}
+_MARKERS = {"ue": "D", "compute": "s", "host": "D", "gnb": "^"}
+_NAMES = {"ue": "terminal or host", "host": "terminal or host", "compute": "compute", "gnb": "gNB"}
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -92,6 +94,7 @@ def place(plan: Plan) -> tuple[dict[str, Point], float]:
     points = (points - points.min(axis=0) - span / 2) * scale + room / 2 + _MARGIN
     points[:, 1] += _LEGEND
     _push_apart(points)
+    _off_lines(points, [(names.index(a), names.index(b)) for a, b in sorted(graph.edges)])
     found = {name: (float(x), float(y)) for name, (x, y) in zip(names, points, strict=True)}
     return found, height
 
@@ -115,6 +118,21 @@ def _push_apart(points: np.ndarray) -> None:
             return
 
 
+def _off_lines(points: np.ndarray, lines: Sequence[tuple[int, int]]) -> None:
+    """Move nodes aside that lie on a link of others, which would seem to end there."""
+    for a, b in lines:
+        along = points[b] - points[a]
+        length = math.hypot(*along)
+        if length < 1e-6:
+            continue
+        across = np.array([-along[1], along[0]]) / length
+        for node in set(range(len(points))) - {a, b}:
+            from_a = points[node] - points[a]
+            off = float(from_a @ across)
+            if 0 < from_a @ along < length**2 and abs(off) < _ASIDE:
+                points[node] += across * (math.copysign(_ASIDE, off) - off)
+
+
 def _links(axes: Axes, plan: Plan, at: Mapping[str, Point]) -> None:
     for a, b in sorted(links(plan)):
         (xa, ya), (xb, yb) = at[a], at[b]
@@ -122,13 +140,14 @@ def _links(axes: Axes, plan: Plan, at: Mapping[str, Point]) -> None:
 
 
 def lanes(plan: Plan) -> dict[tuple[str, str], list[str]]:
-    """Link -> slices whose sessions cross it, in either direction, in a fixed order."""
+    """Link -> slices whose packets cross it, in either direction, in a fixed order."""
     order = list(style.slice_colours(plan))
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for session in plan.sessions:
-        for path in (session.forward, session.reverse):
+    traffics: list[Session | Load] = [*plan.sessions, *plan.loads]
+    for traffic in traffics:
+        for path in (traffic.forward, traffic.reverse):
             for a, b in pairwise(path.nodes):
-                found[edge(a, b)].add(session.slice)
+                found[edge(a, b)].add(traffic.slice)
     return {link: sorted(names, key=order.index) for link, names in found.items()}
 
 
@@ -175,9 +194,11 @@ def _kinds(plan: Plan) -> dict[str, str]:
 
 
 def on_paths(plan: Plan) -> list[str]:
-    """Nodes that sessions touch, their ends first."""
+    """Nodes that sessions and loads touch, sessions' ends first."""
     ends = [n for s in plan.sessions for n in (s.sender, s.reflector)]
-    others = [n for s in plan.sessions for p in (s.forward, s.reverse) for n in p.nodes]
+    ends += [n for load in plan.loads for n in (load.src, load.dst)]
+    both: list[Session | Load] = [*plan.sessions, *plan.loads]
+    others = [n for s in both for p in (s.forward, s.reverse) for n in p.nodes]
     return list(dict.fromkeys([*ends, *others]))
 
 
@@ -286,7 +307,8 @@ def _legend(axes: Axes, plan: Plan, colours: Mapping[str, str]) -> None:
         if name in crossed
     ]
     kinds = _kinds(plan)
-    shown = [k for k in ("ue", "host", "gnb", "compute") if k in kinds.values()]
+    some = {_NAMES[k]: k for k in ("host", "ue", "gnb", "compute") if k in kinds.values()}
+    shown = list(some.values())
     for kind in [*shown, "switch"]:
         handles.append(
             Line2D(

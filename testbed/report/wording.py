@@ -156,10 +156,17 @@ def tally(rows: Sequence[SummaryRow]) -> str:
     if words["missed"]:
         parts.append(f"{words['missed']} missed")
     if words["not shown"]:
-        parts.append(f"{words['not shown']} not shown: too few packets for what they ask")
+        parts.append(f"{words['not shown']} not shown{_too_few(rows)}")
     if words["not valid"]:
         parts.append(f"{words['not valid']} not valid: the lab is not exact enough for them")
     return ", ".join(parts) + "."
+
+
+def _too_few(rows: Sequence[SummaryRow]) -> str:
+    """What would show the deadlines that were not shown."""
+    few = [row for row in rows if row.verdict == "not shown" and row.packets_needed]
+    takes = {f"{row.app} {row.direction} takes {row.packets_needed:,} packets" for row in few}
+    return f" ({'; '.join(sorted(takes))})" if takes else ""
 
 
 def precision(rows: Sequence[SummaryRow], known: Instrument) -> str:
