@@ -160,7 +160,7 @@ def _name_curves(ax: Axes, rows: Sequence[SummaryRow], colours: Mapping[str, str
         )
         for row, line in zip(rows, cycle(_LINES))
     ]
-    ax.legend(handles=handles, loc="lower left", fontsize=7, handlelength=2.2)
+    ax.legend(handles=handles, loc="center", fontsize=7, handlelength=2.2)
 
 
 def budget(rows: Sequence[SummaryRow]) -> Figure:
@@ -268,9 +268,14 @@ def _mark(ax: Axes, x: float, y: int, marker: str, right: float) -> None:
 
 
 def _budget_deadline(ax: Axes, row: SummaryRow, y: int, right: float) -> None:
-    if row.deadline_ns is not None and row.deadline_ns / _MS < right:
-        at = row.deadline_ns / _MS
+    if row.deadline_ns is None:
+        return
+    at = row.deadline_ns / _MS
+    if at < right:
         ax.plot([at, at], [y - 0.42, y + 0.42], color=_BAD, linewidth=2, zorder=3.5)
+    else:
+        text = f"{wording.nominal(row.deadline_ns)} \N{RIGHTWARDS ARROW}"
+        ax.text(right, y, text, color=_BAD, fontsize=7.5, ha="right", va="center", zorder=3.5)
 
 
 def _budget_legend(rows: Sequence[SummaryRow]) -> list[Patch | Line2D]:
