@@ -12,6 +12,7 @@ kernel: setup  ## the lab kernel, built once; without it runs take the wall-cloc
 demo: kernel  ## run the example experiment and write its report
 	$(bin)/testbed run metro_slices
 	$(bin)/testbed report
+	@echo 'For the commands of the README, once in each terminal: . $(bin)/activate'
 
 test: kernel  ## fast tests, then those that boot a lab
 	$(bin)/pytest -n auto --timeout 120 -m 'not lab'

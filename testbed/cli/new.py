@@ -14,9 +14,10 @@ from testbed.scenario.experiment import Experiment
 
 
 class {cls}(Experiment):
-    """Does telesurgery keep its 5 ms while the same metro carries a flood?"""
+    """Does a headset's pose reach its renderer in 10 ms while a flood fills a fibre?"""
 
-    # The typed parameters of build() are options: testbed run {name} --set flood=1.5
+    # The typed parameters of build() are options, and several values make a sweep:
+    # testbed run {name} --set policy=lowest_delay --set policy=shortest_path
     def build(self, flood: float = 1.2, policy: str = "lowest_delay") -> None:
         # The network: any file of topologies/, with parameters of its build().
         self.topology("metro_ring")
@@ -25,30 +26,32 @@ class {cls}(Experiment):
         self.policy(policy)
 
         # Slices: S-NSSAI (sst, sd), scheduling priority (1 first), rate kept for it.
-        self.slice("surgery", sst=2, priority=21, guaranteed="5 Mbit/s")
-        self.slice("video", sst=1, priority=60)
+        self.slice("headset", sst=1, priority=21, guaranteed="5 Mbit/s")
+        self.slice("video", sst=1, sd="000001", priority=60)
 
         # Who is served first: "fifo", "htb" (default), "strict_priority", "time_aware".
         # self.scheduler("strict_priority")
         # self.policing()  # drop what slices send beyond their maximum="10 Mbit/s"
 
         # Probes: an application class (testbed list) between a terminal and a server.
-        self.probe("ar_vr_pose", "h2", "dc1", slice="surgery", duration="5 s")
+        self.probe("ar_vr_pose", "h2", "dc1", slice="headset", duration="5 s")
 
-        # Load: here a UDP flood, as a multiple of 100 Mbit/s.
-        self.flow(
-            "flood", "h3", "dc1", slice="video", kind="flood",
-            rate=f"{{flood * 20:g}} Mbit/s", duration="5 s",
-        )
+        # Load: a flood of video in two halves, which meet on the 100 Mbit/s fibre from
+        # x2 to x1. At 1 it is full; beyond, a queue grows there.
+        rate = f"{{flood * 100 / 2:g}} Mbit/s"
+        for host in ("h2", "h3"):
+            self.flow(
+                f"{{host}}-video", host, "dc1", slice="video", kind="flood", rate=rate, duration="5 s"
+            )
 
         # Events: from testbed.scenario.events import cut_fibre, mend_fibre
-        # self.at("2 s", cut_fibre("o1", "o2"))
+        # self.at("2 s", cut_fibre("x1", "x2"))
 '''
 
 TOPOLOGY = '''"""{title}: two sites joined by one fibre.
 
-    h1 --- s1 ======= km ======= s2 --- h2
-           88.1 us each way at 18 km (4.897 us/km)
+h1 --- s1 ======= km ======= s2 --- h2
+       88.1 us each way at 18 km (4.897 us/km)
 """
 
 from testbed.topology.topo import MetroTopo
@@ -71,7 +74,8 @@ class {cls}(MetroTopo):
         self.lan("h2", "s2", rate=rate)
 
 
-topos = {{"{name}": {cls}}}  # for stock Mininet: mn --custom THIS_FILE --topo {name}
+# For stock Mininet: mn --custom THIS_FILE --topo {name}
+topos = {{"{name}": {cls}}}
 '''
 
 POLICY = '''"""{title}: how slices get their paths and queues."""
@@ -80,6 +84,7 @@ from collections.abc import Sequence
 
 import networkx as nx
 
+from testbed.slices.paths import least_cost_path
 from testbed.slices.policy import Demand, Policy
 
 
@@ -88,7 +93,7 @@ class {cls}(Policy):
 
     # Edges of `graph` have delay_ns (one-way), rate_bps and km; hosts carry no transit.
     def path(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:
-        return nx.shortest_path(graph, demand.src, demand.dst, weight="km")
+        return least_cost_path(graph, demand.src, demand.dst, weight="km")
 '''
 
 CLASS = """# {title}: an application class. Every quantity has its unit.
@@ -115,9 +120,17 @@ def write_template(kind: str, name: str) -> Path:
 
     Raises InputError: a name that is none, or one that is taken.
     """
-    if not name.isidentifier() or keyword.iskeyword(name) or not name.islower():
+    a = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    if keyword.iskeyword(name):
         raise InputError(
-            f"{name!r} cannot be the name of a {kind}",
+            f"{name!r} cannot be the name of {a}: it is a keyword of Python",
+            where="testbed new",
+            expected="another name",
+            remedy=f"testbed new {kind} {name}_1",
+        )
+    if not name.isidentifier() or not name.islower():
+        raise InputError(
+            f"{name!r} cannot be the name of {a}",
             where="testbed new",
             expected="lower-case letters, digits and _, starting with a letter",
         )
@@ -126,7 +139,7 @@ def write_template(kind: str, name: str) -> Path:
     taken = _taken(kind)
     if name in taken or path.exists():
         raise InputError(
-            f"there is a {kind} {name!r} already",
+            f"there is {a} {name!r} already",
             where=str(path),
             expected="a name that is free",
             remedy=f"another name, such as {name + '_2'!r}",

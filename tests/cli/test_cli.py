@@ -1,11 +1,14 @@
 """What a user types, and what comes back: an exit code, the nearest name, no traceback."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -43,7 +46,8 @@ WRONG = [
     (("shell", "metro_ring", "--set", "span=-3 km"), 2, "negative"),
     (("shell", "zoo", "--set", "name=sndlib/brain"), 2, "brain"),
     (("report", "no-such-run"), 2, "no-such-run"),
-    (("new", "experiment", "Not-A-Name"), 2, "lower-case"),
+    (("new", "experiment", "Not-A-Name"), 2, "name of an experiment"),
+    (("new", "experiment", "class"), 2, "keyword of Python"),
     (("run", "metro_slices", "--seed", "x"), 2, "seed"),
 ]
 
@@ -90,14 +94,33 @@ def test_a_template_passes_check_as_written(kind: str, project: Path) -> None:
     uses = {
         "topology": text.replace('"metro_ring"', '"mine"')
         .replace('"dc1"', '"h1"')
-        .replace('"h3"', '"h2"')
-        .replace('"h2", "h2"', '"h2", "h1"'),
+        .replace('("h2", "h3")', '("h2",)'),
         "policy": text.replace('"lowest_delay"', '"mine"'),
         "class": text.replace('"ar_vr_pose"', '"mine"'),
     }
     experiment.write_text(uses.get(kind, text))
     done = typed("check", "asks", cwd=project)
     assert done.returncode == 0, done.stderr
+
+
+def test_templates_are_as_clean_as_the_project(project: Path) -> None:
+    for kind in ("experiment", "topology", "policy"):
+        assert typed("new", kind, f"mine_{kind}", cwd=project).returncode == 0
+    settings = str(PROJECT / "pyproject.toml")
+    for words in (
+        ("ruff", "format", "--check", "--config", settings, "."),
+        ("ruff", "check", "--config", settings, "--config", f'src=["{PROJECT}"]', "."),
+        ("mypy", "--strict", "--config-file", settings, *map(str, project.rglob("*.py"))),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=project,
+            env=os.environ | {"MYPYPATH": str(PROJECT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_help_shows_every_verb() -> None:
