@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -10,7 +11,8 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from testbed.cli.console import Verbs, err, out
+from testbed.cli.console import Verbs, err, out, show_error
+from testbed.errors import InputError
 from testbed.scenario.model import Slice, Slo
 from testbed.scenario.orders.ietf import Orders
 from testbed.scenario.orders.profile import Ends
@@ -18,8 +20,9 @@ from testbed.scenario.orders.read import FORMATS, Format, check_nodes, read_orde
 from testbed.units import show_bps, show_ns
 
 format_option = click.option(
-    "--from", "format_", type=click.Choice(FORMATS), default="ietf", show_default=True,
-    help="ietf: ietf-network-slice-service; 3gpp: ServiceProfile; gst: NG.116 attributes.",
+    "--from", "format_", type=click.Choice(FORMATS),
+    help="ietf: ietf-network-slice-service; 3gpp: ServiceProfile; gst: NG.116 attributes. "
+    "Default: told from each file.",
 )  # fmt: skip
 terminal_option = click.option("--terminal", help="Node of a 3gpp or gst order's terminals.")
 server_option = click.option("--server", help="Node of a 3gpp or gst order's server.")
@@ -39,7 +42,7 @@ def orders() -> None:
 @click.option("--json", "as_json", is_flag=True, help="The slices as JSON.")
 def check(
     files: tuple[Path, ...],
-    format_: Format,
+    format_: Format | None,
     terminal: str | None,
     server: str | None,
     topology: str | None,
@@ -48,24 +51,33 @@ def check(
     """Hold order files against their format and print what each order asks.
 
     \b
-    testbed orders check experiments/orders/v2x.json --topology city
-    testbed orders check --from 3gpp experiments/orders/surgery_3gpp.json
+    testbed orders check experiments/orders/*
+    testbed orders check experiments/orders/city_ietf.json --topology city
     """
-    read = [(file, read_orders(file, format_, Ends(terminal, server))) for file in files]
+    nodes = None
     if topology is not None:
         from testbed.prepare import network  # noqa: PLC0415  (--help stays fast)
         from testbed.scenario.model import TopologyRef  # noqa: PLC0415
 
         nodes = [node.name for node in network(TopologyRef(name=topology))[0].nodes]
-        for file, found in read:
-            check_nodes(found.slices, nodes, str(file))
-    if as_json:
-        slices = [slice_ for _, found in read for slice_ in found.slices]
+    slices: list[Slice] = []
+    worst = 0
+    for file in files:
+        try:
+            found = read_orders(file, format_, Ends(terminal, server))
+            if nodes is not None:
+                check_nodes(found.slices, nodes, str(file))
+        except InputError as error:  # the other files are checked too
+            show_error(error)
+            worst = error.exit_code
+            continue
+        slices += found.slices
+        if not as_json:
+            out.print(table(found, str(file)))
+            _notes(found.notes)
+    if as_json and not worst:
         click.echo(msgspec.json.format(msgspec.json.encode(slices), indent=1))
-        return
-    for file, found in read:
-        out.print(table(found, str(file)))
-        _notes(found.notes)
+    sys.exit(worst)
 
 
 @orders.command()
@@ -74,11 +86,13 @@ def check(
 @click.option("--to", type=click.Choice(["ietf"]), default="ietf", show_default=True)
 @terminal_option
 @server_option
-def convert(file: Path, format_: Format, to: str, terminal: str | None, server: str | None) -> None:
+def convert(
+    file: Path, format_: Format | None, to: str, terminal: str | None, server: str | None
+) -> None:
     """Write an order file in another format to stdout; what is not carried to stderr.
 
     \b
-    testbed orders convert --from 3gpp --to ietf --terminal ue1 --server park FILE
+    testbed orders convert --terminal ue1 --server park experiments/orders/remote_driving_3gpp.json
     """
     from testbed.scenario.orders.write import to_ietf  # noqa: PLC0415
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from testbed.scenario.orders.schema import MODULE, ROOT
+from testbed.scenario.orders.schema import ROOT
 
 PORT = 8080
 MEDIA = "application/yang-data+json"
 BASE = f"/restconf/data/{ROOT}"
 ENTRY = f"{BASE}/slice-service="
-LIST = f"{MODULE}:slice-service"
-"""The member of a body that holds slices."""
 
 
 def entry(id_: str) -> str:

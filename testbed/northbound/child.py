@@ -12,10 +12,10 @@ from typing import Any
 
 from testbed.emulation.control import CHANGES, ORDERS
 from testbed.errors import EmulationError
-from testbed.northbound.address import BASE, LIST, MEDIA, PORT, entry
+from testbed.northbound.address import BASE, MEDIA, PORT, entry
 from testbed.probes.engine import SAMPLES
 from testbed.scenario.model import OrderEvent
-from testbed.scenario.orders.schema import ROOT
+from testbed.scenario.orders.schema import LIST, ROOT
 from testbed.scenario.orders.write import to_ietf
 
 _READY_S = 60.0

@@ -20,10 +20,10 @@ from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from testbed.errors import InputError
-from testbed.northbound.address import BASE, ENTRY, LIST, MEDIA, entry
+from testbed.northbound.address import BASE, ENTRY, MEDIA, entry
 from testbed.northbound.service import Fault, ProblemError, Service
 from testbed.scenario.orders.document import parse_document
-from testbed.scenario.orders.schema import ROOT
+from testbed.scenario.orders.schema import LIST, ROOT
 
 _ACCEPTED = (MEDIA, "application/json")
 _HOST_META = """<?xml version='1.0' encoding='UTF-8'?>

@@ -20,14 +20,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from testbed.errors import TestbedError
-from testbed.northbound.address import LIST
 from testbed.northbound.journal import Journal, Record
 from testbed.plan.change import Step, change, rules_of
 from testbed.plan.intake import Book, Intake, RefusedError
 from testbed.plan.model import Placed
 from testbed.scenario.model import Slice
 from testbed.scenario.orders.ietf import from_ietf
-from testbed.scenario.orders.schema import ROOT, TESTBED
+from testbed.scenario.orders.schema import LIST, ROOT, TESTBED
 from testbed.scenario.orders.write import to_ietf
 from testbed.scenario.orders.yang import OrderError, quoted
 
@@ -215,7 +214,10 @@ def _order(document: Any) -> tuple[Slice, Any]:
     """The one slice of a request's body. Raises ProblemError with the path of each fault."""
     given = document.get(LIST) if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(given, list) or len(given) != 1:
-        message = f"expected an object with one member {LIST}, an array of one slice"
+        message = (
+            f"expected an object with one member {LIST}, an array of one slice; a request "
+            "carries no templates, so that its terms are in service-slo-sle-policy"
+        )
         raise ProblemError(400, Fault("malformed-message", message, f"/{ROOT}"))
     try:
         (order,) = from_ietf({ROOT: {"slice-service": given}}).slices

@@ -67,6 +67,30 @@ def test_nodes_of_another_topology_are_missed() -> None:
 
 
 def test_a_format_that_does_not_fit() -> None:
-    code, _, said = typed("check", GPP)
+    code, _, said = typed("check", "--from", "ietf", GPP)
     assert code == 2
-    assert "/serviceProfileId: is unknown" in said
+    assert "--from 3gpp" in said
+
+
+def test_formats_are_told_from_the_files() -> None:
+    code, shown, _ = typed("check", *map(str, sorted(ORDERS.glob("*.json"))))
+    assert code == 0
+    for file in (IETF, GPP, GST):
+        assert Path(file).name in shown
+
+
+def test_every_file_is_checked_after_one_that_fails(tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text('{"name": "x"}')
+    code, shown, said = typed("check", str(other), GPP)
+    assert code == 2
+    assert "serviceProfileList (3gpp)" in said
+    assert Path(GPP).name in shown
+
+
+def test_an_unknown_node_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "order.json"
+    file.write_text(Path(IETF).read_text().replace('"node-id": "ue1"', '"node-id": "eu1"'))
+    code, _, said = typed("check", str(file), "--topology", "city")
+    assert code == 2
+    assert "did you mean 'ue1'" in said

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from testbed.errors import EmulationError
-from testbed.northbound.address import BASE, ENTRY, LIST, MEDIA
+from testbed.northbound.address import BASE, ENTRY, MEDIA
 from testbed.northbound.journal import Journal
 from testbed.northbound.server import Limits, Server
 from testbed.northbound.service import Service
 from testbed.plan.change import Step
 from testbed.plan.intake import Intake
 from testbed.scenario.model import Slice
-from testbed.scenario.orders.schema import ROOT
+from testbed.scenario.orders.schema import LIST, ROOT
 from testbed.scenario.orders.write import to_ietf
 from tests.plan.ordered import Switches, intake, order
 

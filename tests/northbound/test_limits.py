@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import EmulationError, InputError
-from testbed.northbound.address import BASE, ENTRY, LIST
+from testbed.northbound.address import BASE, ENTRY
 from testbed.northbound.journal import Journal
 from testbed.northbound.server import Bucket, Limits, Server
 from testbed.northbound.service import Service
+from testbed.scenario.orders.schema import LIST
 from tests.northbound.asking import Wires, document, late, serving
 from tests.plan.ordered import intake
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from testbed.northbound.address import BASE, ENTRY, LIST
+from testbed.northbound.address import BASE, ENTRY
 from testbed.northbound.service import Service
 from testbed.plan.change import installed
 from testbed.plan.check import check_orders
 from testbed.plan.openflow import key
-from testbed.scenario.orders.schema import ROOT
+from testbed.scenario.orders.schema import LIST, ROOT
 from tests.northbound.asking import Client, Wires, document, late, serving
 from tests.plan.networks import MBIT
 from tests.plan.ordered import intake

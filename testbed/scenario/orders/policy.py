@@ -136,6 +136,7 @@ class Policies:
             path,
             f"refers to slo-sle-template {name!r}, which is not there"
             + near(name, self._templates),
+            "a template of the same document, or its terms as service-slo-sle-policy",
         )
 
     def _metric(self, metric: str, term: Term, found: dict[str, Any]) -> None:

@@ -37,6 +37,8 @@ from testbed.scenario.orders.yang import (
 MODULE = "ietf-network-slice-service"
 PREFIX = "ietf-nss"
 ROOT = f"{MODULE}:network-slice-services"
+LIST = f"{MODULE}:slice-service"
+"""The member of a request's body that holds slices."""
 VPN = "ietf-vpn-common"
 TESTBED = "testbed-slice"
 

@@ -41,9 +41,12 @@ class Fault(NamedTuple):
 class OrderError(InputError):
     """An order that breaks a rule of its format; `faults` are all that were found."""
 
-    def __init__(self, faults: Iterable[Fault], *, where: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, faults: Iterable[Fault], *, where: str = "", expected: str = "", remedy: str = ""
+    ) -> None:
         self.faults = tuple(faults)
-        super().__init__("\n".join(map(str, self.faults)), where=where, remedy=remedy)
+        what = "\n".join(map(str, self.faults))
+        super().__init__(what, where=where, expected=expected, remedy=remedy)
 
 
 # Types: a value in JSON to the value meant, or a text that says what was expected
