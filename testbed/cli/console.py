@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -52,17 +54,16 @@ class Verbs(click.Group):
         """Run; errors of the testbed are printed and become the exit code."""
         kwargs["standalone_mode"] = False
         try:
-            code = super().main(*args, **kwargs)
+            with _ending():
+                code = super().main(*args, **kwargs)
             sys.exit(code if isinstance(code, int) else 0)
         except TestbedError as error:
             show_error(error)
             sys.exit(error.exit_code)
-        except click.exceptions.Abort:
-            err.print("[yellow]stopped[/]; nothing is left running")
-            sys.exit(130)
-        except KeyboardInterrupt:
-            err.print("[yellow]stopped[/]; nothing is left running")
-            sys.exit(130)
+        except (click.exceptions.Abort, KeyboardInterrupt):
+            _stopped(signal.SIGINT)
+        except _Ended as end:
+            _stopped(end.number)
         except click.exceptions.Exit as done:
             sys.exit(done.exit_code)
         except click.ClickException as error:
@@ -70,6 +71,43 @@ class Verbs(click.Group):
             sys.exit(error.exit_code)
         except BrokenPipeError:
             sys.exit(141)
+
+
+class _Ended(BaseException):
+    """A signal asked this process to end; everything it started is taken down on the way."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind the block, as Ctrl-C does, unless they are ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def end(number: int, _frame: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)  # the way down is taken once
+        raise _Ended(number)
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stopped(number: int) -> NoReturn:
+    with suppress(OSError):  # the terminal may be gone
+        err.print("[yellow]stopped[/]; nothing is left running")
+    sys.exit(128 + number)
 
 
 def show_error(error: TestbedError) -> None:

@@ -1,5 +1,6 @@
 """A run that is killed, at any stage, leaves nothing; one that is interrupted says so."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -96,13 +97,44 @@ def test_kill_9_leaves_nothing(project: Path, stage: str) -> None:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("stage", ["", "Traffic"])
-def test_ctrl_c_ends_a_run_cleanly(project: Path, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [("", signal.SIGINT), ("Traffic", signal.SIGINT), ("Traffic", signal.SIGTERM)],
+)
+def test_a_signal_ends_a_run_cleanly(project: Path, stage: str, number: signal.Signals) -> None:
     for process in _started(project, stage):
         family = _descendants(process.pid)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, words = process.communicate(timeout=30)
-        assert process.returncode == 130
+        assert process.returncode == 128 + number
         assert "nothing is left running" in words
         assert "Traceback" not in words
         assert _gone(family, project)
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_command_in_a_lab_that_is_ended_leaves_nothing(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "testbed.cli", "exec", "--no-ovs", "--", "sleep", "1000"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob(".staging-*/command")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    family = _descendants(process.pid)
+    process.send_signal(number)
+    _, words = process.communicate(timeout=30)
+    assert ("nothing is left running" in words) == (number != signal.SIGKILL)
+    end = time.monotonic() + 20
+    while (_alive(family) or list(tmp_path.iterdir())) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not _alive(family)
+    assert not list(tmp_path.iterdir())
