@@ -40,9 +40,12 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         return (*unkept(self.scenario, self.plan), *background.notes(self.plan))
 
 
-def classes() -> dict[str, AppClass]:
-    """All application classes, shipped and the user's own."""
-    return load_classes((BUILT_IN, *discovery.folders("class")))
+def classes(broken: list[InputError] | None = None) -> dict[str, AppClass]:
+    """All application classes, shipped and the user's own.
+
+    Raises InputError for a file that is wrong, unless there is a list `broken` to add it to.
+    """
+    return load_classes((BUILT_IN, *discovery.folders("class")), broken)
 
 
 def policy(name: str) -> Policy:
@@ -78,6 +81,13 @@ def prepare(
     scenario = scenario_of(
         name, experiment(name), given, seed=seed, network=lambda ref: network(ref)[0]
     )
+    if not (scenario.probes or scenario.flows or scenario.backgrounds or scenario.events):
+        raise InputError(
+            "build() asks nothing: no probe, no load and no event",
+            where=f"experiment {name}",
+            expected="self.probe(CLASS, TERMINAL, SERVER, slice=.., duration=..)",
+            remedy="testbed list shows the application classes",
+        )
     prepared = plan_of(scenario)
     if captures:
         more = tuple(_capture(text, prepared.plan) for text in captures)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from testbed.errors import InputError
 from testbed.plan.model import Plan
 from testbed.scenario import discovery
 from testbed.units import show_ns
 
+if TYPE_CHECKING:
+    from testbed.results.folder import RunFolder
+
 Row = dict[str, Any]
 
 
-def everything() -> dict[str, list[Row]]:
-    """What there is: kind -> rows of name, summary and file. Nothing is executed."""
+def everything(broken: list[InputError]) -> dict[str, list[Row]]:
+    """What there is: kind -> rows of name, summary and file. Nothing is executed.
+
+    Class files that are wrong go to `broken`.
+    """
     from testbed.prepare import classes  # noqa: PLC0415
 
     rows: dict[str, list[Row]] = {}
@@ -41,7 +49,7 @@ def everything() -> dict[str, list[Row]]:
             "dscp": c.dscp,
             "source": c.source,
         }
-        for c in classes().values()
+        for c in classes(broken).values()
     ]
     return rows
 
@@ -94,7 +102,7 @@ def show_everything(rows: dict[str, list[Row]], console: Console) -> None:
 
 
 def _table(title: str, padding: int = 1) -> Table:
-    return Table(title=title, title_justify="left", box=None, padding=(0, padding))
+    return Table(title=title or None, title_justify="left", box=None, padding=(0, padding))
 
 
 def show_plan(plan: Plan, console: Console, *, rules: bool) -> None:
@@ -153,16 +161,53 @@ def usable(checks: Any) -> bool:
     return any(check.ok for check in checks if check.name.startswith("lab "))
 
 
-def verdicts(run: Any, *, as_json: bool, console: Console) -> None:
-    """Print a run's verdict table, or one JSON object with a row for each."""
+def verdicts(run: RunFolder, given: Mapping[str, str], *, as_json: bool, console: Console) -> None:
+    """Print a run's verdict table below what was set for it, or one JSON object."""
     from testbed.report.lifecycle import lifecycle_table  # noqa: PLC0415
     from testbed.report.table import verdict_table  # noqa: PLC0415
 
     if as_json:
-        rows = msgspec.json.encode({"run": str(run.path), "summary": run.summary_rows()})
-        click.echo(rows.decode())
+        row = {"run": str(run.path), "settings": given, "summary": run.summary_rows()}
+        click.echo(msgspec.json.encode(row).decode())
         return
+    if given:
+        console.print(Text(_settings(given), style="bold cyan"))
     console.print(verdict_table(run))
     if (orders := lifecycle_table(run)) is not None:
         console.print(orders)
     console.print(f"\nrun folder  {run.path}\nreport      testbed report {run.path.name}")
+
+
+def show_sweep(
+    points: Sequence[Mapping[str, str]], runs: Sequence[RunFolder], console: Console
+) -> None:
+    """Print the runs of a sweep side by side: a row for each, p99 or else max, and verdict."""
+    from testbed.analysis.summary import summarise_run  # noqa: PLC0415
+    from testbed.report import wording  # noqa: PLC0415
+
+    cells: list[dict[str, str]] = []
+    for run in runs:
+        rows, _ = summarise_run(run)
+        cells.append(
+            {
+                f"{row.session} {row.direction}": f"{wording.delay(row.p99.value)} "
+                f"{wording.SIGNS[row.verdict]}"
+                if row.p99 is not None
+                else f"max {wording.delay(row.max_ns)} {wording.SIGNS[row.verdict]}"
+                for row in rows
+            }
+        )
+    varied = [key for key in points[0] if len({point[key] for point in points}) > 1]
+    sessions = list(dict.fromkeys(name for row in cells for name in row))
+    table = _table("")
+    for name in (*varied, *sessions):
+        table.add_column(name, overflow="fold")
+    for point, row in zip(points, cells, strict=True):
+        settings = (Text(point[key]) for key in varied)
+        table.add_row(*settings, *(row.get(name, "") for name in sessions))
+    console.print("\n[bold]The sweep: p99 of each session, or max where the sample is too small[/]")
+    console.print(table)
+
+
+def _settings(given: Mapping[str, str]) -> str:
+    return "  ".join(f"{key}={value}" for key, value in given.items())

@@ -13,7 +13,7 @@ import msgspec
 
 from testbed import __version__
 from testbed.cli import listing
-from testbed.cli.console import Verbs, err, out, progress, settings
+from testbed.cli.console import Verbs, err, out, progress, settings, show_error
 from testbed.cli.orders import orders
 from testbed.errors import InputError
 from testbed.scenario import discovery
@@ -87,7 +87,7 @@ def run(
     \b
     testbed run metro_slices
     testbed run metro_slices --set flood=1.5 --set policy=shortest_path
-    testbed run metro_slices --set span="10 km" --set span="40 km"     (a sweep)
+    testbed run metro_slices --set flood=0.5 --set flood=1.2     (a sweep)
     testbed run metro_slices --pcap park:eth0 --json
     """
     from testbed.prepare import prepare  # noqa: PLC0415  (--help stays fast)
@@ -97,7 +97,8 @@ def run(
     points = _points(settings(pairs))
     plans = [prepare(name, point, seed=seed, captures=captures) for point in points]
     chosen, notes = _lab(lab)
-    for prepared in plans:
+    runs: list[RunFolder] = []
+    for point, prepared in zip(points, plans, strict=True):
         with progress(quiet=as_json) as show:
             folder = execute(
                 prepared,
@@ -108,18 +109,26 @@ def run(
                 show=show,
                 timeout_s=timeout,
             )
-        listing.verdicts(RunFolder(folder), as_json=as_json, console=out)
+        runs.append(RunFolder(folder))
+        listing.verdicts(runs[-1], point, as_json=as_json, console=out)
+    if len(runs) > 1 and not as_json:
+        listing.show_sweep(points, runs, out)
 
 
 @main.command("list")
 @json_option
 def list_(as_json: bool) -> None:
     """List experiments, topologies, policies and application classes."""
-    rows = listing.everything()
+    broken: list[InputError] = []
+    rows = listing.everything(broken)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
     else:
         listing.show_everything(rows, out)
+    for error in broken:
+        show_error(error)
+    if broken:
+        sys.exit(broken[0].exit_code)
 
 
 @main.command()
@@ -222,7 +231,11 @@ def doctor(as_json: bool) -> None:
 @click.argument("topology")
 @set_option
 @click.option("--policy", default="shortest_path", show_default=True, help="How paths are chosen.")
-@lab_option
+@click.option(
+    "--lab",
+    metavar="|".join(LABS),
+    help="As for run. Default: wall, or else native, whose clocks run as yours does; then virtual.",
+)
 @click.option(
     "--northbound",
     type=click.IntRange(1, 65535),
@@ -237,7 +250,9 @@ def shell(
     \b
     testbed shell metro_ring
     mininet> pingall
-    mininet> h1 ping -c 3 h4
+    mininet> h2 ping -c 3 dc1
+
+    The lab sees this project's files, as /project, and none beside it.
     """
     from testbed.prepare import bare  # noqa: PLC0415
     from testbed.run import converse  # noqa: PLC0415
@@ -246,10 +261,11 @@ def shell(
     prepared = bare(topology, given, policy)
     chosen, _ = _lab(lab or _interactive())
     plan = prepared.plan
+    seconds = 5 if chosen.name == "virtual" else 15
     err.print(
         f"{topology} in the {chosen.name} lab: {len(plan.hosts)} hosts, "
-        f"{len(plan.switches)} switches. The prompt comes in about 15 s; 'exit' leaves it, "
-        "and nothing stays."
+        f"{len(plan.switches)} switches. The prompt comes in about {seconds} s; 'exit' leaves "
+        "it, and nothing stays."
     )
     sys.exit(converse(chosen, "shell", {"northbound": northbound}, prepared))
 

@@ -40,9 +40,8 @@ class {cls}(Experiment):
         # x2 to x1. At 1 it is full; beyond, a queue grows there.
         rate = f"{{flood * 100 / 2:g}} Mbit/s"
         for host in ("h2", "h3"):
-            self.flow(
-                f"{{host}}-video", host, "dc1", slice="video", kind="flood", rate=rate, duration="5 s"
-            )
+            name = f"{{host}}-video"
+            self.flow(name, host, "dc1", slice="video", kind="flood", rate=rate, duration="5 s")
 
         # Events: from testbed.scenario.events import cut_fibre, mend_fibre
         # self.at("2 s", cut_fibre("x1", "x2"))

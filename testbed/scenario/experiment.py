@@ -15,6 +15,7 @@ The typed parameters of build() are the experiment's options on the command line
 from __future__ import annotations
 
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import msgspec
 
 from testbed.errors import InputError, TestbedError, unknown
+from testbed.scenario import events
+from testbed.scenario.discovery import home
 from testbed.scenario.model import (
     Background,
     Capture,
@@ -185,7 +188,7 @@ class Experiment:
         file: str,
         /,
         *,
-        format: Literal["ietf", "3gpp", "gst"] = "ietf",
+        format: Literal["ietf", "3gpp", "gst"] | None = None,
         terminal: str | None = None,
         server: str | None = None,
     ) -> tuple[str, ...]:
@@ -194,10 +197,12 @@ class Experiment:
         They are the same objects that slice() makes.
 
         Args:
-            file: relative to the folder of the experiment's own file.
+            file: relative to the folder of the experiment's own file, such as
+                "orders/city_ietf.json", or to the project.
+            format: without, told from the document.
             terminal, server: nodes a 3GPP or GST profile connects, which it does not say.
         """
-        path = Path(inspect.getfile(type(self))).parent / file
+        path = self._order_file(file)
         slices = read_orders(path, format, Ends(terminal, server)).slices
         if self._built is not None:
             check_nodes(slices, [node.name for node in self._built.nodes], str(path))
@@ -396,6 +401,19 @@ class Experiment:
         if capture not in self._captures:
             self._captures.append(capture)
 
+    def _order_file(self, file: str) -> Path:
+        """Where an order file is. Raises InputError with the places that were looked at."""
+        places = dict.fromkeys((Path(inspect.getfile(type(self))).parent / file, home() / file))
+        for path in places:
+            if path.is_file():
+                return path
+        raise InputError(
+            f"there is no order file {file!r}",
+            where=f"{type(self).__name__}, orders()",
+            expected=" or ".join(map(str, places)),
+            remedy="a path relative to the experiment's own file, or to the project",
+        )
+
     def _unique(self, id: str, taken: Collection[str], kind: str) -> None:
         allowed = id and all(c.isascii() and (c.isalnum() or c in "_-.") for c in id)
         if not allowed or len(id) > 64:
@@ -442,9 +460,9 @@ def scenario_of(
     except Exception as error:  # whatever a user's own code may raise
         file = inspect.getfile(kind)
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        raise InputError(
-            f"build() failed: {type(error).__name__}: {error}",
-            where=f"{file}:{frames[-1].lineno}" if frames else where,
+        line = f"{file}:{frames[-1].lineno}" if frames else where
+        raise _misspelt(error, experiment, line) or InputError(
+            f"build() failed: {type(error).__name__}: {error}", where=line
         ) from error
     if experiment._topology is None:
         raise InputError("build() names no topology", where=where, expected="self.topology(NAME)")
@@ -471,6 +489,25 @@ def scenario_of(
         if experiment._policing is not None
         else None,
     )
+
+
+def _misspelt(error: Exception, experiment: Experiment, where: str) -> InputError | None:
+    """The nearest name for what build() calls or passes and Experiment does not have."""
+    if isinstance(error, AttributeError) and error.obj is experiment:
+        known = [name for name in dir(Experiment) if not name.startswith("_") and name != "build"]
+        return unknown("method of Experiment", str(error.name), known, where=where)
+    wrong = re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    if isinstance(error, TypeError) and wrong is not None:
+        call, keyword = wrong.groups()
+        function = getattr(Experiment, call, None) or getattr(events, call, None)
+        if function is not None:
+            known = [
+                each.name
+                for each in inspect.signature(function).parameters.values()
+                if each.kind is each.KEYWORD_ONLY
+            ]
+            return unknown(f"argument of {call}()", keyword, known, where=where)
+    return None
 
 
 def _question(kind: type[Any]) -> str:

@@ -84,8 +84,13 @@ class AppClass(Frozen, frozen=True, kw_only=True):
     evidence: Literal["S", "M", "D"]
 
 
-def load_classes(folders: Iterable[Path] = (BUILT_IN,)) -> dict[str, AppClass]:
-    """All classes of the folders, by name. Raises InputError."""
+def load_classes(
+    folders: Iterable[Path] = (BUILT_IN,), broken: list[InputError] | None = None
+) -> dict[str, AppClass]:
+    """All classes of the folders, by name.
+
+    Raises InputError for a file that is wrong, unless there is a list `broken` to add it to.
+    """
     found: dict[str, AppClass] = {}
     origin: dict[str, Path] = {}
     for folder in folders:
@@ -97,7 +102,12 @@ def load_classes(folders: Iterable[Path] = (BUILT_IN,)) -> dict[str, AppClass]:
                     expected="one file for each class",
                     remedy="rename one of them",
                 )
-            found[path.stem] = load_class(path)
+            try:
+                found[path.stem] = load_class(path)
+            except InputError as error:
+                if broken is None:
+                    raise
+                broken.append(error)
             origin[path.stem] = path
     return found
 

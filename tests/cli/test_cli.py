@@ -69,6 +69,28 @@ def test_list_names_all_kinds() -> None:
     assert "city" in typed("list").stdout
 
 
+def test_an_experiment_that_asks_nothing_is_told_so(project: Path) -> None:
+    (project / "experiments" / "mute.py").write_text(
+        "from testbed.scenario.experiment import Experiment\n"
+        "class Mute(Experiment):\n"
+        "    def build(self) -> None:\n"
+        "        self.topology('metro_ring')\n"
+        "        self.slice('s', sst=1)\n"
+    )
+    done = typed("check", "mute", cwd=project)
+    assert done.returncode == 2
+    assert "asks nothing" in done.stderr
+
+
+def test_list_goes_on_after_a_broken_class(project: Path) -> None:
+    (project / "classes").mkdir()
+    (project / "classes" / "broken.toml").write_text("size = ")
+    done = typed("list", cwd=project)
+    assert done.returncode == 2
+    assert "telesurgery_haptic" in done.stdout
+    assert "broken.toml" in done.stderr
+
+
 def test_every_shipped_experiment_passes_check() -> None:
     done = typed("check", "all")
     assert done.returncode == 0, done.stderr

@@ -138,9 +138,28 @@ def test_an_error_in_build_is_named_with_its_line() -> None:
         def build(self) -> None:
             self.slice("s", sst=1, guarantee="5 Mbit/s")  # type: ignore[call-arg]
 
-    with pytest.raises(InputError, match="guarantee") as error:
+    with pytest.raises(InputError, match=r"argument of slice.*'guarantee'") as error:
         scenario_of("wrong", Wrong, {}, seed=1, network=UNUSED)
     assert Path(__file__).name in error.value.where
+    assert "guaranteed" in error.value.expected
+    assert "'guaranteed'" in error.value.remedy
+
+
+def test_a_call_that_is_not_there_is_answered_with_the_nearest() -> None:
+    class Wrong(Experiment):
+        def build(self) -> None:
+            self.probbe("ar_vr_pose")  # type: ignore[attr-defined]
+
+    with pytest.raises(InputError, match="probbe") as error:
+        scenario_of("wrong", Wrong, {}, seed=1, network=UNUSED)
+    assert error.value.remedy == "did you mean 'probe'?"
+    assert Path(__file__).name in error.value.where
+
+
+def test_an_order_file_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="no order file") as error:
+        Experiment(UNUSED).orders("orders/none.json")
+    assert error.value.expected.count("orders/none.json") == 2
 
 
 def test_an_experiment_needs_a_topology_and_a_slice() -> None:
