@@ -91,7 +91,8 @@ def test_it_is_read_back_counted_and_told(tmp_path: Path) -> None:
     assert queue.background_packets == pytest.approx(sent, rel=0.005)
     assert queue.background_bytes == BYTES * queue.background_packets
     assert queue.background_drops == 0
-    (note,) = json.loads((folder / "0-provenance.json").read_text())["notes"]
+    rate, note = json.loads((folder / "0-provenance.json").read_text())["notes"]
+    assert rate.endswith("policy shortest_path has no queue.")
     assert note.startswith("Modelled background: 8 Gbit/s on 1 port,")
 
 
