@@ -175,7 +175,7 @@ def control(way: str, argv: list[str]) -> int:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--paths", type=int, nargs="*", default=[2, 10, 100, 1000])
+    options.add_argument("--paths", type=int, nargs="+", default=[2, 10, 100, 1000])
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="ovs-") as folder:
         ovs = running_ovs() or start_ovs(Path(folder))

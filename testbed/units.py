@@ -97,6 +97,26 @@ def show_bps(value: float) -> str:
     return f"{value:.4g} bit/s"
 
 
+def least_ns(value: int) -> str:
+    """A time for people that is not below the value, so that it can be asked for.
+
+    >>> least_ns(14_649_575), show_ns(14_649_575)
+    ('14.7 ms', '14.6 ms')
+    """
+    step = 10 ** max(0, len(str(value)) - 3)
+    return show_ns(-(-value // step) * step)
+
+
+def most_bps(value: int) -> str:
+    """A rate for people that is not above the value, so that it can be asked for.
+
+    >>> most_bps(12_345_678), show_bps(12_345_678)
+    ('12.34 Mbit/s', '12.35 Mbit/s')
+    """
+    step = 10 ** max(0, len(str(value)) - 4)
+    return show_bps(value // step * step)
+
+
 def show_bytes(value: float) -> str:
     """A size for people.
 

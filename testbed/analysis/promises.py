@@ -1,9 +1,10 @@
 """What slices were promised, held against what their sessions saw.
 
 A slice's terms hold in both directions of each session that names it; a slice with
-connection groups promises only to those of its contracts. A largest value is kept by all
-packets or not at all. A percentile is judged as a deadline is (deadline.py), a lost packet
-counting as late; a share of losses likewise. Rates and availability are not judged.
+connection groups promises only to those of its contracts. A largest value, a percentile of
+100 and a loss of 0 are kept by all packets of the run or not at all. Other percentiles and
+losses are judged as a deadline is (deadline.py), a lost packet counting as late; variation
+leaves out pairs with a lost packet (RFC 3393). Rates and availability are not judged.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def promises(
         for session in plan.sessions
         if session.id in groups and session.slice in by_id
         for direction in directions
-        if (slo := _promised(by_id[session.slice], session, direction)) is not None
+        for path in (session.forward if direction == "forward" else session.reverse,)
+        if (slo := by_id[session.slice].promised(path.src, path.dst)) is not None
         for row in _rows(plan, known, session, direction, groups[session.id], slo)
     ]
 
@@ -88,14 +90,6 @@ def write_promises(run: Path) -> None:
     rows = [msgspec.structs.asdict(row) for row in promises_of(RunFolder(run))]
     if rows:
         pd.DataFrame(rows).to_csv(run / PROMISES, index=False)
-
-
-def _promised(slice_: Slice, session: Session, direction: Direction) -> Slo | None:
-    if not slice_.groups:
-        return slice_
-    path = session.forward if direction == "forward" else session.reverse
-    ends = path.src, path.dst
-    return next((one.slo for one in slice_.contracts() if (one.src, one.dst) == ends), None)
 
 
 def _rows(

@@ -33,7 +33,7 @@ from testbed.slices import service
 from testbed.slices.bounds import Bound, Endless, Flow, Hop, Policer, bounds
 from testbed.slices.policy import LATE_NS, Traffic
 from testbed.slices.service import Bucket
-from testbed.units import show_bps, show_bytes, show_ns
+from testbed.units import least_ns, show_bps, show_bytes, show_ns
 
 BFD_BYTES = 66
 """Ethernet, IPv4, UDP and a BFD control packet without authentication (RFC 5880, RFC 5881)."""
@@ -86,7 +86,8 @@ def hold_delays(sessions: Iterable[Session], slices: Mapping[str, Slice]) -> Non
             (session.forward, session.forward_bound),
             (session.reverse, session.reverse_bound),
         ):
-            most_ns = slices[path.slice].delay_ns
+            slo = slices[path.slice].promised(path.src, path.dst)
+            most_ns = None if slo is None else slo.delay_ns
             if most_ns is None or bound is None:
                 continue
             worst_ns = bound.latency_ns
@@ -95,7 +96,7 @@ def hold_delays(sessions: Iterable[Session], slices: Mapping[str, Slice]) -> Non
                     f"slice {path.slice} cannot be promised a delay of {show_ns(most_ns)}",
                     where=f"{path.id}: {'; '.join(bound.assumptions)}",
                     expected="no packet that may take longer, by network calculus",
-                    remedy="" if worst_ns is None else f"promise {show_ns(worst_ns)} or more",
+                    remedy="" if worst_ns is None else f"promise {least_ns(worst_ns)} or more",
                 )
 
 

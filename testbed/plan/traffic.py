@@ -82,13 +82,14 @@ def demands(
     def ask(
         id_: str, slice_: str, src: str, dst: str, traffic: Traffic | None, after: str = ""
     ) -> None:
+        slo = slices[slice_].promised(src, dst)
         found.append(
             Demand(
                 id=id_,
                 slice=slices[slice_],
                 src=src,
                 dst=dst,
-                delay_ns=slices[slice_].delay_ns,
+                delay_ns=None if slo is None else slo.delay_ns,
                 traffic=traffic,
                 after=after,
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from testbed.plan.model import Plan
-from testbed.scenario.model import Scenario
+from testbed.scenario.model import Scenario, Slo
 from testbed.slices.policy import BEST_EFFORT
 from testbed.units import show_bps, show_ns
 
@@ -23,7 +23,7 @@ def _unkept(scenario: Scenario, plan: Plan) -> Iterator[str]:
     slices = {slice_.id: slice_ for slice_ in scenario.slices if slice_.id != BEST_EFFORT}
     for session in plan.sessions:
         slice_ = slices.get(session.slice)
-        if slice_ is None or slice_.groups:
+        if slice_ is None:
             continue
         who = f"Slice {slice_.id} is promised"
         ways = (
@@ -36,9 +36,11 @@ def _unkept(scenario: Scenario, plan: Plan) -> Iterator[str]:
                 f"{session.forward.policy} has no queue."
             )
         for path, budget in ways:
-            if slice_.delay_ns is not None and budget.total_ns > slice_.delay_ns:
+            slo = slice_.promised(path.src, path.dst) or Slo()
+            asked = [ns for ns in (slo.delay_ns, slo.delay_percentile_ns) if ns is not None]
+            if asked and budget.total_ns > min(asked):
                 yield (
-                    f"{who} a delay of {show_ns(slice_.delay_ns)}, and the path of policy "
+                    f"{who} a delay of {show_ns(min(asked))}, and the path of policy "
                     f"{path.policy} from {path.src} to {path.dst} takes "
                     f"{show_ns(budget.total_ns)} without queueing."
                 )

@@ -175,6 +175,13 @@ class Slice(Slo, frozen=True, kw_only=True):
     sdps: tuple[Sdp, ...] = ()
     groups: tuple[Group, ...] = ()
 
+    def promised(self, src: str, dst: str) -> Slo | None:
+        """What packets from a node to another are promised; None if nothing is."""
+        if not self.groups:
+            return self
+        ends = src, dst
+        return next((one.slo for one in self.contracts() if (one.src, one.dst) == ends), None)
+
     def contracts(self) -> tuple[Contract, ...]:
         """Every direction the groups ask for, in the order they are written.
 

@@ -12,7 +12,7 @@ import msgspec
 from testbed.errors import PlanError
 from testbed.slices.policy import Demand, Route
 from testbed.slices.promises import Entry, Link
-from testbed.units import show_bps, show_ns
+from testbed.units import least_ns, most_bps
 
 Diversity = Literal["none", "link", "node"]
 
@@ -82,9 +82,9 @@ class Offer:
 
     def __str__(self) -> str:
         if self.rate_bps is not None:
-            return f"{show_bps(self.rate_bps)} or less"
+            return f"{most_bps(self.rate_bps)} or less"
         if self.delay_ns is not None:
-            return f"a delay of {show_ns(self.delay_ns)} or more"
+            return f"a delay of {least_ns(self.delay_ns)} or more"
         return f"diversity {self.diversity!r}"
 
 

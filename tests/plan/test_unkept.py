@@ -10,7 +10,7 @@ from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.plan.compile import compile_plan
 from testbed.plan.unkept import unkept
-from testbed.scenario.model import Slice
+from testbed.scenario.model import Construct, Group, Sdp, Slice
 from testbed.slices.policy import Policy
 from tests.plan.networks import MBIT, MS, app, probe, scenario, triangle
 
@@ -36,3 +36,12 @@ def test_a_path_longer_than_the_promise(policy: Policy) -> None:
 def test_a_rate_without_a_queue() -> None:
     (line,) = told(ShortestPath(), guaranteed_bps=MBIT)
     assert line == "Slice gold is promised 1 Mbit/s, for which policy shortest_path has no queue."
+
+
+def test_percentiles_and_groups_are_promises_too() -> None:
+    (there, _) = told(LowestDelay(), delay_percentile=99.0, delay_percentile_ns=100_000)
+    assert "a delay of 100 us" in there
+    ends = (Sdp(id="a", node="h1"), Sdp(id="b", node="h2"))
+    one_way = Group(id="g", constructs=(Construct(id="c", senders=("a",), receivers=("b",)),))
+    (only,) = told(LowestDelay(), delay_ns=100_000, sdps=ends, groups=(one_way,))
+    assert "from h1 to h2" in only
