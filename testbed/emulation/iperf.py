@@ -23,7 +23,16 @@ def rates(
 
     `udp_rate` None is TCP; else iperf3's -b, such as "10M". Raises EmulationError.
     """
-    command = ["iperf3", "-J", "-p", str(port), "-t", str(max(1, round(seconds))), "-c", server.IP()]
+    command = [
+        "iperf3",
+        "-J",
+        "-p",
+        str(port),
+        "-t",
+        str(max(1, round(seconds))),
+        "-c",
+        server.IP(),
+    ]
     command += [] if udp_rate is None else ["-u", "-b", udp_rate]
     listening = server.popen(["iperf3", "-s", "-1", "-p", str(port)], stdout=subprocess.DEVNULL)
     try:
