@@ -118,7 +118,7 @@ def test_a_command_in_a_lab_that_is_ended_leaves_nothing(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     if signal.getsignal(number) == signal.SIG_IGN:
-        pytest.skip(f"{number.name} is ignored here, as under nohup")
+        pytest.skip(f"optional: {number.name} is ignored here, as under nohup")
     process = subprocess.Popen(
         [sys.executable, "-m", "testbed.cli", "exec", "--no-ovs", "--", "sleep", "1000"],
         env=os.environ | {"TMPDIR": str(tmp_path)},

@@ -23,7 +23,7 @@ from testbed.topology.model import Network, Node
 from tests.plan.networks import MS, S, app, compiled, link, probe, scenario
 from tests.plan.test_background import background
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 RATE_BPS = 10_000_000_000
 BYTES = 1518

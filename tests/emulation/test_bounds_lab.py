@@ -17,7 +17,7 @@ from testbed.run import execute
 from tests.emulation.test_exact_run_lab import chain
 from tests.plan.networks import GOLD, MBIT, MS, SILVER, S, app, compiled, flow, probe, scenario
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 LAB = VirtualLab()
 

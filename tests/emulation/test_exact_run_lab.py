@@ -21,7 +21,7 @@ from testbed.scenario.model import Scenario
 from testbed.topology.model import Network, Node
 from tests.plan.networks import GOLD, MBIT, MS, S, app, compiled, flow, link, probe, scenario
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 LAB = VirtualLab()
 ODD_BPS = (7 * MBIT, 10_000 * MBIT, 9_999_991)

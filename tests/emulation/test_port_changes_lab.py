@@ -12,7 +12,7 @@ from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.virtual import VirtualLab
 from tests.emulation.port_changes import STRANGE
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 LAB = VirtualLab()
 

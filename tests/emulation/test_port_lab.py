@@ -17,7 +17,7 @@ from testbed.reference.port import Arrival, Fate, Queue, run
 from testbed.reference.port import Port as Model
 from tests.emulation.port_checks import PACKETS, QUEUES, port
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 LAB = VirtualLab()
 

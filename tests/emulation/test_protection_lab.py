@@ -18,7 +18,7 @@ from testbed.scenario import events
 from testbed.scenario.model import Event, Protection, Recovery
 from tests.plan.networks import GOLD, MS, S, app, compiled, probe, scenario, triangle
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
 LAB = VirtualLab()
 FAST = app(interval_ns=MS)

@@ -14,7 +14,7 @@ from testbed.scenario.model import Scenario, Scheduler
 from tests.emulation.test_exact_run_lab import SLOW_GOLD, chain, excess_ns, run, shared_ns
 from tests.plan.networks import MBIT, MS, SILVER, S, flow, probe, scenario
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 NETWORK = chain(100 * MBIT, *(10 * MBIT,) * 3)
 LOUD = msgspec.structs.replace(SILVER, guaranteed_bps=MBIT, maximum_bps=2 * MBIT)

@@ -62,7 +62,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs = ("qemu-system-x86_64", "mke2fs", "debugfs", "depmod", "dpkg-deb", "apt-get")
     absent = [name for name in programs if host.program(name) is None]
     if absent:
-        pytest.skip(f"needs {', '.join(absent)}")
+        pytest.skip(f"optional: needs {', '.join(absent)}")
     folder = tmp_path_factory.mktemp("qemu")
     kernel = _kernel(folder)
     _initramfs(folder, kernel.name.removeprefix("vmlinuz-"))

@@ -12,6 +12,7 @@ from testbed.lab.virtual import VirtualLab
 
 pytestmark = [
     pytest.mark.lab,
+    pytest.mark.exact,
     pytest.mark.skipif(bool(VirtualLab().missing()), reason="the virtual lab lacks something"),
 ]
 

@@ -19,7 +19,7 @@ from testbed.scenario.events import kill_controller, modify, order, start_contro
 from testbed.scenario.model import Event, Recovery
 from tests.plan.networks import MS, S, app, compiled, probe, scenario, triangle
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
 LAB = VirtualLab()
 FRAME_NS = 8 * 1518 * 10

@@ -12,7 +12,7 @@ from testbed.errors import LabError
 from testbed.lab.virtual import VirtualLab
 from tests.virtual.asked import asked, run
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
 SETTLED_S, ASKED_S = 50, 150
 MOST_GROWTH_BYTES = 1 << 20

@@ -14,7 +14,7 @@ import pytest
 from testbed.results.folder import SAMPLES, SUMMARY, RunFolder
 from tests.virtual.asked import asked, run
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
 POISSON, LOSSY, STEADY = "hft_order", "llm_chat", "uav_c2_stick"
 

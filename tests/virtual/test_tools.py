@@ -12,7 +12,7 @@ from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.choice import LABS
 from tests.virtual.tools import FILE_BYTES
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
 RTT_MS = 2 * 3 * (5 + 98 * 8 / 100_000)
 """Three links there and back; a ping is 98 bytes."""
