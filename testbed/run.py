@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from testbed.plan.model import Plan
 from testbed.prepare import Prepared
 from testbed.results.folder import collect
 from testbed.results.provenance import Provenance, measure_host
-from testbed.results.staging import staging
+from testbed.results.staging import scratch, staging
 
 GUEST = ("python3", "-m", "testbed.guest", "/results")
 SETUP_SECONDS = 300
@@ -240,7 +239,7 @@ def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | No
 
     A shell without a terminal takes its commands from standard input.
     """
-    with staging(Path(tempfile.gettempdir())) as job:
+    with staging(scratch()) as job:
         if prepared is not None:
             (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
             (job / "scenario.json").write_bytes(msgspec.json.encode(prepared.scenario))

@@ -25,6 +25,7 @@ import math
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -142,6 +143,7 @@ def _commit(stage: Path, final: Path) -> None:
         if path.is_file() or path.is_dir():
             _sync(path)
     final.parent.mkdir(exist_ok=True)
+    stage.chmod(stat.S_IMODE(final.parent.stat().st_mode))  # from here on for whom the user lets
     stage.rename(final)
     _sync(final.parent)
 

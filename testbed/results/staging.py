@@ -6,7 +6,8 @@ at any moment, since the kernel then closes the pipe. What is to be kept is rena
 out of the folder, or the folder itself is, in one step.
 
 Both processes hold a shared flock on the folder. A folder nobody holds was left by
-a machine that lost power; the next run removes it.
+a machine that lost power; the next run removes it. Others may write where staging folders
+are made, as in /tmp: what they name like one is never opened, and ours are closed to them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,12 +27,15 @@ from pathlib import Path
 from testbed.errors import ResultError
 
 PREFIX = ".staging-"
+_OWN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
+"""How a folder is opened whose name others may have given to a FIFO or a symbolic link."""
 
 _JANITOR = """
 import fcntl, os, shutil, signal, sys, time
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 path = sys.argv[1]
+os.umask(0o077)
 try:
     while True:
         os.mkdir(path)
@@ -78,7 +84,7 @@ def staging(root: Path) -> Iterator[Path]:
         code = int(janitor.stdout.readline() or 5)
         if code:
             raise unwritable(root, OSError(code, os.strerror(code)))
-        held = os.open(path, os.O_RDONLY)
+        held = os.open(path, _OWN_FOLDER)
         _flock(held, fcntl.LOCK_SH)
         yield path
     finally:
@@ -94,16 +100,48 @@ def sweep(root: Path) -> list[Path]:
     removed = []
     for path in root.glob(f"{PREFIX}*"):
         try:
-            held = os.open(path, os.O_RDONLY)
+            held = os.open(path, _OWN_FOLDER)
         except OSError:
             continue
         try:
-            if _flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            ours = os.fstat(held).st_uid == os.geteuid()
+            if ours and _flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(path, ignore_errors=True)
                 removed.append(path)
         finally:
             os.close(held)
     return removed
+
+
+def scratch() -> Path:
+    """Where this user's short-lived folders go: the run-time folder of the login session
+    (XDG Base Directory Specification), or else the temporary folder, which others may share.
+
+    Raises ResultError for a temporary folder in which others may rename what is ours.
+    """
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    if given and _private(Path(given)):
+        return Path(given)
+    shared = Path(tempfile.gettempdir())
+    found = shared.stat()
+    if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+        raise ResultError(
+            "others may rename what is in the temporary folder",
+            where=str(shared),
+            expected="a folder of your own, or one with the sticky bit",
+            remedy=f"chmod +t {shared}, or set TMPDIR to another folder",
+        )
+    return shared
+
+
+def _private(path: Path) -> bool:
+    """Whether a folder is this user's and closed to others."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return mine and not found.st_mode & 0o077
 
 
 def unwritable(path: Path, error: OSError) -> ResultError:

@@ -121,7 +121,7 @@ def test_a_command_in_a_lab_that_is_ended_leaves_nothing(
         pytest.skip(f"optional: {number.name} is ignored here, as under nohup")
     process = subprocess.Popen(
         [sys.executable, "-m", "testbed.cli", "exec", "--no-ovs", "--", "sleep", "1000"],
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        env=os.environ | {"TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": ""},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

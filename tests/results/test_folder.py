@@ -93,6 +93,7 @@ def test_a_listing_tells_the_story(job: Path, tmp_path: Path) -> None:
 
 def test_samples_round_trip_with_units(job: Path, tmp_path: Path) -> None:
     run = collect(job, tmp_path / "results", synthetic.provenance(), status="ok")
+    assert run.stat().st_mode == run.parent.stat().st_mode  # for whom the user's umask lets
     schema = pq.read_schema(run / SAMPLES)
     assert schema.metadata[b"schema"] == b"1"
     assert schema.field("rtt_ns").metadata[b"unit"] == b"ns"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import ResultError
-from testbed.results.staging import PREFIX, staging, sweep
+from testbed.results.staging import PREFIX, scratch, staging, sweep
 
 HOLDER = """
 import sys, time
@@ -73,6 +73,64 @@ def test_folders_nobody_holds_are_swept(tmp_path: Path) -> None:
     with staging(tmp_path) as path:
         assert not stale.exists()
         assert path.exists()
+
+
+@pytest.mark.timeout(20)
+def test_what_others_name_like_a_staging_folder_is_left_alone(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("not to be lost")
+    os.mkfifo(tmp_path / f"{PREFIX}fifo")
+    (tmp_path / f"{PREFIX}link").symlink_to(elsewhere)
+    (tmp_path / f"{PREFIX}file").write_text("no folder")
+    with staging(tmp_path):
+        pass
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"elsewhere", *(f"{PREFIX}{kind}" for kind in ("fifo", "link", "file"))}
+    assert (elsewhere / "file").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder another user's")
+def test_folders_of_others_are_not_swept(tmp_path: Path) -> None:
+    theirs = tmp_path / f"{PREFIX}theirs"
+    theirs.mkdir()
+    os.chown(theirs, 12345, 12345)
+    assert sweep(tmp_path) == []
+    assert theirs.exists()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_staging_folder_is_closed_to_others(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        with staging(tmp_path) as path:
+            assert path.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_scratch_is_the_private_folder_of_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, shared = tmp_path / "session", tmp_path / "shared"
+    session.mkdir(0o700)
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(session))
+    assert scratch() == session
+    session.chmod(0o750)
+    assert scratch() == shared
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    assert scratch() == shared
+    (tmp_path / "link").symlink_to(session)
+    session.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "link"))
+    assert scratch() == shared
+    shared.chmod(0o777)
+    with pytest.raises(ResultError) as caught:
+        scratch()
+    assert "chmod +t" in caught.value.remedy
 
 
 def test_root_that_is_a_file(tmp_path: Path) -> None:
