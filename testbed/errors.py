@@ -9,13 +9,16 @@
     +-- ResultError     a run folder is missing, damaged or of another schema
 
 Each carries what is wrong, where, what was expected and the remedy, so that the
-command line can print all four without a traceback.
+command line can print all four without a traceback. What they quote is shown as text:
+control characters as escapes.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+from testbed.text import visible
 
 
 class TestbedError(Exception):
@@ -33,11 +36,13 @@ class TestbedError(Exception):
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", remedy: str = "") -> None:
         super().__init__(what)
-        self.what, self.where, self.expected, self.remedy = what, where, expected, remedy
+        self.what, self.where = visible(what), visible(where)
+        self.expected, self.remedy = visible(expected), visible(remedy)
 
     def kept_in(self, folder: object) -> None:
         """Add to the remedy where to find what was measured."""
-        self.remedy = "; ".join(filter(None, (self.remedy, f"what was measured is in {folder}")))
+        kept = visible(f"what was measured is in {folder}")
+        self.remedy = "; ".join(filter(None, (self.remedy, kept)))
 
     def __str__(self) -> str:
         rows = [self.what]

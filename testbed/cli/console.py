@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+from rich.text import Text
 
 from testbed.errors import InputError, TestbedError, unknown
+from testbed.text import visible
 
 _WIDE = 110
 """Columns of tables that go to a file or a pipe."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Terminal(Console):
+    """Prints what it is given as text: no markup, no emoji codes, control characters as
+    escapes. What is to have a style is a rich Text, in a table of visible().
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **kwargs)
+
+    def render_str(self, text: str, **kwargs: Any) -> Text:
+        """A string as it will be seen, so that columns are as wide as that."""
+        return super().render_str(visible(text), **kwargs)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Segments of a renderable; those of a Text made elsewhere are as safe."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+out = Terminal(width=None if sys.stdout.isatty() else _WIDE)
+err = Terminal(stderr=True, soft_wrap=True)
 
 TITLES = {
     "boot": "Booting the lab",
@@ -67,7 +91,9 @@ class Verbs(click.Group):
         except click.exceptions.Exit as done:
             sys.exit(done.exit_code)
         except click.ClickException as error:
-            error.show()
+            said = io.StringIO()
+            error.show(said)
+            click.echo(visible(said.getvalue()), nl=False, err=True)
             sys.exit(error.exit_code)
         except BrokenPipeError:
             sys.exit(141)
@@ -106,20 +132,20 @@ def _ending() -> Iterator[None]:
 
 def _stopped(number: int) -> NoReturn:
     with suppress(OSError):  # the terminal may be gone
-        err.print("[yellow]stopped[/]; nothing is left running")
+        err.print(Text("stopped", "yellow"), "nothing is left running", sep="; ")
     sys.exit(128 + number)
 
 
 def show_error(error: TestbedError) -> None:
     """Print an error's four parts to stderr."""
-    err.print(f"[bold red]error[/] {escape(error.what)}")
+    err.print(Text("error", "bold red"), error.what)
     for label, text in (
         ("where", error.where),
         ("expected", error.expected),
         ("remedy", error.remedy),
     ):
         if text:
-            err.print(f"  [dim]{label:<9}[/]{escape(text)}")
+            err.print(Text(f"  {label:<9}", "dim"), text, sep="")
 
 
 @contextmanager
@@ -133,9 +159,9 @@ def progress(quiet: bool) -> Iterator[Any]:
         return
     bar = Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("[dim]{task.fields[text]}[/]"),
+        TextColumn("{task.fields[text]}", style="dim", markup=False),
         TimeElapsedColumn(),
         console=err,
         transient=True,
@@ -146,10 +172,10 @@ def progress(quiet: bool) -> Iterator[Any]:
         def show(row: dict[str, Any]) -> None:
             bar.update(
                 task,
-                description=TITLES.get(row["stage"], row["stage"]),
+                description=TITLES.get(row["stage"], visible(row["stage"])),
                 completed=row["done"],
                 total=row["of"] or None,
-                text=row["text"],
+                text=visible(row["text"]),
             )
 
         yield show
@@ -163,9 +189,14 @@ def _lines() -> Any:
         if row["stage"] not in seen:
             seen.add(row["stage"])
             title = TITLES.get(row["stage"], row["stage"])
-            err.print(f"{title}: {row['text']}", markup=False)
+            err.print(f"{title}: {row['text']}")
 
     return show
+
+
+def show_note(console: Terminal, note: str, kind: str = "note") -> None:
+    """Print a line that has to be known, behind its kind."""
+    console.print(Text(kind, "yellow"), note)
 
 
 def settings(pairs: tuple[str, ...]) -> dict[str, list[str]]:

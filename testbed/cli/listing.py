@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from testbed.cli.console import Terminal, show_note
 from testbed.errors import InputError
 from testbed.plan.model import Plan
 from testbed.scenario import discovery
+from testbed.text import visible
 from testbed.units import show_ns
 
 if TYPE_CHECKING:
@@ -58,14 +59,14 @@ def _summary(path: Path) -> str:
     """First docstring line of the last class of a file, read without running it."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError) as error:
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"cannot be read: {error}"
     kinds = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     text = (ast.get_docstring(kinds[-1]) if kinds else None) or ast.get_docstring(tree) or ""
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-def show_everything(rows: dict[str, list[Row]], console: Console) -> None:
+def show_everything(rows: dict[str, list[Row]], console: Terminal) -> None:
     """Print everything() as tables."""
     for kind, title in (
         ("experiment", "Experiments (testbed run NAME)"),
@@ -90,7 +91,7 @@ def show_everything(rows: dict[str, list[Row]], console: Console) -> None:
             else f"{show_ns(row['deadline_ns'])} {row['judged']}"
         )
         table.add_row(
-            f"[bold cyan]{row['name']}[/]",
+            Text(visible(row["name"]), "bold cyan"),
             row["direction"],
             f"{row['size_bytes']} B",
             show_ns(row["interval_ns"]),
@@ -105,7 +106,7 @@ def _table(title: str, padding: int = 1) -> Table:
     return Table(title=title or None, title_justify="left", box=None, padding=(0, padding))
 
 
-def show_plan(plan: Plan, console: Console, *, rules: bool) -> None:
+def show_plan(plan: Plan, console: Terminal, *, rules: bool) -> None:
     """Print a plan's paths, delay budgets, loads, ports and, if asked, its rules."""
     from testbed.plan import show  # noqa: PLC0415
 
@@ -120,20 +121,20 @@ def show_plan(plan: Plan, console: Console, *, rules: bool) -> None:
         console.print(table, "")
 
 
-def show_notes(notes: Iterable[str], console: Console) -> None:
+def show_notes(notes: Iterable[str], console: Terminal) -> None:
     """Print what has to be known of a plan."""
     for note in notes:
-        console.print(f"[yellow]note[/] {note}", highlight=False)
+        show_note(console, note)
 
 
-def show_findings(findings: Any, console: Console) -> None:
+def show_findings(findings: Any, console: Terminal) -> None:
     """Print what packets on the wire had, beside what was planned."""
     table = _table("Captured packets against the plan")
     for name in ("", "capture", "session", "check", "planned", "found (packets)"):
         table.add_column(name)
     for file, found in findings:
         table.add_row(
-            "[green]ok[/]" if found.good else "[red]BAD[/]",
+            Text("ok", "green") if found.good else Text("BAD", "red"),
             file.stem,
             f"{found.session} {found.direction}".strip() or "others",
             found.check,
@@ -143,16 +144,17 @@ def show_findings(findings: Any, console: Console) -> None:
     console.print(table)
 
 
-def show_checks(checks: Any, console: Console) -> None:
+def show_checks(checks: Any, console: Terminal) -> None:
     """Print doctor's findings with their remedies."""
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for check in checks:
-        mark = "[green]ok[/]" if check.ok else "[red]missing[/]"
-        text = check.detail + (f"\n[dim]remedy: {check.remedy}[/]" if not check.ok else "")
-        table.add_row(mark, check.name, text)
+        mark = Text("ok", "green") if check.ok else Text("missing", "red")
+        table.add_row(mark, check.name, check.detail)
+        if not check.ok:
+            table.add_row("", "", Text(visible(f"remedy: {check.remedy}"), "dim"))
     console.print(table)
 
 
@@ -161,7 +163,7 @@ def usable(checks: Any) -> bool:
     return any(check.ok for check in checks if check.name.startswith("lab "))
 
 
-def verdicts(run: RunFolder, given: Mapping[str, str], *, as_json: bool, console: Console) -> None:
+def verdicts(run: RunFolder, given: Mapping[str, str], *, as_json: bool, console: Terminal) -> None:
     """Print a run's verdict table below what was set for it, or one JSON object."""
     from testbed.report.lifecycle import lifecycle_table  # noqa: PLC0415
     from testbed.report.table import verdict_table  # noqa: PLC0415
@@ -171,7 +173,7 @@ def verdicts(run: RunFolder, given: Mapping[str, str], *, as_json: bool, console
         click.echo(msgspec.json.encode(row).decode())
         return
     if given:
-        console.print(Text(_settings(given), style="bold cyan"))
+        console.print(_settings(given), style="bold cyan")
     console.print(verdict_table(run))
     if (orders := lifecycle_table(run)) is not None:
         console.print(orders)
@@ -179,7 +181,7 @@ def verdicts(run: RunFolder, given: Mapping[str, str], *, as_json: bool, console
 
 
 def show_sweep(
-    points: Sequence[Mapping[str, str]], runs: Sequence[RunFolder], console: Console
+    points: Sequence[Mapping[str, str]], runs: Sequence[RunFolder], console: Terminal
 ) -> None:
     """Print the runs of a sweep side by side: a row for each, p99 or else max, and verdict."""
     from testbed.analysis.summary import summarise_run  # noqa: PLC0415
@@ -203,9 +205,9 @@ def show_sweep(
     for name in (*varied, *sessions):
         table.add_column(name, overflow="fold")
     for point, row in zip(points, cells, strict=True):
-        settings = (Text(point[key]) for key in varied)
-        table.add_row(*settings, *(row.get(name, "") for name in sessions))
-    console.print("\n[bold]The sweep: p99 of each session, or max where the sample is too small[/]")
+        table.add_row(*(point[key] for key in varied), *(row.get(name, "") for name in sessions))
+    what = "p99 of each session, or max where the sample is too small"
+    console.print(f"\nThe sweep: {what}", style="bold")
     console.print(table)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 import msgspec
+from rich.text import Text
 
 from testbed import __version__
 from testbed.cli import listing
-from testbed.cli.console import Verbs, err, out, progress, settings, show_error
+from testbed.cli.console import Verbs, err, out, progress, settings, show_error, show_note
 from testbed.cli.orders import orders
 from testbed.errors import InputError
 from testbed.scenario import discovery
@@ -149,9 +150,10 @@ def check(name: str, pairs: tuple[str, ...], seed: int, captures: tuple[str, ...
             prepared = prepare(each, point, seed=seed, captures=captures)
             plan = prepared.plan
             out.print(
-                f"[green]ok[/] {each}: {len(plan.hosts)} hosts, {len(plan.switches)} switches, "
+                Text("ok", "green"),
+                f"{each}: {len(plan.hosts)} hosts, {len(plan.switches)} switches, "
                 f"{len(plan.sessions)} sessions, {len(plan.loads)} loads, "
-                f"{len(plan.rules)} rules; every packet reaches its host on its planned path"
+                f"{len(plan.rules)} rules; every packet reaches its host on its planned path",
             )
             listing.show_notes(prepared.notes, out)
 
@@ -184,7 +186,10 @@ def report(run: str, as_json: bool) -> None:
     from testbed.results.folder import find_run  # noqa: PLC0415
 
     path = write_report(find_run(run, discovery.home() / "results"))
-    click.echo(json.dumps({"report": str(path)}) if as_json else f"{path}")
+    if as_json:
+        click.echo(json.dumps({"report": str(path)}))
+    else:
+        out.print(str(path), soft_wrap=True)
 
 
 @main.command()
@@ -302,7 +307,7 @@ def build() -> None:
     """Build the lab kernel into the user's cache: once, five minutes on two cores."""
     from testbed.lab import kernel as lab_kernel  # noqa: PLC0415
 
-    built = lab_kernel.build(lambda text: err.print(f"kernel: {text}", markup=False))
+    built = lab_kernel.build(lambda text: err.print(f"kernel: {text}"))
     out.print(f"lab kernel {built.release}, {built.source}, id {built.id}")
 
 
@@ -345,7 +350,7 @@ def _lab(name: str | None) -> tuple[Any, tuple[str, ...]]:
 
     lab, notes = choose(name)
     for note in notes:
-        err.print(f"[yellow]note[/] {note}")
+        show_note(err, note)
     return lab, tuple(notes)
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 import msgspec
 from rich.table import Table
-from rich.text import Text
 
-from testbed.cli.console import Verbs, err, out, show_error
+from testbed.cli.console import Verbs, err, out, show_error, show_note
 from testbed.errors import InputError
 from testbed.scenario.model import Slice, Slo
 from testbed.scenario.orders.ietf import Orders
@@ -104,15 +103,15 @@ def convert(
 
 def table(found: Orders, title: str) -> Table:
     """What the orders of a file ask: a row for each slice, and for what differs inside."""
-    rows = Table(title=Text(title), title_justify="left", header_style="bold", box=None)
+    rows = Table(title=title, title_justify="left", header_style="bold", box=None)
     columns = ("slice", "S-NSSAI", "between", "rate", "delay", "variation", "loss", "available")
     for name in (*columns, "queue, backup"):
         rows.add_column(name, overflow="fold")
     for slice_ in found.slices:
         rows.add_row(
-            Text(slice_.id),
+            slice_.id,
             f"{slice_.sst}-{slice_.sd}",
-            Text(_between(slice_)),
+            _between(slice_),
             *promise(slice_),
             f"{'own' if slice_.isolation == 'dedicated-queue' else 'shared'}, {_backup(slice_)}",
         )
@@ -120,7 +119,7 @@ def table(found: Orders, title: str) -> Table:
             for construct in contract.constructs:
                 if construct.slo is not None:
                     ends = f"{', '.join(construct.senders)} > {', '.join(construct.receivers)}"
-                    rows.add_row("", "", Text(ends), *promise(construct.slo), "")
+                    rows.add_row("", "", ends, *promise(construct.slo), "")
     return rows
 
 
@@ -163,4 +162,4 @@ def _between(slice_: Slice) -> str:
 
 def _notes(notes: tuple[str, ...]) -> None:
     for note in notes:
-        err.print("[yellow]not carried[/]", Text(note))
+        show_note(err, note, "not carried")

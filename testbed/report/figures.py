@@ -135,12 +135,13 @@ def _forbid(ax: Axes, row: SummaryRow, bottom: float) -> None:
 
 
 def _plain_log(ax: Axes) -> None:
-    """Ticks at 1, 2 and 5, written as plain numbers."""
+    """Ticks at 1, 2 and 5 of x and at powers of ten of y, written as plain numbers."""
     low, high = ax.get_xlim()
     wide = high / low > 500
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _name_curves(ax: Axes, rows: Sequence[SummaryRow], colours: Mapping[str, str]) -> None:

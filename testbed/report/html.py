@@ -17,6 +17,7 @@ from testbed.report.map import draw_map
 from testbed.report.style import Picture
 from testbed.results.folder import FIGURES, LOADS, REPORT, RunFolder
 from testbed.results.staging import unwritable
+from testbed.text import visible
 from testbed.units import show_bps
 
 
@@ -120,7 +121,13 @@ def _template() -> Template:
         loader=PackageLoader("testbed", "report"),
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2")
+
+
+def _shown(value: object) -> object:
+    """What a page prints of a value; Markup, which is a figure, as it is."""
+    return visible(value) if type(value) is str else value

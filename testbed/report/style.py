@@ -45,6 +45,7 @@ _RC: Any = {
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
     "text.color": INK,
+    "text.parse_math": False,
     "axes.edgecolor": SOFT,
     "axes.labelcolor": INK,
     "axes.titlesize": 10,

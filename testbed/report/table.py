@@ -20,6 +20,7 @@ from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import PERCENTILES, SummaryRow, summarise_run
 from testbed.report import wording
 from testbed.results.folder import LOADS, RunFolder
+from testbed.text import visible
 
 COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red", "not valid": "yellow"}
 
@@ -57,7 +58,8 @@ def summary_table(
     rows: Sequence[SummaryRow], known: Instrument, *, title: str = "", notes: Sequence[str] = ()
 ) -> RenderableType:
     """The verdict table of summary rows; `notes` are further lines below."""
-    return Group(VerdictTable(rows, title), *(Text(line) for line in _footer(rows, known, notes)))
+    lines = (Text(visible(line)) for line in _footer(rows, known, notes))
+    return Group(VerdictTable(rows, title), *lines)
 
 
 class VerdictTable:
@@ -76,7 +78,7 @@ class VerdictTable:
             box=box.SIMPLE_HEAD,
             padding=(0, gap - 1, 0, 0),
             pad_edge=False,
-            title=self._title or None,
+            title=Text(visible(self._title)) if self._title else None,
             title_justify="left",
             title_style="bold",
         )

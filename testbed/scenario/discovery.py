@@ -92,7 +92,7 @@ def _load(path: Path, mtime_ns: int) -> dict[str, object]:
         spec.loader.exec_module(module)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
         line = f"{path}:{frames[-1].lineno if frames else getattr(error, 'lineno', 1)}"
         raise InputError(
@@ -102,7 +102,12 @@ def _load(path: Path, mtime_ns: int) -> dict[str, object]:
 
 
 def _classes(path: Path, base: type) -> Iterator[type]:
-    members = _load(path, path.stat().st_mtime_ns)
+    try:
+        members = _load(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise InputError(
+            f"{path.name} cannot be read: {error.strerror}", where=str(path)
+        ) from error
     module = members["__name__"]
     for member in members.values():
         if inspect.isclass(member) and issubclass(member, base) and member.__module__ == module:

@@ -468,7 +468,7 @@ def scenario_of(
         raise InputError("build() names no topology", where=where, expected="self.topology(NAME)")
     if not experiment._slices:
         raise InputError("build() defines no slice", where=where, expected="self.slice(ID, sst=..)")
-    return Scenario(
+    scenario = Scenario(
         experiment=name,
         question=_question(kind),
         params=params,
@@ -489,6 +489,12 @@ def scenario_of(
         if experiment._policing is not None
         else None,
     )
+    try:
+        msgspec.json.encode(scenario)
+    except UnicodeEncodeError as error:
+        what = f"a text has a character that no file can hold: {error.object[error.start]!r}"
+        raise InputError(what, where=where, expected="Unicode without surrogates") from error
+    return scenario
 
 
 def _misspelt(error: Exception, experiment: Experiment, where: str) -> InputError | None:

@@ -3,8 +3,7 @@
 import io
 from pathlib import Path
 
-from rich.console import Console
-
+from testbed.cli.console import Terminal
 from testbed.cli.listing import show_sweep
 from testbed.results.folder import RunFolder
 from tests.results import synthetic
@@ -12,7 +11,7 @@ from tests.results import synthetic
 
 def test_a_sweep_has_a_row_for_each_setting(tmp_path: Path) -> None:
     run = synthetic.run_folder(tmp_path / "run")
-    console = Console(file=io.StringIO(), width=200)
+    console = Terminal(file=io.StringIO(), width=200)
     points = [{"flood": "0.5", "policy": "p"}, {"flood": "[1.2]", "policy": "p"}]
     show_sweep(points, [RunFolder(run)] * 2, console)
     assert isinstance(console.file, io.StringIO)

@@ -12,7 +12,7 @@ import pytest
 
 from testbed.errors import ResultError
 from testbed.report.html import write_report
-from testbed.results.folder import FIGURES, LOADS, PLAN, PROVENANCE, REPORT
+from testbed.results.folder import FIGURES, LOADS, PLAN, PROVENANCE, REPORT, SCENARIO
 from tests.results import synthetic
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -145,3 +145,25 @@ def test_loads_asked_and_sent(tmp_path: Path) -> None:
 def test_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(ResultError):
         write_report(tmp_path)
+
+
+def test_texts_are_neither_markup_nor_mathematics(tmp_path: Path) -> None:
+    made = synthetic.run_folder(tmp_path / "run")
+    nasty = "<script> </title> $x_{ [/24] {{ 1 }} \x1b[31m \u202e \x00"
+    scenario = msgspec.json.decode((made / SCENARIO).read_bytes())
+    (made / SCENARIO).write_bytes(msgspec.json.encode(scenario | {"question": nasty}))
+    plan = msgspec.json.decode((made / PLAN).read_bytes())
+    for session in plan["sessions"]:
+        session["app"] += " $x_{$ <b>"
+    (made / PLAN).write_bytes(msgspec.json.encode(plan))
+    write_report(made)
+    page = (made / REPORT).read_text()
+    assert r"&lt;script&gt; &lt;/title&gt; $x_{ [/24] {{ 1 }} \x1b[31m \u202e \x00" in page
+    assert not set("\x00\x1b\u202e") & set(page)
+    drawn = (made / FIGURES / "ccdf.svg").read_text()
+    ET.fromstring(drawn)  # noqa: S314  (our own file)
+    assert "$x_{$ &lt;b&gt;" in drawn
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert "script" not in reader.tags
