@@ -90,7 +90,7 @@ ONE_FAULT: list[tuple[str, Change, str, str]] = [
     ("control", lambda s: sdp(s).update({"node-id": "a\x1b"}), f"{SDP}/node-id", "\\u001b"),
     ("uint64 as number", lambda s: delay(s).update(bound=900), f"{DELAY}/bound", "a JSON string"),
     ("uint64 negative", lambda s: delay(s).update(bound="-1"), f"{DELAY}/bound", "uint64"),
-    ("uint64 octal", lambda s: delay(s).update(bound="010"), f"{DELAY}/bound", "uint64"),
+    ("uint64 in hex", lambda s: delay(s).update(bound="0x10"), f"{DELAY}/bound", "uint64"),
     ("uint64 too large", lambda s: delay(s).update(bound=str(2**64)), f"{DELAY}/bound", "uint64"),
     ("uint32 as string", lambda s: slo(s).update(mtu="1500"), f"{POLICY}/slo-policy/mtu", "number"),
     ("bool for number", lambda s: slo(s).update(mtu=True), f"{POLICY}/slo-policy/mtu", "number"),

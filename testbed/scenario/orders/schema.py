@@ -1,4 +1,4 @@
-"""The tree of ietf-network-slice-service, revision 2025-05-09 (RFC 9543 slices).
+"""The tree of ietf-network-slice-service, revision 2026-05-27 (RFC 9543 slices).
 
 Names, types, keys, mandatory leaves, choices and state are those of the module and of
 the groupings it uses (ietf-ac-common, ietf-vpn-common, ietf-geo-location, RFC 9179).
@@ -29,6 +29,7 @@ from testbed.scenario.orders.yang import (
     integer,
     ip_address,
     ip_prefix,
+    pattern,
     short_text,
     text,
     uint64,
@@ -109,7 +110,12 @@ _MATCH = _own(*MATCHES)
 _TOPOLOGY = identity((MODULE, PREFIX, OWN_TOPOLOGIES), (VPN, "vpn-common", VPN_TOPOLOGIES))
 _ROLE = identity((MODULE, PREFIX, OWN_ROLES), (VPN, "vpn-common", VPN_ROLES))
 _ADMIN = ("admin-up", "admin-down", "admin-testing", "admin-pre-deployment")
-_STATUS = identity((MODULE, PREFIX, ()), (VPN, "vpn-common", _ADMIN))
+_REQUEST = ("awaiting-validation", "awaiting-processing", "admin-prohibited", "rejected")
+_STATUS = identity(
+    (MODULE, PREFIX, ()),
+    (VPN, "vpn-common", _ADMIN),
+    ("ietf-ac-common", "ac-common", _REQUEST),
+)
 _SPECIAL = identity((MODULE, PREFIX, ()), ("ietf-routing-types", "rt-types", LABELS))
 
 
@@ -141,6 +147,16 @@ def _of_version(value: Any, never: str, expected: str) -> str:
         raise MistypedError(expected)
     return address
 
+
+_URI = pattern("[a-z][a-z0-9+.-]*:.*", "a URI, such as urn:example:network")
+_MOMENT = pattern(
+    r"\d{4}-(1[0-2]|0[1-9])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
+    r"(Z|[+-]((1[0-3]|0\d):[0-5]\d|14:00))?",
+    "a date and time, such as 2026-01-31T12:00:00Z",
+)
+"""yang:date-and-time"""
+_LOWER_CASE = pattern(r"[ -@\[-^_-~]*", "a name in ASCII without capital letters")
+"""As RFC 9179 names bodies and systems."""
 
 _NS = {
     "hours": 3_600_000_000_000,
@@ -253,15 +269,16 @@ _GEO = Container(
         "reference-frame": _inner(
             {
                 "alternate-system": _leaf(),
-                "astronomical-body": _leaf(),
+                "astronomical-body": _leaf(_LOWER_CASE),
                 "geodetic-system": _inner(
-                    {"geodetic-datum": _leaf()} | _numbers(6, "coord-accuracy", "height-accuracy")
+                    {"geodetic-datum": _leaf(_LOWER_CASE)}
+                    | _numbers(6, "coord-accuracy", "height-accuracy")
                 ),
             }
         ),
         "velocity": _inner(_numbers(12, "v-north", "v-east", "v-up")),
-        "timestamp": _leaf(),
-        "valid-until": _leaf(),
+        "timestamp": _leaf(_MOMENT),
+        "valid-until": _leaf(_MOMENT),
     }
     | _numbers(16, "latitude", "longitude")
     | _numbers(6, "height", "x", "y", "z"),
@@ -330,7 +347,7 @@ _SDP = _list(
         "geo-location": _GEO,
         "node-id": _leaf(),
         "sdp-ip-address": _leaf(ip_address, many=True),
-        "tp-ref": _leaf(carried=False),
+        "tp-ref": _leaf(_URI, carried=False),
         "service-match-criteria": _MATCH_CRITERIA,
         "incoming-qos-policy": _qos("cir", "cbs", "pir"),
         "outgoing-qos-policy": _qos(),
@@ -415,7 +432,7 @@ _SERVICE = Container(
         "status": _STATUS_TREE,
         "sdps": _inner({"sdp": _SDP}),
         "connection-groups": _inner({"connection-group": _GROUP}),
-        "custom-topology": _inner({"network-ref": _leaf(carried=False)}),
+        "custom-topology": _inner({"network-ref": _leaf(_URI, carried=False)}),
     }
     | _POLICY,
     choices=(_POLICY_CHOICE,),

@@ -91,21 +91,38 @@ def integer(least: int, most: int) -> Type:
     return read
 
 
-_DIGITS = re.compile(r"0|[1-9][0-9]{0,19}")
+def pattern(expression: str, expected: str) -> Type:
+    """string { pattern }, the whole of which must match (RFC 7950 section 9.4.5)."""
+    whole = re.compile(expression)
+
+    def read(value: Any) -> str:
+        if not whole.fullmatch(text(value)):
+            raise MistypedError(expected)
+        return str(value)
+
+    return read
+
+
+_DIGITS = re.compile(r"[+-]?[0-9]{1,30}")
 
 
 def uint64(value: Any) -> int:
-    """A JSON string (RFC 7951 section 6.1) of decimal digits, the canonical form."""
+    """A JSON string (RFC 7951 section 6.1) of decimal digits (RFC 7950 section 9.2.1)."""
     number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else 2**64
-    if number >= 2**64:
+    if not 0 <= number < 2**64:
         raise MistypedError('a uint64 as a JSON string of decimal digits, such as "1000"')
     return number
 
 
-def decimal64(digits: int, least: float = float("-inf"), most: float = float("inf")) -> Type:
-    """A JSON string (RFC 7951 section 6.1) with at most `digits` decimals."""
-    pattern = re.compile(rf"-?[0-9]{{1,18}}(\.[0-9]{{1,{digits}}})?")
-    span = f" from {least:g} to {most:g}" if most < float("inf") else ""
+def decimal64(digits: int, least: float | None = None, most: float | None = None) -> Type:
+    """A JSON string (RFC 7951 section 6.1) with at most `digits` decimals.
+
+    Without a range it holds what 64 bits do (RFC 7950 section 9.3.4).
+    """
+    pattern = re.compile(rf"[+-]?[0-9]{{1,30}}(\.[0-9]{{1,{digits}}})?")
+    span = "" if most is None else f" from {least:g} to {most:g}"
+    largest = (2**63 - 1) / 10**digits
+    least, most = (-largest, largest) if least is None or most is None else (least, most)
 
     def read(value: Any) -> float:
         number = float(value) if isinstance(value, str) and pattern.fullmatch(value) else None
