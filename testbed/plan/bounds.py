@@ -6,8 +6,9 @@ Every flow of the plan becomes a token bucket on its path, or one that nothing h
                       arrivals keep to no bucket
     session reverse   an answer to each STAMP packet, as it arrives
     frer              a second flow, from the first switch on; both may be answered
+    udp               a packet at a time, up to LATE_NS late
     flood             its rate, and FLOOD_DEBT_NS of it at once
-    udp, tcp          iperf3's own pace: nothing holds it but its host's link
+    tcp               iperf3's own pace: nothing holds it but its host's link
     background        at every port anew: its burst, every period
     BFD               a packet at every interval, on the links that run it
     policed           what the slice's policers let through, if that is known only
@@ -175,9 +176,11 @@ def _session(
 
 
 def _load(wiring: Wiring, load: Load, traffic: Mapping[str, Traffic | None]) -> Iterator[Flow]:
-    if load.kind == "flood":
+    if load.kind != "tcp":
         known = traffic[load.forward.id] or _ANY
-        yield _flow(load.forward.id, _hops(wiring, load.forward.nodes, load.forward), known)
+        hops = _hops(wiring, load.forward.nodes, load.forward)
+        late_ns = LATE_NS if load.kind == "udp" else 0
+        yield _flow(load.forward.id, hops, known, late_ns=late_ns)
         yield from _copies(wiring, load.forward, known)
         return  # its sink does not answer
     for path in (load.forward, load.reverse):

@@ -16,8 +16,7 @@ DISCARD_PORT = 9
 EPHEMERAL_PORT = 40_000
 """Stands, in examples, for the port of a load that the kernel picks."""
 
-_PROTOCOLS = {"udp": (UDP, TCP), "tcp": (TCP,), "flood": (UDP,)}
-"""iperf3 controls a UDP test over TCP on the same port."""
+_PROTOCOLS = {"udp": UDP, "tcp": TCP, "flood": UDP}
 
 
 def session_matches(session: Session) -> Iterator[tuple[Path, Match]]:
@@ -34,9 +33,9 @@ def session_matches(session: Session) -> Iterator[tuple[Path, Match]]:
 
 def load_matches(load: Load) -> Iterator[tuple[Path, Match]]:
     """Everything to the load's port, and everything that answers."""
-    for protocol in _PROTOCOLS[load.kind]:
-        yield load.forward, _match(load.src_ip, load.dst_ip, protocol, None, load.port)
-        yield load.reverse, _match(load.dst_ip, load.src_ip, protocol, load.port, None)
+    protocol = _PROTOCOLS[load.kind]
+    yield load.forward, _match(load.src_ip, load.dst_ip, protocol, None, load.port)
+    yield load.reverse, _match(load.dst_ip, load.src_ip, protocol, load.port, None)
 
 
 def plan_matches(plan: Plan) -> Iterator[tuple[Path, Match]]:

@@ -25,6 +25,8 @@ both match."""
 
 FLOOD_DEBT_NS = 20_000_000
 """What a flood that was held up still sends, so that no stall becomes a burst."""
+FLOOD_TICK_NS = 1_000_000
+"""A flood sends no more often: several packets at a time, if its rate asks for that."""
 
 
 class Queue(Frozen, frozen=True, kw_only=True):

@@ -124,14 +124,16 @@ def train(payloads: Sequence[int], interval_ns: int, periodic: bool) -> Traffic:
 
 
 def steady(flow: Flow) -> Traffic:
-    """A flood forgives itself all debt over FLOOD_DEBT_NS, so that is its burst; iperf3 is not
-    known to keep to any."""
+    """`udp` sends a packet at a time; a flood forgives itself all debt over FLOOD_DEBT_NS, so
+    that is its burst; iperf3's TCP is not known to keep to any."""
     size = flow.packet_bytes + HEADER_BYTES
     rate_bps = -(-flow.rate_bps * size // flow.packet_bytes)
-    burst = 1 + -(-flow.rate_bps * FLOOD_DEBT_NS // (8_000_000_000 * flow.packet_bytes))
+    burst = 1
+    if flow.kind != "udp":
+        burst += -(-flow.rate_bps * FLOOD_DEBT_NS // (8_000_000_000 * flow.packet_bytes))
     return Traffic(
         rate_bps=rate_bps,
-        burst_bytes=burst * size if flow.kind == "flood" else None,
+        burst_bytes=None if flow.kind == "tcp" else burst * size,
         burst_packets=burst,
         largest_bytes=size,
         smallest_bytes=size,

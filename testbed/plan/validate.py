@@ -181,10 +181,10 @@ def _flow(flow: Flow) -> None:
         "Experiment.background() models more",
     )
     _require(
-        flow.kind == "flood" or flow.duration_ns % 1_000_000_000 == 0,
+        flow.kind != "tcp" or flow.duration_ns % 1_000_000_000 == 0,
         f"lasts {show_ns(flow.duration_ns)}",
         where,
-        "whole seconds, which is what iperf3 takes (a flood may last any time)",
+        "whole seconds, which is what iperf3 takes (udp and flood may last any time)",
     )
     _require(0 <= flow.dscp <= 63, f"dscp is {flow.dscp}", where, "0 to 63 (RFC 2474)")
     _require(

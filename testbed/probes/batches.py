@@ -15,7 +15,7 @@ import ctypes
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any
 
@@ -283,18 +283,32 @@ class Train(_Batch):
 
 
 class Repeater(_Batch):
-    """The same packet many times over."""
+    """The same packet many times over, if `timed` each with its moment; `most` a call."""
 
-    def __init__(self, payload: bytes, name: bytes, most: int) -> None:
-        super().__init__(1, len(payload))
+    def __init__(self, payload: bytes, name: bytes, most: int, *, timed: bool = False) -> None:
+        super().__init__(most if timed else 1, len(payload))
+        self._timed = timed
         self.payload(0, len(payload))[:] = payload
         self.name(0)[:] = name
-        self.messages[0].control_length = 0
-        self._all = (_Message * most)(*[self.messages[0]] * most)
+        self._plain, self._stamped = (_Message * most)(), (_Message * most)()
+        for i in range(most):
+            slot = i if timed else 0
+            self._set_word(slot, socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SCHED)
+            message = self.messages[0]
+            message.control = self._controls_at + slot * _CONTROL_BYTES
+            message.control_length = _OWN_WORD.size + timed * _OWN_MOMENT.size
+            self._stamped[i] = message
+            message.control += _OWN_WORD.size  # its moment alone
+            message.control_length = timed * _OWN_MOMENT.size
+            self._plain[i] = message
 
-    def send(self, fd: int, count: int) -> int:
-        """How many of `count` the kernel took."""
-        return _send(fd, self._all, 0, count)
+    def send(
+        self, fd: int, count: int, moments: Sequence[int] = (), *, stamped: bool = False
+    ) -> int:
+        """How many of `count` the kernel took; it stamps each as it leaves, if `stamped`."""
+        for i, moment_ns in enumerate(moments):
+            self._set_moment(i, moment_ns)
+        return _send(fd, self._stamped if stamped else self._plain, 0, count)
 
 
 def _send(fd: int, messages: Any, first: int, count: int) -> int:

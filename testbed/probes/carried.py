@@ -26,7 +26,7 @@ def carried(plan: Plan, folder: Path) -> dict[str, int]:
 
 
 def _answers(load: Load) -> int:
-    return 0 if load.kind == "flood" else 1
+    return 1 if load.kind == "tcp" else 0
 
 
 def _arrived(path: Path, kind: int) -> dict[int, set[int]]:

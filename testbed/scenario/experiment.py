@@ -274,7 +274,8 @@ class Experiment:
         packet: str = "1448 B",
         dscp: int = 0,
     ) -> str:
-        """Load from src to dst: iperf3 (`udp`, `tcp`) or an unread `flood`."""
+        """Load from src to dst: constant-rate `udp`, a cheaper `flood` in bursts of a
+        millisecond, or iperf3's `tcp`."""
         where = f"flow {id}"
         if kind not in ("udp", "tcp", "flood"):
             raise InputError(f"kind = {kind!r}", where=where, expected="udp, tcp or flood")

@@ -221,8 +221,9 @@ DEFAULT_PACKET_BYTES = 1518
 class Flow(Frozen, frozen=True, kw_only=True):
     """Load between two hosts.
 
-    `udp` and `tcp` are iperf3; `flood` sends constant-rate UDP that the sink does
-    not read.
+    `udp` and `flood` send packets at a constant rate: `udp` each at its moment (where the
+    kernel keeps packets until theirs, as in the virtual lab), `flood` those of a
+    millisecond at once, which costs the host less. `tcp` is iperf3.
     """
 
     id: str

@@ -292,15 +292,19 @@ class Network:
         return tuple(curve)
 
     def _bucket(self, flow: Flow, place: int) -> Bucket | None:
-        """What a flow sends, as it comes to a hop; or what a policer on its way lets pass."""
+        """What a flow sends, as it comes to a hop; or what a policer on its way lets pass,
+        where that is less."""
         late = self._late(flow, 0, place)
+        sent = None
         if flow.burst is not None and late is not None:
-            return _wider(flow, flow.hops[place]).late(late)
+            sent = _wider(flow, flow.hops[place]).late(late)
         for passed in range(place - 1, -1, -1):
             policer, late = flow.hops[passed].policer, self._late(flow, passed, place)
             if policer is not None and late is not None:
-                return policer.passes.late(late + ROUNDING_NS)
-        return None
+                if sent is None or policer.passes.bps < sent.bps:
+                    return policer.passes.late(late + ROUNDING_NS)
+                break
+        return sent
 
     def _late(self, flow: Flow, first: int, place: int) -> int | None:
         """How much longer than the fastest a packet may take from hop `first` to this."""

@@ -1,17 +1,18 @@
-"""Background load of a plan: iperf3 for `tcp` and `udp`, our own sender for `flood`.
+"""Background load of a plan: our own sender for `udp` and `flood`, iperf3 for `tcp`.
 
     loads = Loads(plan, netns, folder)
-    loads.prepare()         servers listen, the flood process is ready
+    loads.prepare()         servers listen, the sender is ready
     loads.start(start_ns)   returns at once; each load starts at its moment
     loads.stop()            ends all and writes `folder`/loads.json
 
 loads.json is a list, one object a load, rates in bit/s of UDP or TCP payload:
 
-    {"id", "kind", "asked_bps", "sent_bps", "sent_bytes", "received_bytes",
-     "lost_packets", "retransmits", "seconds", "error"}
+    {"id", "kind", "asked_bps", "sent_bps", "sent_bytes", "received_bytes", "lost_packets",
+     "retransmits", "seconds", "first_ns", "last_ns", "ahead_packets", "error"}
 
-What is not known is null: TCP loses no packets for good, UDP retransmits none, and a
-load that never ran has an error and no rate.
+What is not known is null: TCP loses no packets for good and says of no packet when it
+left, UDP retransmits none, and a load that never ran has an error and no rate. The
+times of packets are those of constant.py.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from testbed.emulation.netns import entered
 from testbed.errors import EmulationError
 from testbed.plan.model import Load, Plan
 from testbed.probes.clock import sleep_until
-from testbed.probes.sockets import open_sink, open_udp, sink_packets
+from testbed.probes.sockets import keeps_moments, open_sink, open_udp, sink_packets
 from testbed.process import dying_with_caller, write_json
 
+_TIMES = ("first_ns", "last_ns", "ahead_packets")
 _READY_S = 60.0
 _END_S = 5.0
 
@@ -50,12 +52,12 @@ class Loads:
 
     def __init__(self, plan: Plan, netns: Callable[[str], int], folder: Path) -> None:
         self._netns, self._folder = netns, folder
-        self._floods = [load for load in plan.loads if load.kind == "flood"]
-        self._iperfs = [load for load in plan.loads if load.kind != "flood"]
+        self._constant = [load for load in plan.loads if load.kind != "tcp"]
+        self._iperfs = [load for load in plan.loads if load.kind == "tcp"]
         self._servers: dict[str, subprocess.Popen[str]] = {}
         self._clients: dict[str, subprocess.Popen[str]] = {}
-        self._flooder: subprocess.Popen[str] | None = None
-        self._senders: list[socket.socket] = []
+        self._sender: subprocess.Popen[str] | None = None
+        self._sockets: list[socket.socket] = []
         self._sinks: dict[str, socket.socket] = {}
         self._launcher: threading.Thread | None = None
         self._over = threading.Event()
@@ -66,8 +68,8 @@ class Loads:
         try:
             for load in self._iperfs:
                 self._servers[load.id] = self._spawn(load.dst, _server(load))
-            if self._floods:
-                self._prepare_floods()
+            if self._constant:
+                self._prepare_constant()
             for load in self._iperfs:
                 self._wait_listening(load)
         except BaseException:
@@ -76,19 +78,19 @@ class Loads:
 
     def start(self, start_ns: int) -> None:
         """Loads start at their moments after `start_ns` (CLOCK_MONOTONIC)."""
-        if self._flooder is not None:
-            for load, sock in zip(self._floods, self._senders, strict=True):
+        if self._sender is not None:
+            for load, sock in zip(self._constant, self._sockets, strict=True):
                 # a first packet, so that the switches know the flow when it comes in force
                 with contextlib.suppress(OSError):  # no way there: the load's row will tell
                     sock.sendto(bytes(load.packet_bytes), (load.dst_ip, load.port))
-            assert self._flooder.stdin is not None
+            assert self._sender.stdin is not None
             try:
-                self._flooder.stdin.write(f"start {start_ns}\n")
-                self._flooder.stdin.flush()
+                self._sender.stdin.write(f"start {start_ns}\n")
+                self._sender.stdin.flush()
             except OSError as error:
                 raise EmulationError(
-                    "the flood sender ended before traffic began",
-                    where=_last_line(self._flooder.communicate(timeout=_END_S)[1]),
+                    "the sender of loads ended before traffic began",
+                    where=_last_line(self._sender.communicate(timeout=_END_S)[1]),
                     expected="a process that runs as long as the measurement",
                 ) from error
         if self._iperfs:
@@ -112,14 +114,16 @@ class Loads:
             self._clients[load.id] = self._spawn(load.src, _client(load))
         self._over.wait()
 
-    def _prepare_floods(self) -> None:
+    def _prepare_constant(self) -> None:
         rows: list[dict[str, Any]] = []
-        for load in self._floods:
+        timed = any(load.kind == "udp" for load in self._constant) and keeps_moments()
+        for load in self._constant:
             with entered(self._netns(load.dst)):
                 self._sinks[load.id] = open_sink(load.dst_ip, load.port)
             with entered(self._netns(load.src)):
-                sock = open_udp(load.src_ip, 0, tos=load.dscp << 2)
-            self._senders.append(sock)
+                own = timed and load.kind == "udp"
+                sock = open_udp(load.src_ip, 0, tos=load.dscp << 2, timed=own)
+            self._sockets.append(sock)
             rows.append(
                 {
                     "id": load.id,
@@ -130,21 +134,22 @@ class Loads:
                     "rate_bps": load.rate_bps,
                     "start_ns": load.start_ns,
                     "duration_ns": load.duration_ns,
+                    "timed": own,
                 }
             )
-        self._flooder = _popen(
-            [sys.executable, "-m", "testbed.traffic.flood"],
+        self._sender = _popen(
+            [sys.executable, "-m", "testbed.traffic.constant"],
             pass_fds=[row["fd"] for row in rows],
         )
-        assert self._flooder.stdin is not None
-        assert self._flooder.stdout is not None
-        self._flooder.stdin.write(json.dumps({"floods": rows}) + "\n")
-        self._flooder.stdin.flush()
-        out = self._flooder.stdout
+        assert self._sender.stdin is not None
+        assert self._sender.stdout is not None
+        self._sender.stdin.write(json.dumps({"loads": rows}) + "\n")
+        self._sender.stdin.flush()
+        out = self._sender.stdout
         if not select.select([out], [], [], _READY_S)[0] or out.readline() != "ready\n":
             raise EmulationError(
-                "the flood sender did not start",
-                where=_last_line(self._flooder.communicate(timeout=_END_S)[1]),
+                "the sender of loads did not start",
+                where=_last_line(self._sender.communicate(timeout=_END_S)[1]),
                 expected="a process that says it is ready",
             )
 
@@ -182,7 +187,7 @@ class Loads:
         clients = {key: _finish(child) for key, child in self._clients.items()}
         for child in self._servers.values():
             _finish(child)
-        said = _finish(self._flooder)[0] if self._flooder is not None else ""
+        said = _finish(self._sender)[0] if self._sender is not None else ""
         if self._launcher is not None:
             self._launcher.join(_END_S)
         rows = [
@@ -190,14 +195,14 @@ class Loads:
             for load in self._iperfs
         ]
         sent = json.loads(said) if said.startswith("{") else {}
-        for load in self._floods:
+        for load in self._constant:
             sink = self._sinks.get(load.id)
             received = max(0, sink_packets(sink) - 1) if sink is not None else 0  # less the first
-            rows.append(flood_row(load, sent.get(load.id), received))
-        for sock in [*self._senders, *self._sinks.values()]:
+            rows.append(constant_row(load, sent.get(load.id), received))
+        for sock in [*self._sockets, *self._sinks.values()]:
             sock.close()
-        self._clients, self._servers, self._flooder = {}, {}, None
-        self._senders, self._sinks = [], {}
+        self._clients, self._servers, self._sender = {}, {}, None
+        self._sockets, self._sinks = [], {}
         return rows
 
 
@@ -209,8 +214,7 @@ def _client(load: Load) -> list[str]:
     seconds = max(1, round(load.duration_ns / 1e9))
     argv = ["iperf3", "-c", load.dst_ip, "-B", load.src_ip, "-p", str(load.port), "-J"]
     argv += ["-t", str(seconds), "-b", str(load.rate_bps), "-l", str(load.packet_bytes)]
-    argv += ["-S", str(load.dscp << 2)]
-    return [*argv, "-u"] if load.kind == "udp" else argv
+    return [*argv, "-S", str(load.dscp << 2)]
 
 
 def iperf_row(load: Load, said: str, complained: str) -> dict[str, Any]:
@@ -221,21 +225,20 @@ def iperf_row(load: Load, said: str, complained: str) -> dict[str, Any]:
     except ValueError:
         return row | {"error": _last_line(complained) or "iperf3 gave no report"}
     end = report.get("end", {})
-    sent = end.get("sum_sent") or end.get("sum") or {}
+    sent = end.get("sum_sent") or {}
     received = end.get("sum_received") or {}
     return row | {
         "sent_bps": sent.get("bits_per_second"),
         "sent_bytes": sent.get("bytes"),
         "received_bytes": received.get("bytes"),
-        "lost_packets": received.get("lost_packets", end.get("sum", {}).get("lost_packets")),
         "retransmits": sent.get("retransmits"),
         "seconds": sent.get("seconds"),
         "error": report.get("error"),
     }
 
 
-def flood_row(load: Load, sent: dict[str, Any] | None, received: int) -> dict[str, Any]:
-    """What a flood sent, and how many of its packets reached the sink."""
+def constant_row(load: Load, sent: dict[str, Any] | None, received: int) -> dict[str, Any]:
+    """What a constant-rate load sent, and how many of its packets reached the sink."""
     row = _row(load)
     if sent is None:
         return row | {"error": "it was not started"}
@@ -247,6 +250,7 @@ def flood_row(load: Load, sent: dict[str, Any] | None, received: int) -> dict[st
         "received_bytes": received * load.packet_bytes,
         "lost_packets": sent["packets"] - received,
         "seconds": seconds,
+        **{name: sent[name] for name in _TIMES},
     }
 
 
@@ -256,7 +260,7 @@ def _row(load: Load) -> dict[str, Any]:
         "id": load.id,
         "kind": load.kind,
         "asked_bps": load.rate_bps,
-        **dict.fromkeys((*unknown, "seconds", "error")),
+        **dict.fromkeys((*unknown, "seconds", *_TIMES, "error")),
     }
 
 

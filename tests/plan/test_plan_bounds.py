@@ -148,9 +148,24 @@ def test_every_scheduler_bounds_a_slice_beside_a_flood(scheduler: Scheduler) -> 
         assert waited < 3 * MS
 
 
-def test_a_policed_flood_of_a_higher_slice_is_bounded() -> None:
+def test_a_udp_load_sends_a_packet_at_a_time() -> None:
+    load = flow(kind="udp", rate_bps=1 * MBIT, packet_bytes=1000)
+    asked = scenario(slices=(GOLD,), flows=(load,))
+    alone, beside = (
+        bounds(*compiled(ShortestPath(), given).sessions)[0].latency_ns
+        for given in (msgspec.structs.replace(asked, flows=()), asked)
+    )
+    assert alone is not None
+    assert beside is not None
+    port_bps = 100 * MBIT
+    packet_ns = (1000 + 46) * 8 * S / port_bps
+    assert packet_ns <= beside - alone <= 1.01 * packet_ns
+
+
+@pytest.mark.parametrize("kind", ["udp", "flood", "tcp"])
+def test_a_policed_load_of_a_higher_slice_is_bounded(kind: str) -> None:
     first = Slice(id="first", sst=2, priority=10, maximum_bps=20 * MBIT)
-    load = flow(slice="first", kind="udp", rate_bps=300 * MBIT)
+    load = flow(slice="first", kind=kind, rate_bps=300 * MBIT)
     given = {"slices": (first, GOLD), "flows": (load,), "scheduler": "strict_priority"}
     (free,) = compiled(LowestDelay(), scenario(**given)).sessions
     assert bounds(free)[0].latency_ns is None

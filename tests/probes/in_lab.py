@@ -5,7 +5,7 @@
     a (10.0.0.1) ---- veth, netem delay 1 ms each way ---- b (10.0.0.2)
 
 FOLDER/clean has 1000 probes at 100 Hz, FOLDER/lossy 1000 with 10 % loss each way, and
-FOLDER/loads.json what iperf3 and a flood of 30 Mbit/s did on a 20 Mbit/s link.
+FOLDER/loads.json what loads of each kind, a flood of 30 Mbit/s among them, did on a 20 Mbit/s link.
 """
 
 from __future__ import annotations
