@@ -15,7 +15,7 @@ import heapq
 import sys
 import tempfile
 from collections.abc import Iterator
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,13 +28,12 @@ from benchmarks.ports import reference
 from testbed.emulation.lab_qdisc import options
 from testbed.lab.virtual import VirtualLab
 from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
-from testbed.plan.model import Load, Plan
+from testbed.plan.model import FLOOD_TICK_NS, Load, Plan
 from testbed.plan.model import Path as Way
 from testbed.prepare import prepare
 from testbed.reference.port import Arrival, run
 from testbed.results.folder import RunFolder
 from testbed.run import execute
-from testbed.traffic.flood import TICK_NS
 from testbed.units import show_ns
 
 SLICES = ("surgery", "video", "bulk")
@@ -54,17 +53,17 @@ class Packet(NamedTuple):
 
 
 def flood_packets(load: Load) -> Iterator[Packet]:
-    """What testbed/traffic/flood.py sends when it is never late."""
-    gap_ns = load.packet_bytes * 8e9 / load.rate_bps
-    now_ns, end_ns = load.start_ns, load.start_ns + load.duration_ns
-    due_ns = float(now_ns)
-    numbers = count()
-    while now_ns < end_ns:
-        owed = int((now_ns - due_ns) / gap_ns) + 1
-        for _ in range(owed):
-            yield Packet(now_ns, load.id, next(numbers), load.packet_bytes, load.forward)
-        due_ns += owed * gap_ns
-        now_ns = max(round(due_ns), now_ns + TICK_NS)
+    """What testbed/traffic/constant.py sends of a flood when it is never late."""
+    bits_ns = load.packet_bytes * 8_000_000_000
+    total = -(-load.duration_ns * load.rate_bps // bits_ns)
+    sent = now_ns = 0
+    while sent < total:
+        while sent < total and sent * bits_ns // load.rate_bps <= now_ns:
+            moment_ns = load.start_ns + now_ns
+            yield Packet(moment_ns, load.id, sent, load.packet_bytes, load.forward)
+            sent += 1
+        due_ns = sent * bits_ns // load.rate_bps
+        now_ns = min(max(due_ns, now_ns + FLOOD_TICK_NS), load.duration_ns)
 
 
 def predicted(plan: Plan, packets: list[Packet]) -> dict[tuple[str, int], int]:

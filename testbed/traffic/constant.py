@@ -88,10 +88,12 @@ class Constant:
         self._hand_over(min(due, self._first), stamped=True)
         self._hand_over(min(due, self._count - 1), stamped=False)
         self._hand_over(due, stamped=True)
-        if self._next < self._count:
-            return self.wake_ns if self._ahead_ns else max(self.wake_ns, now_ns + FLOOD_TICK_NS)
         end_ns = self.begin_ns + self._duration_ns
-        return end_ns if now_ns < end_ns else None
+        if self._next == self._count:
+            return end_ns if now_ns < end_ns else None
+        if self._ahead_ns:
+            return self.wake_ns
+        return min(max(self.wake_ns, now_ns + FLOOD_TICK_NS), end_ns)
 
     def report(self, now_ns: int, offset_ns: int) -> dict[str, Any]:
         """What was sent by now; `offset_ns` is CLOCK_REALTIME - CLOCK_MONOTONIC."""
