@@ -21,6 +21,7 @@ from testbed.analysis.summary import REORDERED, Direction, judged, series
 from testbed.analysis.variation import Integers
 from testbed.plan.model import Plan, Session
 from testbed.probes.schedule import HOLD_NS
+from testbed.process import write_whole
 from testbed.results.folder import OUTAGES, RunFolder
 from testbed.scenario.model import Event, Frozen
 
@@ -111,6 +112,5 @@ def write_outages(run: Path) -> None:
     folder = RunFolder(run)
     if folder.plan.events:
         rows = [msgspec.structs.asdict(row) for row in outages(folder.plan, folder.samples)]
-        pd.DataFrame(rows, columns=list(Outage.__struct_fields__)).to_csv(
-            run / OUTAGES, index=False
-        )
+        table = pd.DataFrame(rows, columns=list(Outage.__struct_fields__))
+        write_whole(run / OUTAGES, table.to_csv(index=False).encode())

@@ -26,6 +26,7 @@ from testbed.analysis.percentiles import Delays
 from testbed.analysis.summary import Direction, budget, measured, schedule_error, series
 from testbed.analysis.variation import ipdv
 from testbed.plan.model import Plan, Session
+from testbed.process import write_whole
 from testbed.results.folder import PROMISES, RunFolder
 from testbed.scenario.model import Frozen, Slice, Slo
 
@@ -89,7 +90,7 @@ def write_promises(run: Path) -> None:
     """Write 8-promises.csv into the folder of a run whose slices promise something."""
     rows = [msgspec.structs.asdict(row) for row in promises_of(RunFolder(run))]
     if rows:
-        pd.DataFrame(rows).to_csv(run / PROMISES, index=False)
+        write_whole(run / PROMISES, pd.DataFrame(rows).to_csv(index=False).encode())
 
 
 def _rows(

@@ -29,6 +29,7 @@ from testbed.analysis.percentiles import Delays, Estimate, nearest_rank, percent
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.errors import TestbedError
 from testbed.plan.model import Budget, Plan, Session
+from testbed.process import write_whole
 from testbed.results.folder import CONTROL, FIDELITY, SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
 
@@ -324,11 +325,12 @@ def write_summary(run: Path) -> TestbedError | None:
     found, known = summarise_run(folder)
     rows = [record(row) for row in found]
     columns = list(rows[0]) if rows else list(SummaryRow.__struct_fields__)
-    pd.DataFrame(rows, columns=columns).to_csv(run / SUMMARY, index=False)
+    table = pd.DataFrame(rows, columns=columns).to_csv(index=False)
+    write_whole(run / SUMMARY, table.encode())
     mine = ("session", "direction", "verdict")
     told = [
         {name: row[name] for name in row if name in mine or name.startswith("fidelity")}
         for row in rows
     ]
-    (run / FIDELITY).write_bytes(trust.as_record(known, told))
+    write_whole(run / FIDELITY, trust.as_record(known, told))
     return bounds.exceeded(folder.plan, found, folder.record(CONTROL))

@@ -179,13 +179,18 @@ def plan(name: str, pairs: tuple[str, ...], seed: int, show_rules: bool, as_json
 
 @main.command()
 @click.argument("run", default="last")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the page to this file, and nothing into the run's folder.",
+)
 @json_option
-def report(run: str, as_json: bool) -> None:
+def report(run: str, output: Path | None, as_json: bool) -> None:
     """Write a run's HTML report (RUN: a folder, its id, or "last")."""
     from testbed.report.html import write_report  # noqa: PLC0415
     from testbed.results.folder import find_run  # noqa: PLC0415
 
-    path = write_report(find_run(run, discovery.home() / "results"))
+    path = write_report(find_run(run, discovery.home() / "results"), output)
     if as_json:
         click.echo(json.dumps({"report": str(path)}))
     else:

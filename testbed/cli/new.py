@@ -6,6 +6,7 @@ import keyword
 from pathlib import Path
 
 from testbed.errors import InputError
+from testbed.process import write_whole
 from testbed.scenario import discovery
 
 EXPERIMENT = '''"""{title}: one question, asked with real packets."""
@@ -146,7 +147,7 @@ def write_template(kind: str, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     title = name.replace("_", " ").capitalize()
     cls = "".join(part.capitalize() for part in name.split("_"))
-    path.write_text(TEMPLATES[kind].format(name=name, cls=cls, title=title))
+    write_whole(path, TEMPLATES[kind].format(name=name, cls=cls, title=title).encode())
     return path
 
 

@@ -11,26 +11,31 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select
 from testbed.analysis.outage import outages
 from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import SummaryRow, summarise_run
+from testbed.errors import ResultError
 from testbed.plan.model import Plan
+from testbed.process import write_whole
 from testbed.report import figures, style, wording
 from testbed.report.map import draw_map
 from testbed.report.style import Picture
 from testbed.results.folder import FIGURES, LOADS, REPORT, RunFolder
-from testbed.results.staging import unwritable
+from testbed.results.staging import FULL
 from testbed.text import visible
 from testbed.units import show_bps
 
 
-def write_report(run: Path) -> Path:
-    """Write 9-report.html and figures/ into a run folder; returns the page.
+def write_report(run: Path, output: Path | None = None) -> Path:
+    """Write 9-report.html and figures/ into a run folder, or the page alone to `output`.
 
-    Raises ResultError: run unreadable, or folder not writable.
+    Returns the page. Raises ResultError: run unreadable, or page not writable.
     """
     folder = RunFolder(run)
     rows, known = summarise_run(folder)
+    target = output or run / REPORT
+    beside = None if output else run / FIGURES
     try:
-        (run / FIGURES).mkdir(exist_ok=True)
-        pictures = {p.name: p for p in draw(folder, rows, run / FIGURES)}
+        if beside is not None:
+            beside.mkdir(exist_ok=True)
+        pictures = {p.name: p for p in draw(folder, rows, beside)}
         page = _template().render(
             provenance=folder.provenance,
             scenario=folder.scenario,
@@ -47,15 +52,24 @@ def write_report(run: Path) -> Path:
             promises=promises_of(folder),
             shortfalls=wording.shortfalls(folder.record(LOADS)),
         )
-        target = run / REPORT
-        target.write_text(page, encoding="utf-8")
+        write_whole(target, page.encode())
     except OSError as error:
-        raise unwritable(run, error) from error
+        raise _unwritable(target, run, error) from error
     return target
 
 
-def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path) -> list[Picture]:
-    """Draw all figures of a run into a folder, as SVG and PNG."""
+def _unwritable(target: Path, run: Path, error: OSError) -> ResultError:
+    elsewhere = f"testbed report {shlex.quote(str(run))} --output FILE writes it elsewhere"
+    return ResultError(
+        f"cannot write the report: {error.strerror or error}",
+        where=str(target),
+        expected="a file this user may write, in a folder that is there, and space for it",
+        remedy=f"free some space, or {elsewhere}" if error.errno in FULL else elsewhere,
+    )
+
+
+def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path | None) -> list[Picture]:
+    """Draw all figures of a run, as SVG and PNG into a folder if one is given."""
     plan, colours = folder.plan, style.slice_colours(folder.plan)
     pictures = [
         style.save(

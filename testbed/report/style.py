@@ -18,6 +18,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from testbed.plan.model import Plan
+from testbed.process import whole, write_whole
 
 INK, SOFT, GRID, PAPER = "#1f2933", "#66727f", "#d8dee5", "#fefefe"
 
@@ -91,15 +92,18 @@ def slice_colours(plan: Plan) -> dict[str, str]:
     return {name: _SLICES[i % len(_SLICES)] for i, name in enumerate(dict.fromkeys(used))}
 
 
-def save(figure: Figure, folder: Path, name: str, title: str, alt: str) -> Picture:
-    """Write `name`.svg and `name`.png into a folder; the picture for the page."""
+def save(figure: Figure, folder: Path | None, name: str, title: str, alt: str) -> Picture:
+    """The picture for the page; `name`.svg and `name`.png are written into the folder."""
     with themed():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not for each format
-        figure.savefig(folder / f"{name}.png", dpi=160)
+        if folder is not None:
+            with whole(folder / f"{name}.png") as file:
+                figure.savefig(file, format="png", dpi=160)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Title": title})
-    (folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
+    if folder is not None:
+        write_whole(folder / f"{name}.svg", text.getvalue().encode())
     return Picture(name, title, alt, inline(text.getvalue(), name, alt))
 
 

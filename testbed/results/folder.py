@@ -38,6 +38,7 @@ import pandas as pd
 from testbed.errors import ResultError, TestbedError, unknown
 from testbed.plan import model as plan_model
 from testbed.plan.model import Plan
+from testbed.process import write_whole
 from testbed.results import provenance as provenance_model
 from testbed.results.provenance import Provenance
 from testbed.results.samples import load_samples, write_null_path, write_samples
@@ -127,7 +128,7 @@ def collect(
 
 def _write(stage: Path, provenance: Provenance) -> None:
     text = msgspec.json.format(msgspec.json.encode(provenance), indent=2)
-    (stage / PROVENANCE).write_bytes(text)
+    write_whole(stage / PROVENANCE, text)
 
 
 def _move(job: Path, stage: Path) -> None:

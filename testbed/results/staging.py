@@ -12,6 +12,7 @@ are made, as in /tmp: what they name like one is never opened, and ours are clos
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -27,6 +28,8 @@ from pathlib import Path
 from testbed.errors import ResultError
 
 PREFIX = ".staging-"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk answers."""
 _OWN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 """How a folder is opened whose name others may have given to a FIFO or a symbolic link."""
 
@@ -146,7 +149,7 @@ def _private(path: Path) -> bool:
 
 def unwritable(path: Path, error: OSError) -> ResultError:
     """The ResultError for a folder that refused a write."""
-    full = error.errno in (28, 122)  # ENOSPC, EDQUOT
+    full = error.errno in FULL
     return ResultError(
         f"cannot write results: {error.strerror or error}",
         where=str(path),

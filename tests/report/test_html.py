@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import xml.etree.ElementTree as ET  # our own files
 from html.parser import HTMLParser
 from pathlib import Path
@@ -140,6 +141,29 @@ def test_loads_asked_and_sent(tmp_path: Path) -> None:
     page = write_report(run).read_text()
     assert "Load flood sent 10 Mbit/s of 20 Mbit/s asked" in page
     assert re.search(r">20 Mbit/s</td>\s*<td[^>]*>10 Mbit/s</td>\s*<td[^>]*>3</td>", page)
+
+
+def test_a_page_that_cannot_be_written_leaves_the_one_before(run: Path, page: str) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(page) // 2, limits[1]))  # a disk that is full
+    try:
+        with pytest.raises(ResultError, match="cannot write the report: File too large"):
+            write_report(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_page_elsewhere(tmp_path: Path) -> None:
+    run = synthetic.run_folder(tmp_path / "run")
+    there = sorted(run.rglob("*"))
+    assert write_report(run, tmp_path / "page.html") == tmp_path / "page.html"
+    assert (tmp_path / "page.html").read_text().count('role="img"') == 4
+    assert sorted(run.rglob("*")) == there
+    with pytest.raises(ResultError, match="No such file") as caught:
+        write_report(run, tmp_path / "absent" / "page.html")
+    assert "--output FILE" in caught.value.remedy
 
 
 def test_not_a_run(tmp_path: Path) -> None:
