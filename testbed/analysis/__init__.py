@@ -10,5 +10,5 @@
     phases.py       what each session saw between events
     promises.py     terms of slices against what their sessions saw
 
-Delays are float nanoseconds; a lost packet is +inf everywhere.
+Delays are float nanoseconds, of messages; a lost one is +inf everywhere.
 """

@@ -1,7 +1,8 @@
 """Measured delays and backlogs against the plan's bounds.
 
 A bound (plan/bounds.py) holds for packets that keep to what was planned: senders on time,
-links up, a lab that is exact. Such a packet that takes longer than its bound is a defect
+links up, a lab that is exact. Packets of a message leave together, so it holds for messages
+too. Such a message that takes longer than its bound is a defect
 of the emulation, and fails the run; so does a queue that was longer than its bound.
 """
 
@@ -53,7 +54,7 @@ def punctual(samples: pd.DataFrame) -> bool:
 
 
 def judge(plan: Plan, now: Series, limit: int | None, *, exact: bool) -> tuple[Kept, int]:
-    """Whether packets kept to a bound, and how many did not.
+    """Whether messages kept to a bound, and how many did not.
 
     Only those are judged that were due to arrive before the first link went down, the
     reflector's time included.
@@ -84,7 +85,7 @@ def exceeded(plan: Plan, rows: Sequence[SummaryRow], control: Any) -> EmulationE
         return EmulationError(
             f"{row.app} {row.direction} took {show_ns(row.max_ns or 0)}, which is "
             f"{show_ns((row.max_ns or 0) - (row.bound_ns or 0))} more than its bound",
-            where=f"{row.bound_over:,} of {row.packets:,} packets of session {row.session} "
+            where=f"{row.bound_over:,} of {row.messages:,} messages of session {row.session} "
             f"on {row.path}",
             expected=f"{show_ns(row.bound_ns or 0)} at most, if {row.bound_assumptions}",
             remedy="a defect of the emulation or of the bound: repeat it with --pcap NODE:PORT",

@@ -1,6 +1,6 @@
 """How long each event of a run interrupted each session, and what was lost by it.
 
-An outage is the time between the last good packet before it and the first good one
+An outage is the time between the last good message before it and the first good one
 after, both by when they were due to be sent (packet-loss derived, RFC 6413 clause 3.4.2
 counts alike): the true interruption is shorter by at most two intervals of the session.
 Of several runs of losses the longest counts. An event answers for the runs that begin
@@ -39,9 +39,9 @@ class Outage(Frozen, frozen=True, kw_only=True):
     direction: str
     lost: int
     reordered: int
-    """Packets out of order (RFC 4737)."""
+    """Messages out of order (RFC 4737)."""
     outage_ns: int | None
-    """0: nothing was lost; None: no good packet came any more."""
+    """0: nothing was lost; None: no good message came any more."""
 
 
 def outages(plan: Plan, samples: pd.DataFrame) -> list[Outage]:
@@ -69,7 +69,7 @@ def _seen(
     starts_ns = np.array([event.at_ns - early_ns for event in events])
 
     def cause(due_ns: Integers) -> Integers:
-        """Index of the event that answers for packets due at these moments; -1: none."""
+        """Index of the event that answers for messages due at these moments; -1: none."""
         return np.searchsorted(starts_ns, due_ns, side="right") - 1
 
     late = packets[list(REORDERED[direction])].any(axis=1).to_numpy()
@@ -101,7 +101,7 @@ def _runs(lost: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _longest(due_ns: Integers, runs: Sequence[tuple[int, int]]) -> int | None:
-    """From the good packet before a run to the one after it; None if there is none after."""
+    """From the good message before a run to the one after it; None if there is none after."""
     if any(end == len(due_ns) for _, end in runs):
         return None
     return max((int(due_ns[end] - due_ns[max(first - 1, 0)]) for first, end in runs), default=0)

@@ -1,6 +1,6 @@
 """What each session saw between one event of a run and the next.
 
-A packet is of the phase in which it was due to be sent. The first phase begins when the
+A message is of the phase in which it was due to be sent. The first phase begins when the
 session's warm-up is over.
 """
 
@@ -24,7 +24,7 @@ class Phase(Frozen, frozen=True, kw_only=True):
     """Index of the plan's event that the phase follows; None: from the start on."""
     session: str
     direction: str
-    packets: int
+    messages: int
     lost: int
     max_ns: int | None
     """Of those that arrived."""
@@ -57,7 +57,7 @@ def _phases(
             event=number - 1 if number else None,
             session=session.id,
             direction=session.directions.get(direction, direction),
-            packets=len(delays),
+            messages=len(delays),
             lost=len(delays) - len(arrived),
             max_ns=round(float(arrived.max())) if len(arrived) else None,
         )

@@ -1,12 +1,14 @@
 """The summary: one row per session and judged direction, from plan and samples.
 
-A delay is from wire to wire (RFC 7679 clause 3.7): from the packet's leaving the sending
-host to its arrival, by kernel timestamps. How late the sender was against its schedule
-is no delay of the network; it is told beside. A verdict that the lab cannot resolve is
-`not valid`; fidelity.py says when.
+What is judged is the message: an application's data unit of one or more IP packets, of no
+use unless all of them arrive. Its delay is from wire to wire (RFC 7679 clause 3.7): from
+its first packet's leaving the sending host to the arrival of the last of its packets, by
+kernel timestamps; it is lost if any of them is. Packets are told beside, and so is how
+late the sender was against its schedule, which is no delay of the network. A verdict that
+the lab cannot resolve is `not valid`; fidelity.py says when.
 
-Packets due before the session's warm-up ends are kept out of every number and
-counted in `warmup`; the first packet's delay, which holds whatever the network
+Messages due before the session's warm-up ends are kept out of every number and
+counted in `warmup`; the first message's delay, which holds whatever the network
 sets up on demand, is in `first_ns`.
 """
 
@@ -66,12 +68,16 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     judged: Direction
     path: str
     """Node names joined by >; of a round trip, the forward path."""
-    packets: int
+    messages: int
     """Judged: sent after the warm-up."""
     warmup: int
     lost: int
+    """Messages of which a packet is missing."""
     unstamped: int
-    """Arrived without a kernel timestamp; not judged, and not among `packets`."""
+    """Arrived without a kernel timestamp; not judged, and not among `messages`."""
+    packets: int
+    """IP packets of the messages judged; of a round trip, with the replies."""
+    packets_lost: int
     budget_ns: int
     budget_propagation_ns: int
     budget_device_ns: int
@@ -84,12 +90,12 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     p99: Estimate | None
     p999: Estimate | None
     max_ns: float | None
-    """Of the packets that arrived."""
+    """Of the messages that arrived."""
     bound_ns: int | None
-    """What no conforming packet takes longer than, by network calculus; None: no bound."""
+    """What no conforming message takes longer than, by network calculus; None: no bound."""
     bound: bounds.Kept
     bound_over: int
-    """Packets that took longer."""
+    """Messages that took longer."""
     bound_assumptions: str
     residual_p50_ns: float | None
     """p50 - budget: queueing, and the instrument's own error."""
@@ -102,14 +108,15 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     miss_high: float
     """Clopper-Pearson bounds, each with 97.5 % confidence."""
     verdict: Word
-    packets_needed: int | None
+    messages_needed: int | None
     """To show the reliability with no further miss; None: no number can."""
     ipdv_p99_ns: float | None
     """99th percentile of |IPDV| (RFC 3393)."""
     pdv_p99_ns: float | None
     """99th percentile of PDV (RFC 5481)."""
     reordered: int
-    """Packets out of order (RFC 4737)."""
+    """Messages out of order (RFC 4737)."""
+    packets_reordered: int
     availability: float | None
     """Share of time with no gap over the survival time; None if the class has none."""
     schedule_error_p99_ns: float | None
@@ -118,7 +125,7 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     """`good` to `fidelity_ns`; `not valid` for this deadline."""
     doubt: Doubt
     """Why not valid: its sender was late, a load fell short, the verdict would change
-    within the lab's error, or the lab's stalls explain the late packets."""
+    within the lab's error, or the lab's stalls explain the late messages."""
     fidelity_ns: float | None
     """The lab's own error; None if no null path was measured."""
     fidelity_late_ns: float
@@ -129,7 +136,7 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
 
 
 class Series(NamedTuple):
-    """Packets of one session in one direction whose fate is known, in order of sending."""
+    """Messages of one session in one direction whose fate is known, in order of sending."""
 
     seq: Integers
     intended_ns: Integers
@@ -165,7 +172,7 @@ def judged(session: Session) -> tuple[Direction, ...]:
 def series(direction: Direction, packets: pd.DataFrame) -> Series:
     """A session's delays in a direction; `packets` are its samples, warm-up or not.
 
-    A packet that arrived without a kernel timestamp has no delay and is left out.
+    A message that arrived without a kernel timestamp has no delay and is left out.
     """
     packets = sent(direction, packets).sort_values("seq")
     delay = sum(packets[c].to_numpy(dtype=float, na_value=math.nan) for c in _DELAY[direction])
@@ -180,10 +187,10 @@ def series(direction: Direction, packets: pd.DataFrame) -> Series:
 
 
 def sent(direction: Direction, packets: pd.DataFrame) -> pd.DataFrame:
-    """Those of the samples that were sent in a direction: what did not arrive is not answered."""
+    """Those of the samples that were sent in a direction: back go only answers."""
     if direction != "reverse":
         return packets
-    return packets[~packets["lost_forward"].to_numpy(dtype=bool)]
+    return packets[packets["answered"].to_numpy(dtype=bool)]
 
 
 def measured(session: Session, packets: pd.DataFrame) -> pd.DataFrame:
@@ -229,6 +236,7 @@ def _row(
     why = trust.doubt(verdict, delay, session, found, known, paths, late)
     path = session.reverse if direction == "reverse" else session.forward
     limit = bounds.bound_ns(session, direction)
+    sent_packets, lost_packets, late_packets = _packets(direction, kept)
     kept_to, over = bounds.judge(plan, now, limit, exact=on_time and found.trust == "exact")
     return SummaryRow(
         session=session.id,
@@ -237,10 +245,12 @@ def _row(
         direction=session.directions.get(direction, direction),
         judged=direction,
         path=">".join(path.nodes),
-        packets=len(delay),
+        messages=len(delay),
         warmup=len(packets) - len(measured(session, packets)),
         lost=len(delay) - len(arrived),
         unstamped=len(kept) - len(delay),
+        packets=sent_packets,
+        packets_lost=lost_packets,
         budget_ns=parts.total_ns,
         budget_propagation_ns=parts.propagation_ns,
         budget_device_ns=parts.device_ns,
@@ -266,10 +276,11 @@ def _row(
         miss_low=verdict.low,
         miss_high=verdict.high,
         verdict="not valid" if why else verdict.word,
-        packets_needed=verdict.needed,
+        messages_needed=verdict.needed,
         ipdv_p99_ns=_value(percentile(np.abs(ipdv(now.seq, delay)), 99)),
         pdv_p99_ns=_value(percentile(pdv(delay), 99)),
         reordered=int(kept[list(REORDERED[direction])].any(axis=1).sum()),
+        packets_reordered=late_packets,
         availability=_availability(session, now),
         schedule_error_p99_ns=late,
         fidelity="not valid" if why else found.trust,
@@ -280,6 +291,20 @@ def _row(
         fidelity_shaper_ns=found.shaper_ns,
         source=session.source,
     )
+
+
+def _packets(direction: Direction, kept: pd.DataFrame) -> tuple[int, int, int]:
+    """IP packets sent, lost and out of order; an answer is one packet."""
+    sent_, lost, late = 0, 0, 0
+    if direction != "reverse":
+        sent_ += int(kept["packets"].sum())
+        lost += int((kept["packets"] - kept["arrived"]).sum())
+        late += int(kept["reordered_packets"].sum())
+    if direction != "forward":
+        sent_ += int(kept["answered"].sum())
+        lost += int(kept["lost_reverse"].sum())
+        late += int(kept["reordered_reverse"].sum())
+    return sent_, lost, late
 
 
 def _value(estimate: Estimate | None) -> float | None:

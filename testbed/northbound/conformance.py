@@ -4,7 +4,8 @@ Probes write down what they send and receive as they go (testbed/probes/events.p
 is there is read when somebody asks. Sessions count whose packets the slice takes, from
 the moment on at which it was installed. A delay is from the sender's clock, read before
 the packet leaves, to the kernel's stamp at arrival: never too short, and in virtual time
-a few ns too long. A packet counts as lost when it has had LATE_NS to arrive.
+a few ns too long. What counts is messages: one has arrived when all its packets have, and
+is lost when it has had LATE_NS to arrive.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ LATE_NS = 500_000_000
 class Measured(Frozen, frozen=True, kw_only=True):
     """One direction of a slice, as its probes saw it."""
 
-    packets: int = 0
+    messages: int = 0
     lost: int = 0
     min_ns: int | None = None
     max_ns: int | None = None
     variation_ns: int | None = None
-    """Largest difference of two packets in a row (RFC 3393)."""
+    """Largest difference of two messages in a row (RFC 3393)."""
 
     @property
     def loss(self) -> float:
-        return self.lost / self.packets if self.packets else 0.0
+        return self.lost / self.messages if self.messages else 0.0
 
 
 class Probed:
@@ -50,7 +51,7 @@ class Probed:
         return verdict(placed, seen)
 
     def _delays(self, one: Carried) -> Iterator[tuple[int, int | None]]:
-        """When each packet left, and its one-way delay; None: it has not arrived."""
+        """When each message left, and its one-way delay; None: it has not arrived."""
         for session in self._plan.sessions:
             if (forward := _takes(one, session)) is not None:
                 yield from self._session(session, forward)
@@ -67,10 +68,24 @@ class Probed:
         arrived: dict[int, int] = {}
         for number, at_ns, _ in _events(self._folder / came[0], came[1], session.id):
             arrived.setdefault(number, at_ns)
+        if forward and session.fragments > 1:
+            arrived = self._whole(session, arrived)
         for number, a, b in _events(self._folder / left[0], left[1], session.id):
             left_ns = b if forward else a
             there_ns = arrived.get(number)
             yield left_ns, None if there_ns is None else there_ns - left_ns
+
+    def _whole(self, session: Session, last: dict[int, int]) -> dict[int, int]:
+        """When the last of each message's packets came, of messages of which all came."""
+        there: dict[int, dict[int, int]] = {}
+        rows = _events(self._folder / events.RECEIVED_FILE, events.LEADING_RX, session.id)
+        for number, at_ns, arrival in rows:
+            there.setdefault(number, {}).setdefault(arrival & 0xFFFF_FFFF, at_ns)
+        return {
+            number: max(at_ns, *there[number].values())
+            for number, at_ns in last.items()
+            if len(there.get(number, ())) == session.fragments - 1
+        }
 
 
 def verdict(placed: Placed, measured: Iterable[tuple[Carried, Measured]]) -> dict[str, Any]:
@@ -82,12 +97,12 @@ def verdict(placed: Placed, measured: Iterable[tuple[Carried, Measured]]) -> dic
         rows.append(
             {
                 "id": one.path.id,
-                "packets": seen.packets,
+                "messages": seen.messages,
                 "lost": seen.lost,
                 "one-way-min-delay-ns": seen.min_ns,
                 "one-way-max-delay-ns": seen.max_ns,
                 "one-way-delay-variation-ns": seen.variation_ns,
-                "slo": ("broken" if broken else "met") if seen.packets else "not-measured",
+                "slo": ("broken" if broken else "met") if seen.messages else "not-measured",
                 "broken": broken,
             }
         )
@@ -119,7 +134,7 @@ def _takes(one: Carried, session: Session) -> bool | None:
 
 
 def _measured(delays: Iterable[tuple[int, int | None]], since_ns: int, until_ns: int) -> Measured:
-    packets = lost = 0
+    messages = lost = 0
     known: list[int] = []
     varied = None
     for left_ns, delay_ns in delays:
@@ -127,7 +142,7 @@ def _measured(delays: Iterable[tuple[int, int | None]], since_ns: int, until_ns:
             delay_ns is None and left_ns > until_ns - LATE_NS
         ):
             continue
-        packets += 1
+        messages += 1
         if delay_ns is None:
             lost += 1
             continue
@@ -135,7 +150,7 @@ def _measured(delays: Iterable[tuple[int, int | None]], since_ns: int, until_ns:
             varied = max(varied or 0, abs(delay_ns - known[-1]))
         known.append(delay_ns)
     return Measured(
-        packets=packets,
+        messages=messages,
         lost=lost,
         min_ns=min(known, default=None),
         max_ns=max(known, default=None),
@@ -160,5 +175,11 @@ def _events(path: Path, kind: int, session: str) -> Iterator[tuple[int, int, int
     body = raw[start + length :]
     whole = len(body) - len(body) % events.EVENT.size
     for of, flag, which, number, a, b in events.EVENT.iter_unpack(body[:whole]):
-        if of == kind and which == index and not (of == events.SENT and flag):
+        if (
+            of == kind
+            and which == index
+            and not (
+                of in (events.SENT, events.LEADING_RX) and flag  # refused, or a copy
+            )
+        ):
             yield number, a, b

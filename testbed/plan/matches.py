@@ -12,7 +12,7 @@ IPV4, MPLS = 0x0800, 0x8847
 """EtherTypes (IANA)."""
 TCP, UDP = 6, 17
 DISCARD_PORT = 9
-"""Where the packets of a message go that are not its STAMP packet (RFC 863)."""
+"""Where the packets of a message go that are not its STAMP packet: none is answered (RFC 863)."""
 EPHEMERAL_PORT = 40_000
 """Stands, in examples, for the port of a load that the kernel picks."""
 

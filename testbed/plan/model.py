@@ -307,8 +307,8 @@ class Session(Frozen, frozen=True, kw_only=True):
     """One STAMP session (RFC 8762), an application class between two hosts.
 
     A message of the application is `fragments` IP packets sent back to back: all
-    but the last go to the discard port and are not read, the last is the STAMP
-    packet, so its delay is the message's.
+    but the last go to the discard port, the last is the STAMP packet. The message
+    has arrived when all of them have.
     """
 
     id: str

@@ -1,14 +1,16 @@
 """Measurement with STAMP (RFC 8762, RFC 8972), kernel timestamps, open loop.
 
 stamp.py         packets: bytes in, bytes out                        [pure]
+messages.py      the other packets of a message                      [pure]
 clock.py         clocks, timer slack, and dying with the parent
 sockets.py       UDP sockets with kernel timestamps
 batches.py       many packets a system call
 events.py        the binary log that the processes write             [pure]
 sender.py        sends every session's packets on its schedule
-receiver.py      reads replies and transmit timestamps
+receiver.py      reads replies, transmit timestamps, packets that need no answer
 reflector.py     answers (any RFC 8762 sender, standalone too)
 engine.py        opens the sockets in the hosts and runs the three
 samples.py       the logs as one table a session                     [host, numpy]
+arrivals.py      when each message was there, all of it              [host, numpy]
 capture_read.py  packet captures held against the plan               [host, scapy]
 """

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any
 
+from testbed.probes.messages import NUMBER, leading_packet
+
 SO_TIMESTAMPING, SO_TXTIME = 37, 61
 TX_SCHED = 1 << 8
 _IP_RECVERR = 11
@@ -227,11 +229,12 @@ class Outbox(_Batch):
 
 
 class Train(_Batch):
-    """Messages of an application: packets sent back to back, the last one stamped.
+    """Messages of an application: packets sent back to back, the first one stamped.
 
     Args:
-        fill, last: payload and destination of a message's packets: of all but its last,
-            which are alike, and of its last, whose payload is message by message its own.
+        lead: size and destination of a message's packets but its last; their payloads say
+            which packet of which message they are (messages.py).
+        last: payload and destination of its last packet, message by message its own.
         packets: of one message.
         most: messages sent with one call.
         timed: each message has a moment.
@@ -239,35 +242,38 @@ class Train(_Batch):
 
     def __init__(
         self,
-        fill: tuple[bytes, bytes],
+        lead: tuple[int, bytes],
         last: tuple[bytes | bytearray, bytes],
         *,
         packets: int = 1,
         most: int = 1,
         timed: bool = False,
     ) -> None:
-        super().__init__(most + 1, max(len(fill[0]), len(last[0])))
-        self.most, self._packets, self._size = most, packets, len(last[0])
-        for i in range(most + 1):
-            payload, name = fill if i == most else last
-            self.payload(i, len(payload))[:] = payload
-            self.name(i)[:] = name
-            self._vectors[i].length = len(payload)
-            self._set_word(i, socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SCHED)
-            self.messages[i].control_length = _OWN_WORD.size + timed * _OWN_MOMENT.size
-        self._all = (_Message * (most * packets))()
+        super().__init__(most, len(last[0]))
+        self.most, self._packets = most, packets
         for i in range(most):
-            filling = _Message.from_buffer_copy(self.messages[most])
-            filling.control = self.messages[i].control + _OWN_WORD.size  # its moment alone
-            filling.control_length = timed * _OWN_MOMENT.size
-            self._all[i * packets : (i + 1) * packets] = [
-                *[filling] * (packets - 1),
-                self.messages[i],
-            ]
+            self.payload(i, len(last[0]))[:] = last[0]
+            self.name(i)[:] = last[1]
+            self._set_word(i, socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SCHED)
+        moment_bytes = timed * _OWN_MOMENT.size
+        leading = _Leading(lead[0], lead[1], most, packets - 1)
+        self._numbers, self._leading = leading.numbers, leading
+        self._all = (_Message * (most * packets))()
+        for i, message in enumerate(self.messages):
+            for k in range(packets):
+                packet = _Message.from_buffer_copy(message)
+                if k < packets - 1:
+                    leading.fill(packet, i, k)
+                packet.control_length = _OWN_WORD.size + moment_bytes
+                if k > 0:  # its moment alone
+                    packet.control += _OWN_WORD.size
+                    packet.control_length = moment_bytes
+                self._all[i * packets + k] = packet
 
-    def put(self, i: int, head: bytes, moment_ns: int = 0) -> None:
-        """Message i begins its last packet with `head`."""
+    def put(self, i: int, number: int, head: bytes, moment_ns: int = 0) -> None:
+        """Message i has this number, and begins its last packet with `head`."""
         self.payload(i, len(head))[:] = head
+        NUMBER.pack_into(self._numbers, i * NUMBER.size, number & 0xFFFF_FFFF)
         self._set_moment(i, moment_ns)
 
     def send(self, fd: int, count: int) -> list[bool]:
@@ -280,6 +286,31 @@ class Train(_Batch):
                 taken[at] = False
                 at += 1
         return taken
+
+
+class _Leading:
+    """Payloads of leading packets, in two parts: the number is the message's, the rest the
+    index's, so that one write numbers all packets of a message."""
+
+    def __init__(self, size_bytes: int, name: bytes, messages: int, packets: int) -> None:
+        self.numbers, self._numbers_at = _memory(messages * NUMBER.size)
+        self._rest_bytes = max(0, size_bytes - NUMBER.size)
+        self._rests, self._rests_at = _memory(packets * self._rest_bytes)
+        self._name, self._name_at = _memory(NAME_BYTES)
+        self._name[:] = name
+        self._packets = packets
+        self._vectors = (_IoVec * (2 * messages * packets))()
+        for k in range(packets):
+            rest = leading_packet(0, k, size_bytes)[NUMBER.size :]
+            self._rests[k * self._rest_bytes : (k + 1) * self._rest_bytes] = rest
+
+    def fill(self, packet: _Message, i: int, k: int) -> None:
+        """Make it packet k of message i."""
+        at = 2 * (i * self._packets + k)
+        number, rest = self._vectors[at], self._vectors[at + 1]
+        number.base, number.length = self._numbers_at + i * NUMBER.size, NUMBER.size
+        rest.base, rest.length = self._rests_at + k * self._rest_bytes, self._rest_bytes
+        packet.name, packet.vector, packet.vectors = self._name_at, ctypes.pointer(number), 2
 
 
 class Repeater(_Batch):

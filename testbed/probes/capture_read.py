@@ -28,6 +28,7 @@ from testbed.errors import ResultError
 from testbed.plan import model
 from testbed.plan.matches import DISCARD_PORT, load_matches
 from testbed.plan.model import Plan, Session
+from testbed.probes.messages import HEAD
 from testbed.probes.stamp import EXTRA_PADDING, UNRECOGNISED
 
 
@@ -80,7 +81,7 @@ def verify_capture(pcap: Path, plan: Plan) -> list[Finding]:
     for session in plan.sessions:
         directions = {"forward": session.forward, "reverse": session.reverse}
         if session.fragments > 1:
-            directions["fragment"] = session.forward
+            directions["leading"] = session.forward
         for direction, path in directions.items():
             if set(link) in [set(hop) for hop in pairwise(path.nodes)]:
                 rows = seen.get((session.id, direction), [])
@@ -132,7 +133,7 @@ def _keys(session: Session) -> Iterator[tuple[_Key, str]]:
     yield (*there, session.sender_port, session.reflector_port), "forward"
     yield (*back, session.reflector_port, session.sender_port), "reverse"
     if session.fragments > 1:
-        yield (*there, session.sender_port, DISCARD_PORT), "fragment"
+        yield (*there, session.sender_port, DISCARD_PORT), "leading"
 
 
 def _is_load(key: _Key | None, plan: Plan) -> bool:
@@ -161,10 +162,10 @@ def _look(packet: Any, direction: str) -> _Seen:
 
 
 def _layout(payload: bytes, direction: str) -> str:
-    """ "STAMP", or what is wrong, by scapy's reading of RFC 8762; "fill" for the other
-    packets of a message, which have no layout."""
-    if direction == "fragment":
-        return "fill"
+    """ "STAMP" by scapy's reading of RFC 8762, "leading" for the other packets of a message
+    (messages.py), or what is wrong."""
+    if direction == "leading":
+        return "not zeros after the index" if any(payload[HEAD.size :]) else "leading"
     if len(payload) < 44:
         return f"{len(payload)} octets"
     if direction == "forward":
@@ -185,10 +186,10 @@ def _layout(payload: bytes, direction: str) -> str:
 
 def _planned(session: Session, direction: str, path: model.Path, link: tuple[str, str]) -> _Seen:
     labelled = path.label is not None and not {path.src, path.dst} & set(link)
-    fill = direction == "fragment"
+    leading = direction == "leading"
     return _Seen(
-        layout="fill" if fill else "STAMP",
-        size=f"{session.fragment_bytes if fill else session.size_bytes} B",
+        layout="leading" if leading else "STAMP",
+        size=f"{session.fragment_bytes if leading else session.size_bytes} B",
         dscp=str(session.dscp),
         label=str(path.label) if labelled else "none",
         tc=str(session.dscp >> 3) if labelled else "none",

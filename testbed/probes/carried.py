@@ -1,12 +1,15 @@
-"""How many messages of each session arrived, from the event logs of a run (guest side)."""
+"""How many packets of each session arrived, from the event logs of a run (guest side)."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from testbed.plan.model import Load, Plan
 from testbed.probes import events
+
+_BLOCK_EVENTS = 4096
 
 
 def carried(plan: Plan, folder: Path) -> dict[str, int]:
@@ -15,10 +18,11 @@ def carried(plan: Plan, folder: Path) -> dict[str, int]:
     `folder` has the logs of the run. Of loads it is only known that they sent something.
     """
     there = _arrived(folder / events.REFLECTED_FILE, events.REFLECTOR_RX)
+    leading = _in_order(folder / events.RECEIVED_FILE)
     back = _arrived(folder / events.RECEIVED_FILE, events.SENDER_RX)
     found: dict[str, int] = {}
     for index, session in enumerate(plan.sessions):
-        found[session.forward.id] = len(there.get(index, ()))
+        found[session.forward.id] = len(there.get(index, ())) + leading.get(index, 0)
         found[session.reverse.id] = len(back.get(index, ()))
     for load in plan.loads:
         found[load.forward.id], found[load.reverse.id] = 1, _answers(load)
@@ -38,11 +42,26 @@ def _arrived(path: Path, kind: int) -> dict[int, set[int]]:
     return found
 
 
+def _in_order(path: Path) -> dict[int, int]:
+    """Session index -> leading packets of messages that came in order: none of them twice."""
+    found: dict[int, int] = {}
+    latest: dict[int, tuple[int, int]] = {}
+    for event, _, session, number, _, arrival in _rows(path):
+        if event == events.LEADING_RX:
+            place = number, arrival & 0xFFFF_FFFF
+            if place > latest.get(session, (-1, -1)):
+                latest[session] = place
+                found[session] = found.get(session, 0) + 1
+    return found
+
+
 def _rows(path: Path) -> Iterable[tuple[int, ...]]:
     if not path.exists():
-        return ()
-    raw = path.read_bytes()
-    (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
-    start = len(events.MAGIC) + events.HEADER_LENGTH.size + length
-    whole = (len(raw) - start) // events.EVENT.size * events.EVENT.size
-    return events.EVENT.iter_unpack(raw[start : start + whole])
+        return
+    with path.open("rb") as file:
+        file.seek(len(events.MAGIC))
+        (length,) = events.HEADER_LENGTH.unpack(file.read(events.HEADER_LENGTH.size))
+        file.seek(length, os.SEEK_CUR)
+        while block := file.read(_BLOCK_EVENTS * events.EVENT.size):
+            whole = len(block) // events.EVENT.size * events.EVENT.size
+            yield from events.EVENT.iter_unpack(block[:whole])

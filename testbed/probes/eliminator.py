@@ -1,14 +1,15 @@
 """Elimination of copies by sequence number: IEEE 802.1CB clause 7.4.3.4, vector recovery.
 
 It sits where a session's packets are taken up, in the process of the receiving probe, and
-reads STAMP's sequence number where a bridge would read the R-TAG's.
+reads STAMP's sequence number, or that of a message's leading packet, where a bridge would
+read the R-TAG's.
 """
 
 from __future__ import annotations
 
 SEQUENCE_SPACE = 1 << 32
 HISTORY = 64
-"""frerSeqRcvyHistoryLength: how far copies may be apart, in packets."""
+"""frerSeqRcvyHistoryLength: how far copies may be apart, in messages."""
 RESET_NS = 100_000_000
 """frerSeqRcvyResetMSec: after so long without a packet any number is taken."""
 

@@ -27,12 +27,12 @@ from testbed.emulation.netns import entered
 from testbed.errors import EmulationError
 from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
+from testbed.probes.messages import PRIMING, leading_packet
 from testbed.probes.schedule import HOLD_NS
-from testbed.probes.sockets import dropped, keeps_moments, open_answering_pair, open_sink, open_udp
+from testbed.probes.sockets import dropped, keeps_moments, open_answering_pair, open_udp
 from testbed.probes.stamp import request_of_size, stamp_request
 
 SAMPLES = "samples"
-PRIMING_SEQ = 0xFFFF_FFFF
 _PRIME_PACE_S = 0.01
 _READY_S = 60.0
 _END_S = 30.0
@@ -89,9 +89,11 @@ class ProbeEngine:
         try:
             senders = [self._open_sender(i, s) for i, s in enumerate(self._plan.sessions)]
             endpoints = self._open_reflectors()
+            arriving = self._open_arriving()
             held = {"hold_ns": hold_ns, "endpoints": endpoints}
             self._start("reflector", held, _fds(endpoints))
-            self._start("receiver", {"sessions": senders, **ahead}, _fds(senders))
+            read = {"sessions": senders, "arriving": arriving, **ahead}
+            self._start("receiver", read, _fds([*senders, *arriving]))
             self._start("sender", {"sessions": senders, **ahead}, _fds(senders))
             for name in self._children:
                 self._wait_ready(name)
@@ -130,12 +132,12 @@ class ProbeEngine:
         pace_s = (start_ns - time.monotonic_ns()) / 2e9 / len(self._plan.sessions)
         for sock, session in zip(self._sockets, self._plan.sessions, strict=False):
             packet = request_of_size(session.size_bytes)
-            stamp_request(packet, PRIMING_SEQ, time.time_ns())
+            stamp_request(packet, PRIMING, time.time_ns())
             with contextlib.suppress(OSError):  # no way there: the run will tell
                 sock.sendto(packet, (session.reflector_ip, session.reflector_port))
                 if session.fragments > 1:
-                    fill = bytes(session.fragment_bytes)
-                    sock.sendto(fill, (session.reflector_ip, DISCARD_PORT))
+                    leading = leading_packet(PRIMING, 0, session.fragment_bytes)
+                    sock.sendto(leading, (session.reflector_ip, DISCARD_PORT))
             time.sleep(min(max(pace_s, 0.0), _PRIME_PACE_S))
 
     def close(self) -> None:
@@ -191,7 +193,6 @@ class ProbeEngine:
 
     def _open_reflectors(self) -> list[dict[str, Any]]:
         rows: dict[tuple[str, int], dict[str, Any]] = {}
-        sinks: set[str] = set()
         for index, session in enumerate(self._plan.sessions):
             address = (session.reflector_ip, session.reflector_port)
             with entered(self._netns(session.reflector)):
@@ -204,17 +205,22 @@ class ProbeEngine:
                         "outbound": outbound.fileno(),
                         "senders": [],
                     }
-                if session.fragments > 1 and session.reflector_ip not in sinks:
-                    sinks.add(session.reflector_ip)
-                    self._sockets.append(open_sink(session.reflector_ip, DISCARD_PORT))
-            rows[address]["senders"].append(
-                {
-                    "index": index,
-                    "ip": session.sender_ip,
-                    "port": session.sender_port,
-                    "doubled": session.forward.protection == "frer",
-                }
-            )
+            rows[address]["senders"].append(_sender(index, session))
+        return list(rows.values())
+
+    def _open_arriving(self) -> list[dict[str, Any]]:
+        """Sockets for the leading packets of messages, one a host."""
+        rows: dict[str, dict[str, Any]] = {}
+        for index, session in enumerate(self._plan.sessions):
+            if session.fragments == 1:
+                continue
+            if session.reflector_ip not in rows:
+                with entered(self._netns(session.reflector)):
+                    sock = open_udp(session.reflector_ip, DISCARD_PORT)
+                self._sockets.append(sock)
+                self._read.append((f"messages to {session.reflector}", sock))
+                rows[session.reflector_ip] = {"fd": sock.fileno(), "senders": []}
+            rows[session.reflector_ip]["senders"].append(_sender(index, session))
         return list(rows.values())
 
     def _start(self, name: str, job: Mapping[str, Any], fds: Sequence[int]) -> None:
@@ -228,7 +234,8 @@ class ProbeEngine:
         )
         self._children[name] = child
         ids = [session.id for session in self._plan.sessions]
-        order = {"folder": str(self._folder), "ids": ids, **job}
+        packets = [session.fragments for session in self._plan.sessions]
+        order = {"folder": str(self._folder), "ids": ids, "packets": packets, **job}
         self._tell(name, json.dumps(order))
 
     def _tell(self, name: str, line: str) -> None:
@@ -272,6 +279,17 @@ class ProbeEngine:
             where=f"exit status {child.returncode}" + (f": {said[-1]}" if said else ""),
             expected="a process that runs as long as the measurement",
         )
+
+
+def _sender(index: int, session: Session) -> dict[str, Any]:
+    """What its receiving end has to know of a session."""
+    return {
+        "index": index,
+        "ip": session.sender_ip,
+        "port": session.sender_port,
+        "packets": session.fragments,
+        "doubled": session.forward.protection == "frer",
+    }
 
 
 def _ask_to_end(child: subprocess.Popen[str]) -> None:

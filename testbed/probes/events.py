@@ -1,7 +1,8 @@
 """The log that probe processes write: fixed-size events behind a short header.
 
 A file is 8 octets of MAGIC, the header's length (u32), the header (JSON: the session
-ids in the order that events number them), then events of 24 octets, little endian:
+ids in the order that events number them, and how many packets a message of each has),
+then events of 24 octets, little endian:
 
     octet  0  kind      u8   one of the constants below
            1  flag      u8
@@ -16,12 +17,15 @@ ids in the order that events number them), then events of 24 octets, little endi
     SENDER_RX         sender's seq         T4                   reflector's seq, TOS, TTL
     REFLECTOR_RX      sender's seq         T2                   reflector's seq, TOS, TTL
     REFLECTOR_TX      sender's seq         T3                   reflector's seq
+    LEADING_RX        message's number     arrival              packet's index, TOS, TTL
     CLOCK             -                    CLOCK_MONOTONIC      CLOCK_REALTIME
     START             -                    start of traffic     -
     END               -                    -                    -
 
-Times are ns; T1 to T4 are kernel stamps of CLOCK_REALTIME; `mono` and START are
-CLOCK_MONOTONIC. SENT with flag 1 was refused by the kernel. A message may be logged
+Times are ns; T1 to T4, T1 of a message's first packet, and arrivals of leading packets
+(messages.py) are kernel stamps of CLOCK_REALTIME; `mono` and START are
+CLOCK_MONOTONIC. SENT with flag 1 was refused by the kernel,
+LEADING_RX with flag 1 is a copy that was eliminated. A message may be logged
 as sent before its moment; END says that the last one's is past. Events are appended,
 about every second at least, so an aborted run leaves all but the last; half an event
 at the end is ignored.
@@ -38,6 +42,7 @@ from struct import Struct
 MAGIC = b"STAMPev1"
 NO_SESSION = 0xFFFF
 SENT, SENDER_TX, SENDER_RX, REFLECTOR_RX, REFLECTOR_TX, CLOCK, START, END = range(1, 9)
+LEADING_RX = 9
 
 SENT_FILE, RECEIVED_FILE, REFLECTED_FILE = "sent.bin", "received.bin", "reflected.bin"
 
@@ -52,10 +57,15 @@ def pack_arrival(seq: int, tos: int, ttl: int) -> int:
 
 
 class EventLog:
-    """An event file being written."""
+    """An event file being written.
 
-    def __init__(self, path: Path, sessions: Sequence[str]) -> None:
-        header = json.dumps({"sessions": list(sessions)}).encode()
+    Args:
+        packets: of a message of each session; one, if nothing is said.
+    """
+
+    def __init__(self, path: Path, sessions: Sequence[str], packets: Sequence[int] = ()) -> None:
+        ids = {"sessions": list(sessions), "packets": list(packets) or [1] * len(sessions)}
+        header = json.dumps(ids).encode()
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         self._write(MAGIC + HEADER_LENGTH.pack(len(header)) + header)
         self._block = bytearray(_BLOCK_EVENTS * EVENT.size)

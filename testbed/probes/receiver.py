@@ -1,4 +1,5 @@
-"""The process that reads what comes back: replies, and transmit stamps of requests.
+"""The process that reads what needs no answer: replies, transmit stamps of requests, and
+the leading packets of messages where they arrive.
 
 It is in no hurry, since the kernel stamps arrivals: between reads it pauses, so that
 many packets share a system call.
@@ -8,29 +9,88 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from struct import Struct
+from typing import Any
 
-from testbed.probes.batches import Inbox
+from testbed.probes.batches import NAME_BYTES, Inbox, name_of
 from testbed.probes.child import read_job, say_ready
 from testbed.probes.clock import Stop, become_pacer
-from testbed.probes.events import RECEIVED_FILE, SENDER_RX, SENDER_TX, EventLog, pack_arrival
+from testbed.probes.eliminator import HISTORY, Eliminator
+from testbed.probes.events import (
+    LEADING_RX,
+    RECEIVED_FILE,
+    SENDER_RX,
+    SENDER_TX,
+    EventLog,
+    pack_arrival,
+)
+from testbed.probes.messages import HEAD, PRIMING
 from testbed.probes.stamp import BASE_BYTES
 
 _REPLY_SEQS = Struct("!I20xI16x")
 """Reflector's and sender's sequence number in a reply without TLVs."""
+_SLOTS = 256
+"""Leading packets a system call."""
 _PAUSE_NS = 10_000_000
 _IDLE_S = 0.1
 _KEEP_NS = 1_000_000_000
 """What was read is written at least so often."""
 
 
-class Receiver:
-    """Reads the sender sockets `fd -> session index`."""
+class Arriving:
+    """A socket at which the leading packets of sessions arrive.
 
-    def __init__(self, sessions: Mapping[int, int], log: EventLog) -> None:
+    Args:
+        row: of the job; its senders with their addresses, the packets of their messages,
+            and whether these come in copies.
+    """
+
+    def __init__(self, row: Mapping[str, Any], log: EventLog) -> None:
+        self.fd: int = row["fd"]
+        self._log = log
+        self._inbox = Inbox(_SLOTS, HEAD.size)
+        senders = row["senders"]
+        self._sessions = {name_of(s["ip"], s["port"])[:8]: s["index"] for s in senders}
+        self._leading = {s["index"]: s["packets"] - 1 for s in senders}
+        self._eliminators = {
+            s["index"]: Eliminator(HISTORY * self._leading[s["index"]])
+            for s in senders
+            if s["doubled"]
+        }
+
+    def read(self) -> None:
+        inbox, add = self._inbox, self._log.add
+        while count := inbox.read(self.fd):
+            for i, ((size, time_ns, tos, ttl), (number, index)) in enumerate(
+                zip(
+                    inbox.arrivals(count),
+                    HEAD.iter_unpack(inbox.data[: count * HEAD.size]),
+                    strict=True,
+                )
+            ):
+                at = i * NAME_BYTES
+                session = self._sessions.get(bytes(inbox.names[at : at + 8]))
+                if session is None or size < HEAD.size or number == PRIMING:
+                    continue
+                eliminator, gone = self._eliminators.get(session), False
+                if eliminator is not None:
+                    position = number * self._leading[session] + index
+                    gone = not eliminator.first(position, time_ns)
+                add(LEADING_RX, gone, session, number, time_ns, pack_arrival(index, tos, ttl))
+            if count < inbox.slots:
+                return
+
+
+class Receiver:
+    """Reads the sender sockets `fd -> session index`, and those of leading packets."""
+
+    def __init__(
+        self, sessions: Mapping[int, int], log: EventLog, arriving: Iterable[Arriving] = ()
+    ) -> None:
         self._sessions, self._log = sessions, log
+        self._arriving = {one.fd: one for one in arriving}
         self._replies = Inbox(payload_bytes=BASE_BYTES)
         self._stamps = Inbox(payload_bytes=0)
         self._stamped = dict.fromkeys(sessions, -1)
@@ -59,20 +119,26 @@ class Receiver:
 
     def run(self, stop: Stop, pause_ns: int = _PAUSE_NS) -> None:
         poll = select.epoll()
-        for fd in self._sessions:
+        for fd in (*self._sessions, *self._arriving):
             poll.register(fd, select.EPOLLIN)
         kept_ns = time.monotonic_ns()
         while not stop:
             ready = poll.poll(_IDLE_S)
             for fd, _ in ready:
-                self.read(fd)
+                self._take(fd)
             now_ns = time.monotonic_ns()
             if not ready or now_ns - kept_ns >= _KEEP_NS:
                 self._log.flush()
                 kept_ns = now_ns
             if ready:
                 time.sleep(pause_ns / 1e9)
-        for fd in self._sessions:
+        for fd in (*self._sessions, *self._arriving):
+            self._take(fd)
+
+    def _take(self, fd: int) -> None:
+        if fd in self._arriving:
+            self._arriving[fd].read()
+        else:
             self.read(fd)
 
 
@@ -82,7 +148,11 @@ def run_job() -> None:
     become_pacer()
     stop = Stop()
     log = EventLog(Path(job["folder"]) / RECEIVED_FILE, job["ids"])
-    receiver = Receiver({row["fd"]: row["index"] for row in job["sessions"]}, log)
+    receiver = Receiver(
+        {row["fd"]: row["index"] for row in job["sessions"]},
+        log,
+        [Arriving(row, log) for row in job["arriving"]],
+    )
     say_ready()
     try:
         receiver.run(stop, max(_PAUSE_NS, job["ahead_ns"]))

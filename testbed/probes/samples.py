@@ -8,21 +8,26 @@ what is not known is MISSING. Columns:
 
     seq                  sequence number, from 0
     intended_ns          when it was meant to be sent, from the start of traffic
-    sent_ns              when the kernel took it (T1), from the start of traffic
+    packets              IP packets of the message
+    arrived              how many of them reached the reflector, copies not counted
+    sent_ns              when the kernel took its first packet (T1), from the start of traffic
     schedule_error_ns    sent_ns - intended_ns
-    forward_ns           one-way delay, T2 - T1: the network's
-    forward_intended_ns  T2 - intended: what a deadline is held against
+    forward_ns           one-way delay, T2 - T1: from its first packet's leaving to the arrival
+                         of the last of its packets to come
+    forward_intended_ns  T2 - intended
     reverse_ns           one-way delay of the reply, T4 - T3
-    rtt_ns               (T4 - T1) - (T3 - T2): round trip net of the reflector's time
-    rtt_intended_ns      rtt_ns + schedule_error_ns: what a deadline is held against
+    rtt_ns               forward_ns + reverse_ns: round trip net of the reflector's time
+    rtt_intended_ns      rtt_ns + schedule_error_ns
+    answered             its STAMP packet, the last one, reached the reflector, which replied
     received             the reply came back
-    not_sent             the kernel refused it; it counts as lost forward
-    lost_forward         it never reached the reflector
-    lost_reverse         it did, but its reply never came back
-    copies_forward       how often it arrived; more than 1 is duplication
+    not_sent             the kernel refused it, or a part of it; it counts as lost forward
+    lost_forward         not all of its packets reached the reflector
+    lost_reverse         it was answered, but the reply never came back
+    copies_forward       how often it arrived: of its packets, the one that came most often
     copies_reverse       how often its reply arrived
     reordered_forward    a later message had arrived before it (RFC 4737 clause 3)
     reordered_reverse    a later reply had arrived before its reply
+    reordered_packets    its packets before which one that left later had arrived (RFC 4737)
     tos_forward          TOS octet as the reflector saw it
     tos_reverse          TOS octet as the sender saw it
 
@@ -43,14 +48,16 @@ from numpy.typing import NDArray
 
 from testbed.errors import ResultError
 from testbed.probes import events
-
-MISSING = int(np.iinfo(np.int64).min)
+from testbed.probes.arrivals import MISSING, Arrivals, Messages, first_times
 
 Samples = NDArray[np.void]
 
 SAMPLE = np.dtype(
     [
         ("seq", "u4"),
+        ("packets", "u4"),
+        ("arrived", "u4"),
+        ("reordered_packets", "u4"),
         *(
             (name, "i8")
             for name in (
@@ -67,6 +74,7 @@ SAMPLE = np.dtype(
         *(
             (name, "?")
             for name in (
+                "answered",
                 "received",
                 "not_sent",
                 "lost_forward",
@@ -95,6 +103,11 @@ EVENT = np.dtype(
 
 def read_events(path: Path) -> tuple[list[str], NDArray[np.void]]:
     """Session ids and events of one log. Raises ResultError."""
+    header, rows = _read_log(path)
+    return header["sessions"], rows
+
+
+def _read_log(path: Path) -> tuple[dict[str, Any], NDArray[np.void]]:
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -110,13 +123,14 @@ def read_events(path: Path) -> tuple[list[str], NDArray[np.void]]:
         )
     (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
     try:
-        ids = json.loads(raw[at : at + length])["sessions"]
+        header = json.loads(raw[at : at + length])
+        _ = header["sessions"], header["packets"]
     except (ValueError, KeyError) as error:
         raise ResultError(
             "the event log's header is damaged", where=str(path), expected="JSON with the ids"
         ) from error
     count = (len(raw) - at - length) // EVENT.itemsize
-    return ids, np.frombuffer(raw, EVENT, count, at + length)
+    return header, np.frombuffer(raw, EVENT, count, at + length)
 
 
 def read_samples(folder: Path, session: str) -> Samples:
@@ -129,7 +143,10 @@ class Logs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.ids, self._sent = read_events(folder / events.SENT_FILE)
+        header, self._sent = _read_log(folder / events.SENT_FILE)
+        self.ids: list[str] = header["sessions"]
+        self.packets: list[int] = header["packets"]
+        """Of a message of each session."""
         _, self._received = read_events(folder / events.RECEIVED_FILE)
         _, self._reflected = read_events(folder / events.REFLECTED_FILE)
         start = self._sent[self._sent["kind"] == events.START]
@@ -164,11 +181,24 @@ class Logs:
         table["seq"] = sent["number"]
         table["not_sent"] = sent["flag"] != 0
         intended = sent["a"] + self._offset_at(sent["a"])
-        forward = _Arrivals(_pick(self._reflected, events.REFLECTOR_RX, index), count)
-        reverse = _Arrivals(_pick(self._received, events.SENDER_RX, index), count, replies=True)
-        t2, t4 = forward.time_ns, reverse.time_ns
-        t3 = _first(_pick(self._reflected, events.REFLECTOR_TX, index), count)
+        last = Arrivals(_pick(self._reflected, events.REFLECTOR_RX, index), count)
+        reverse = Arrivals(_pick(self._received, events.SENDER_RX, index), count, replies=True)
+        t4 = reverse.time_ns
+        t3 = first_times(_pick(self._reflected, events.REFLECTOR_TX, index), count)
+        answered = (last.time_ns != MISSING) | (t4 != MISSING)
+        packets = self.packets[index]
+        if packets == 1:
+            forward: Arrivals | Messages = last
+            table["arrived"] = answered
+            table["reordered_packets"] = last.reordered
+        else:
+            leading = _pick(self._received, events.LEADING_RX, index)
+            forward = messages = Messages(last, answered, leading, packets)
+            table["arrived"] = messages.arrived
+            table["reordered_packets"] = messages.reordered_packets
+        t2 = forward.time_ns
 
+        table["packets"] = packets
         table["intended_ns"] = sent["a"] - self._start_ns
         table["schedule_error_ns"] = _minus(t1, intended)
         table["sent_ns"] = _plus(table["intended_ns"], table["schedule_error_ns"])
@@ -177,13 +207,14 @@ class Logs:
         table["reverse_ns"] = _minus(t4, t3)
         table["rtt_ns"] = _plus(table["forward_ns"], table["reverse_ns"])
         table["rtt_intended_ns"] = _plus(table["rtt_ns"], table["schedule_error_ns"])
+        table["answered"] = answered
         table["received"] = t4 != MISSING
-        table["lost_forward"] = (t2 == MISSING) & ~table["received"]
-        table["lost_reverse"] = (t2 != MISSING) & ~table["received"]
+        table["lost_forward"] = table["arrived"] < packets
+        table["lost_reverse"] = answered & ~table["received"]
         for name, side in (("forward", forward), ("reverse", reverse)):
             table[f"reordered_{name}"] = side.reordered
             table[f"copies_{name}"] = np.minimum(side.copies, 255)
-            table[f"tos_{name}"] = side.tos
+        table["tos_forward"], table["tos_reverse"] = last.tos, reverse.tos
         return table
 
     def _offset_at(self, mono_ns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -197,37 +228,9 @@ class Logs:
         return np.asarray(base + np.rint(drift).astype(np.int64), np.int64)
 
 
-class _Arrivals:
-    """What the arrivals of one direction say about each of `count` messages."""
-
-    def __init__(self, rows: NDArray[np.void], count: int, *, replies: bool = False) -> None:
-        rows = rows[rows["number"] < count]
-        seq = rows["number"]
-        self.time_ns = _first(rows, count)
-        self.copies = np.bincount(seq, minlength=count)
-        self.tos = np.zeros(count, np.uint8)
-        self.tos[seq] = rows["b"] >> 32 & 0xFF
-        _, first = np.unique(seq, return_index=True)
-        order = np.zeros(len(rows), bool)
-        order[first] = True
-        leaving = rows["b"] & 0xFFFF_FFFF if replies else seq  # numbers in the order of leaving
-        leaving = leaving[order]  # of first copies, in the order they came
-        self.reordered = np.zeros(count, bool)
-        if len(leaving):
-            self.reordered[seq[order]] = leaving < np.maximum.accumulate(leaving)
-
-
 def _pick(rows: NDArray[np.void], kind: int, session: int) -> NDArray[np.void]:
     picked: NDArray[np.void] = rows[(rows["kind"] == kind) & (rows["session"] == session)]
     return picked
-
-
-def _first(rows: NDArray[np.void], count: int) -> NDArray[np.int64]:
-    """Each message's first time in `rows`, else MISSING."""
-    rows = rows[rows["number"] < count]
-    times = np.full(count, MISSING, np.int64)
-    times[rows["number"][::-1]] = rows["a"][::-1]
-    return times
 
 
 def _first_stamps(sent: NDArray[np.void], rows: NDArray[np.void]) -> NDArray[np.int64]:
@@ -237,7 +240,7 @@ def _first_stamps(sent: NDArray[np.void], rows: NDArray[np.void]) -> NDArray[np.
     joined by time: a message's is the one taken after it was begun, before the next was.
     """
     if not (sent["flag"] != 0).any():
-        return _first(rows, len(sent))
+        return first_times(rows, len(sent))
     times = np.full(len(sent), MISSING, np.int64)
     seq = np.searchsorted(sent["b"], rows["a"], side="right") - 1
     sound = seq >= 0

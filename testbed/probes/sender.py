@@ -53,7 +53,7 @@ class Transmitter:
         self._row, self._ahead_ns = row, ahead_ns
         self._times: Iterator[int] = iter(())
         self._train = Train(
-            (bytes(row["fragment_bytes"]), name_of(row["to"], row["discard_port"])),
+            (row["fragment_bytes"], name_of(row["to"], row["discard_port"])),
             (request_of_size(row["size_bytes"], row["ssid"]), name_of(row["to"], row["port"])),
             packets=row["fragments"],
             most=min(_MOST, ahead_ns // row["interval_ns"] + 1),
@@ -86,8 +86,8 @@ class Transmitter:
                     break
                 due_ns = self.due_ns
                 begun_ns = due_ns + offset_ns if self._ahead_ns else time.time_ns()
-                head = request_head(self._seq + len(batch), begun_ns)
-                self._train.put(len(batch), head, due_ns)
+                seq = self._seq + len(batch)
+                self._train.put(len(batch), seq, request_head(seq, begun_ns), due_ns)
                 batch.append((due_ns, begun_ns))
                 self.due_ns = next(self._times, None)
             taken = self._train.send(self._fd, len(batch))
@@ -162,7 +162,7 @@ def run_job() -> None:
     """Send for an engine."""
     job = read_job()
     stop = Stop()
-    log = EventLog(Path(job["folder"]) / SENT_FILE, job["ids"])
+    log = EventLog(Path(job["folder"]) / SENT_FILE, job["ids"], job["packets"])
     ahead_ns = job["ahead_ns"]
     transmitters = [Transmitter(row, ahead_ns) for row in job["sessions"]]
     say_ready()

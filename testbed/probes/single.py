@@ -40,8 +40,8 @@ class Session:
 
     def __init__(self, sock: socket.socket, to: tuple[str, int], packet_bytes: int) -> None:
         self._sock = sock
-        packet = (bytes(request_of_size(packet_bytes)), name_of(*to))
-        self._train = Train(packet, packet)
+        name = name_of(*to)
+        self._train = Train((0, name), (request_of_size(packet_bytes), name))
         self.refused: set[int] = set()
         """Sequence numbers of packets that the kernel did not take."""
         self._sent: dict[int, int] = {}
@@ -55,7 +55,7 @@ class Session:
             start_ns = time.monotonic_ns()
             for seq, due_ns in enumerate(send_times(start_ns, interval_ns, count, arrivals, seed)):
                 sleep_until(due_ns)
-                self._train.put(0, request_head(seq, time.time_ns()))
+                self._train.put(0, seq, request_head(seq, time.time_ns()))
                 if self._train.send(self._sock.fileno(), 1) != [True]:
                     self.refused.add(seq)
             deadline_ns = time.monotonic_ns() + wait_ns

@@ -77,10 +77,10 @@ def keeps_moments() -> bool:
     network, of its moment?
     """
     with contextlib.suppress(OSError, EmulationError), open_udp("127.0.0.1", 0, timed=True) as sock:
-        packet = (b"moment", name_of(*sock.getsockname()))
-        train = Train(packet, packet, timed=True)
+        name = name_of(*sock.getsockname())
+        train = Train((0, name), (b"moment", name), timed=True)
         moment_ns = time.monotonic_ns() + _TRIAL_NS
-        train.put(0, b"", moment_ns)
+        train.put(0, 0, b"", moment_ns)
         train.send(sock.fileno(), 1)
         in_time = time.monotonic_ns() < moment_ns
         time.sleep(2 * _TRIAL_NS / 1e9)

@@ -67,9 +67,9 @@ def _panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
 def ccdf(
     plan: Plan, rows: Sequence[SummaryRow], packets: Groups, colours: Mapping[str, str]
 ) -> Figure:
-    """One panel per class: the share of packets later than a delay, with the deadline.
+    """One panel per class: the share of messages later than a delay, with the deadline.
 
-    A lost packet is later than any delay, so a curve with losses runs off to the right.
+    A lost message is later than any delay, so a curve with losses runs off to the right.
     """
     sessions = {s.id: s for s in plan.sessions}
     apps = list(dict.fromkeys(row.app for row in rows))
@@ -78,7 +78,7 @@ def ccdf(
         for i, (ax, app) in enumerate(zip(axes, apps, strict=False)):
             mine = [row for row in rows if row.app == app]
             found = [_delays(row, sessions[row.session], packets) for row in mine]
-            bottom = 0.5 / max(2, *(row.packets for row in mine))
+            bottom = 0.5 / max(2, *(row.messages for row in mine))
             ax.set(xscale="log", yscale="log", ylim=(bottom, 1.5))
             ax.set_xlim(*_reach(mine[0], np.concatenate(found)))
             few = len(mine) <= _NAMED
@@ -88,7 +88,7 @@ def ccdf(
             _plain_log(ax)
             ax.set_xlabel("round trip, ms" if mine[0].judged == "rtt" else "one-way delay, ms")
             if i % _COLUMNS == 0:
-                ax.set_ylabel("share of packets later")
+                ax.set_ylabel("share of messages later")
             _name_curves(ax, mine, colours)
     return figure
 

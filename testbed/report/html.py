@@ -48,6 +48,7 @@ def write_report(run: Path, output: Path | None = None) -> Path:
             say=wording,
             command=shlex.join(folder.provenance.command),
             loads=load_rows(folder),
+            packets=wording.packets(rows),
             events=wording.outages(outages(folder.plan, folder.samples)),
             promises=promises_of(folder),
             shortfalls=wording.shortfalls(folder.record(LOADS)),
@@ -86,7 +87,7 @@ def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path | None) -> 
         *pictures,
         style.save(
             figures.ccdf(plan, rows, packets, colours), target, "ccdf", "Delay by class",
-            f"Share of packets later than a delay, one panel per class, with its deadline. {told}.",
+            f"Share of messages later than a delay, a panel for each class, its deadline. {told}.",
         ),
         style.save(
             figures.budget(rows), target, "budget", "Delay budget against measured",

@@ -46,6 +46,7 @@ def verdict_table(run: RunFolder) -> RenderableType:
     """A run's verdict table with plain words below. Raises ResultError."""
     rows, known = summarise_run(run)
     notes = [
+        *wording.packets(rows),
         *wording.outages(outages(run.plan, run.samples)),
         *wording.promises(promises_of(run)),
         *wording.shortfalls(run.record(LOADS)),
@@ -153,6 +154,6 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument, notes: Sequence[str])
         reading += ", the bound with it (network calculus)"
     if any(map(wording.outlived, rows)):
         reading += " until the first event changes the network"
-    if any(row.packets and row.p999 is None for row in rows):
-        reading += "; n<3688 is a percentile that takes 3,688 packets"
+    if any(row.messages and row.p999 is None for row in rows):
+        reading += "; n<3688 is a percentile that takes 3,688 messages"
     return [*lines, f"{reading}.", *notes]

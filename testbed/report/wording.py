@@ -69,8 +69,24 @@ def portion(value: float) -> str:
 
 
 def loss(row: SummaryRow) -> str:
-    """Share of the judged packets that were lost."""
-    return share(row.lost / row.packets) if row.packets else NONE
+    """Share of the judged messages that were lost."""
+    return share(row.lost / row.messages) if row.messages else NONE
+
+
+def several(row: SummaryRow) -> bool:
+    """Whether its messages are of several packets."""
+    return row.judged != "reverse" and row.packets > (1 + (row.judged == "rtt")) * row.messages
+
+
+def packets(rows: Iterable[SummaryRow]) -> list[str]:
+    """A line for each row with messages of several packets: how many of these were lost."""
+    return [
+        f"{row.app} {row.direction}: {row.lost:,} of {row.messages:,} messages lost, "
+        f"{row.packets_lost:,} of their {row.packets:,} packets"
+        f"{f'; {row.packets_reordered:,} packets out of order' * (row.packets_reordered > 0)}."
+        for row in rows
+        if several(row)
+    ]
 
 
 def path(nodes: str, width: int) -> str:
@@ -93,7 +109,7 @@ def verdict(row: SummaryRow) -> str:
     """The verdict in one sentence."""
     if row.verdict == "no deadline":
         return "This class has no deadline."
-    late = f"{row.misses:,} of {row.packets:,} packets late or lost"
+    late = f"{row.misses:,} of {row.messages:,} messages late or lost"
     asked = f"{reliability(row.reliability)} within {nominal(row.deadline_ns)} asked"
     if row.verdict == "not valid":
         return f"{late}; {asked}. The lab cannot tell: {unresolved(row)}."
@@ -101,19 +117,19 @@ def verdict(row: SummaryRow) -> str:
         return f"{late}; {asked}, shown with 97.5 % confidence."
     if row.verdict == "missed":
         return f"{late}, a share of {share(row.miss_ratio)}; {asked}."
-    if row.packets_needed is None:
+    if row.messages_needed is None:
         return f"{late}; {asked}, which no finite sample can show."
-    return f"{late}; {asked}, which takes {row.packets_needed:,} packets to show."
+    return f"{late}; {asked}, which takes {row.messages_needed:,} messages to show."
 
 
 def unresolved(row: SummaryRow) -> str:
     """Why a verdict is not valid."""
     if row.doubt == "sender":
-        return f"packets left {delay(row.schedule_error_p99_ns)} late (p99), beyond their interval"
+        return f"messages left {delay(row.schedule_error_p99_ns)} late (p99), beyond their interval"
     if row.doubt == "load":
         return "it could not send the load that was asked for"
     if row.doubt == "stalls":
-        return "its own stalls can make as many packets late"
+        return "its own stalls can make as many messages late"
     return (
         f"its own error may be {delay(row.fidelity_ns)} ({delay(row.fidelity_late_ns)} late, "
         f"{delay(row.fidelity_path_ns)} on the path, {delay(row.fidelity_shaper_ns)} in shapers)"
@@ -128,7 +144,7 @@ def fidelity(row: SummaryRow) -> str:
 
 
 def outlived(row: SummaryRow) -> bool:
-    """Whether packets took longer than the bound, but not before an event."""
+    """Whether messages took longer than the bound, but not before an event."""
     return row.bound == "kept" and (row.max_ns or 0) > (row.bound_ns or 0)
 
 
@@ -164,8 +180,8 @@ def tally(rows: Sequence[SummaryRow]) -> str:
 
 def _too_few(rows: Sequence[SummaryRow]) -> str:
     """What would show the deadlines that were not shown."""
-    few = [row for row in rows if row.verdict == "not shown" and row.packets_needed]
-    takes = {f"{row.app} {row.direction} takes {row.packets_needed:,} packets" for row in few}
+    few = [row for row in rows if row.verdict == "not shown" and row.messages_needed]
+    takes = {f"{row.app} {row.direction} takes {row.messages_needed:,} messages" for row in few}
     return f" ({'; '.join(sorted(takes))})" if takes else ""
 
 
@@ -250,7 +266,7 @@ def _promise(row: Promise) -> str:
 
 
 def outages(found: Iterable[Outage]) -> list[str]:
-    """A line for each event that cost packets, and one for those that did not."""
+    """A line for each event that cost messages, and one for those that did not."""
     lines: list[str] = []
     harmless: list[str] = []
     for (event, at_ns), group in groupby(found, key=lambda row: (row.event, row.at_ns)):
@@ -261,12 +277,12 @@ def outages(found: Iterable[Outage]) -> list[str]:
         else:
             harmless.append(when)
     if harmless:
-        lines.append(f"No packet was lost or out of order by {', '.join(harmless)}.")
+        lines.append(f"No message was lost or out of order by {', '.join(harmless)}.")
     return lines
 
 
 def _outage(row: Outage) -> str:
-    words = f"{row.app} {row.direction} lost {row.lost:,} packets"
+    words = f"{row.app} {row.direction} lost {row.lost:,} messages"
     if row.reordered:
         words += f", {row.reordered:,} out of order"
     if row.outage_ns is None:

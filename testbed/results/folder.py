@@ -5,7 +5,7 @@
     2-plan.json         what was decided
     3-readback.json     what kernel and switches really had
     4-control.json      rules installed, paths proved, counters
-    5-samples.parquet   every packet of every session
+    5-samples.parquet   every message of every session
     5-null-path.parquet every packet of the null path: what the lab itself adds
     6-loads.json        what the background flows carried
     7-captures/         packet captures
@@ -96,7 +96,7 @@ def collect(
         with staging(root) as stage:
             run_id = secrets.token_hex(3)
             plan = read_json(job / "plan.json", Plan)
-            packets = write_samples(
+            messages = write_samples(
                 plan, job / "samples", stage / SAMPLES, partial=status == "failed"
             )
             write_null_path(job / "samples", stage / NULL_PATH)
@@ -106,8 +106,8 @@ def collect(
                 id=run_id,
                 status=status,
                 error=error,
-                asked={"packets": sum(s.count for s in plan.sessions)},
-                actual={"packets": packets},
+                asked={"messages": sum(s.count for s in plan.sessions)},
+                actual={"messages": messages},
             )
             _write(stage, whole)
             defects = [defect for step in finish if (defect := step(stage)) is not None]
@@ -215,14 +215,15 @@ class RunFolder:
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        """Every packet of every session; columns as in `testbed.results.samples`."""
-        return load_samples(self.path / SAMPLES)
+        """Every message of every session; columns as in `testbed.results.samples`."""
+        several = any(session.fragments > 1 for session in self.plan.sessions)
+        return load_samples(self.path / SAMPLES, messages=several)
 
     @cached_property
     def null_path(self) -> pd.DataFrame | None:
         """Every packet of the null path, columns as in `samples`; None if not measured."""
         path = self.path / NULL_PATH
-        return load_samples(path) if path.exists() else None
+        return load_samples(path, messages=False) if path.exists() else None
 
     @cached_property
     def summary(self) -> pd.DataFrame:

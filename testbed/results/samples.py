@@ -1,4 +1,4 @@
-"""The samples of a run: one tidy table, a row for every packet of every session.
+"""The samples of a run: one tidy table, a row for every message of every session.
 
 Columns are those of `testbed.probes.samples`, with the session before them: times
 count from the start of traffic, delays are one-way unless named rtt, all in ns. Those
@@ -17,30 +17,37 @@ import pyarrow.parquet as pq
 
 from testbed.errors import ResultError
 from testbed.plan.model import Plan
-from testbed.probes.samples import MISSING, SAMPLE, Logs, Samples
+from testbed.probes.arrivals import MISSING
+from testbed.probes.samples import SAMPLE, Logs, Samples
 
-SCHEMA = 1
+SCHEMA = 2
+_LAST_PACKETS = 1
+"""Schema of tables in which only a message's last packet was measured."""
 NULL_SESSION = "null-path"
 """Id of the session beside the network (testbed.probes.null_path)."""
 
 _MEANING = {
     "session": "session id of the plan",
-    "seq": "number of the packet in its session, from 0",
+    "seq": "number of the message in its session, from 0",
+    "packets": "IP packets of the message",
+    "arrived": "how many of them reached the reflector, copies not counted",
+    "reordered_packets": "how many of them one that left later overtook (RFC 4737)",
     "intended_ns": "when it was due to be sent",
-    "sent_ns": "kernel transmit timestamp",
+    "sent_ns": "kernel transmit timestamp of its first packet",
     "schedule_error_ns": "sent - intended: the instrument's own error",
-    "forward_ns": "one-way, kernel transmit to the reflector's receive timestamp",
-    "forward_intended_ns": "one-way, intended to the reflector's receive timestamp",
+    "forward_ns": "one-way, sent to the receive timestamp of the last of its packets to come",
+    "forward_intended_ns": "one-way, intended to that receive timestamp",
     "reverse_ns": "one-way, reflector's transmit to the sender's receive timestamp",
-    "rtt_ns": "round trip from kernel transmit, net of reflector time",
+    "rtt_ns": "forward + reverse: round trip from sent, net of reflector time",
     "rtt_intended_ns": "round trip from intended, net of reflector time",
+    "answered": "its last packet reached the reflector, which replied",
     "received": "the reply came back",
-    "not_sent": "the kernel refused it",
-    "lost_forward": "did not reach the reflector",
-    "lost_reverse": "reached it, but the reply did not come back",
-    "reordered_forward": "a later packet had arrived before it (RFC 4737)",
+    "not_sent": "the kernel refused it, or a part of it",
+    "lost_forward": "not all of its packets reached the reflector",
+    "lost_reverse": "answered, but the reply did not come back",
+    "reordered_forward": "a later message had arrived before it (RFC 4737)",
     "reordered_reverse": "a later reply had arrived before its reply",
-    "copies_forward": "how often it arrived",
+    "copies_forward": "how often it arrived: that of its packets which came most often",
     "copies_reverse": "how often its reply arrived",
     "tos_forward": "TOS octet as the reflector saw it",
     "tos_reverse": "TOS octet as the sender saw it",
@@ -76,11 +83,11 @@ def tidy(session: str, raw: Samples) -> pa.Table:
 
 
 def write_samples(plan: Plan, folder: Path, target: Path, *, partial: bool) -> int:
-    """Write `target` from the probes' logs in `folder`; the number of packets in it.
+    """Write `target` from the probes' logs in `folder`; the number of messages in it.
 
     A partial run may lack sessions; a complete one may not. Raises ResultError.
     """
-    packets = 0
+    messages = 0
     with pq.ParquetWriter(target, ARROW, compression="zstd") as writer:
         try:
             logs = Logs(folder) if plan.sessions else None
@@ -94,8 +101,8 @@ def write_samples(plan: Plan, folder: Path, target: Path, *, partial: bool) -> i
                 continue
             table = tidy(session.id, logs.samples(session.id))
             writer.write_table(table)
-            packets += len(table)
-    return packets
+            messages += len(table)
+    return messages
 
 
 def write_null_path(folder: Path, target: Path) -> None:
@@ -108,14 +115,19 @@ def write_null_path(folder: Path, target: Path) -> None:
         pq.write_table(tidy(NULL_SESSION, logs.samples(NULL_SESSION)), target, compression="zstd")
 
 
-def load_samples(path: Path) -> pd.DataFrame:
-    """The table as a DataFrame; what is not known is NaN. Raises ResultError."""
+def load_samples(path: Path, *, messages: bool = True) -> pd.DataFrame:
+    """The table as a DataFrame; what is not known is NaN. Raises ResultError.
+
+    Args:
+        messages: some have several packets: then a table of their last packets will not do.
+    """
     again = "run the experiment again"
     try:
         file = pq.ParquetFile(path)
         meta = file.schema_arrow.metadata or {}
         found = meta.get(b"schema", b"none").decode()
-        if found == str(SCHEMA):
+        old = found == str(_LAST_PACKETS) and not messages
+        if old or found == str(SCHEMA):
             frame: pd.DataFrame = file.read().to_pandas()
     except FileNotFoundError as error:
         raise ResultError("samples are missing", where=str(path), remedy=again) from error
@@ -123,13 +135,18 @@ def load_samples(path: Path) -> pd.DataFrame:
         raise ResultError(
             "samples are damaged", where=str(path), expected="a Parquet file", remedy=again
         ) from error
-    if found != str(SCHEMA):
+    if not old and found != str(SCHEMA):
         raise ResultError(
             f"samples have schema {found}",
             where=str(path),
             expected=f"schema {SCHEMA}",
             remedy=f"{again}, or read it with the version that wrote it (0-provenance.json)",
         )
+    if old:
+        frame["packets"] = 1
+        frame["arrived"] = (~frame["lost_forward"]).astype(int)
+        frame["answered"] = ~frame["lost_forward"]
+        frame["reordered_packets"] = frame["reordered_forward"].astype(int)
     absent = set(ARROW.names) - set(frame)
     if absent:
         raise ResultError(

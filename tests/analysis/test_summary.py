@@ -19,7 +19,7 @@ from testbed.analysis.summary import (
     write_summary,
 )
 from testbed.plan.model import Plan, Session
-from testbed.probes.samples import MISSING
+from testbed.probes.arrivals import MISSING
 from testbed.results.folder import RunFolder
 from testbed.results.samples import tidy
 from tests.results import synthetic

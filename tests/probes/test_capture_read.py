@@ -15,6 +15,7 @@ from scapy.utils import wrpcap
 from testbed.errors import ResultError
 from testbed.plan.model import Session
 from testbed.probes.capture_read import Finding, verify_capture
+from testbed.probes.messages import leading_packet
 from testbed.probes.stamp import reply, request_of_size, stamp_request
 from tests.probes.plans import plan, session
 
@@ -108,12 +109,18 @@ def test_unknown_link_and_damaged_file(tmp_path: Path) -> None:
 def test_the_other_packets_of_a_message_are_held_against_the_plan_too(tmp_path: Path) -> None:
     several = msgspec.structs.replace(S, fragments=2, fragment_bytes=100)
 
-    def fill(size: int) -> Any:
+    def leading(payload: bytes) -> Any:
         ends = UDP(sport=S.sender_port, dport=9)
-        packet = IP(src=S.sender_ip, dst=S.reflector_ip, tos=S.dscp << 2) / ends / bytes(size)
+        packet = IP(src=S.sender_ip, dst=S.reflector_ip, tos=S.dscp << 2) / ends / payload
         return wire(packet, 17)
 
     rest = [wire(forward(request()), 17), wire(back(answer()), 18)]
-    assert not bad(verify(tmp_path, "s1-s2", *rest, fill(100), of=several))
-    assert bad(verify(tmp_path, "s1-s2", *rest, fill(99), of=several)) == {("fragment", "size")}
-    assert ("fragment", "layout") in bad(verify(tmp_path, "s1-s2", *rest, of=several))
+    whole = leading_packet(7, 0, 100)
+
+    def wrong(*packets: Any) -> set[tuple[str, str]]:
+        return bad(verify(tmp_path, "s1-s2", *rest, *packets, of=several))
+
+    assert not wrong(leading(whole))
+    assert wrong(leading(whole[:99])) == {("leading", "size")}
+    assert wrong(leading(whole[:-1] + b"x")) == {("leading", "layout")}
+    assert ("leading", "layout") in wrong()

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from testbed.errors import ResultError
 from testbed.probes import events
+from testbed.probes.arrivals import MISSING
 from testbed.probes.events import EventLog, pack_arrival
-from testbed.probes.samples import MISSING, Logs, Samples, read_samples
+from testbed.probes.samples import Logs, Samples, read_samples
 
 MS = 1_000_000
 START = 5_000 * MS

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from testbed.probes.batches import Inbox, Outbox, Train, name_of
+from testbed.probes.messages import leading_packet
 from testbed.probes.sockets import dropped, keeps_moments, open_udp
 from tests.probes.plans import A_IP, B_IP
 
@@ -36,14 +37,20 @@ def arrived(sock: socket.socket) -> list[bytes]:
 def test_a_train_keeps_its_order(pair: tuple[socket.socket, socket.socket]) -> None:
     a, b = pair
     to = name_of(B_IP, 20_011)
-    train = Train((b"fill", to), (b"?: last", to), packets=3, most=4)
+    train = Train((9, to), (b"?: last", to), packets=3, most=4)
     for i in range(3):
-        train.put(i, bytes([ord("a") + i]))
+        train.put(i, 7 + i, bytes([ord("a") + i]))
     assert train.send(a.fileno(), 3) == [True] * 3
     assert arrived(b) == [
-        *(b"fill", b"fill", b"a: last", b"fill", b"fill", b"b: last"),
-        *(b"fill", b"fill", b"c: last"),
+        packet
+        for number, letter in ((7, b"a"), (8, b"b"), (9, b"c"))
+        for packet in (
+            leading_packet(number, 0, 9),
+            leading_packet(number, 1, 9),
+            letter + b": last",
+        )
     ]
+    assert leading_packet(9, 1, 9) == bytes([0, 0, 0, 9, 0, 0, 0, 1, 0])
     stamps = list(Inbox().read_stamps(a.fileno()))
     assert [number for number, _ in stamps] == [0, 1, 2]
     assert all(abs(time_ns - time.time_ns()) < 60 * 10**9 for _, time_ns in stamps)
@@ -52,15 +59,15 @@ def test_a_train_keeps_its_order(pair: tuple[socket.socket, socket.socket]) -> N
 @pytest.mark.parametrize(("fill", "last"), [(SINK, NOWHERE), (NOWHERE, SINK), (NOWHERE, NOWHERE)])
 def test_each_refused_message_is_told(fill: bytes, last: bytes) -> None:
     with open_udp(A_IP, 0) as sock:
-        train = Train((b"fill", fill), (b"last", last), packets=2, most=3)
+        train = Train((8, fill), (b"last", last), packets=2, most=3)
         assert train.send(sock.fileno(), 3) == [False] * 3
-        kept = Train((b"fill", SINK), (b"last", SINK), packets=2, most=3)
+        kept = Train((8, SINK), (b"last", SINK), packets=2, most=3)
         assert kept.send(sock.fileno(), 2) == [True] * 2
 
 
 def test_more_packets_than_a_call_takes() -> None:
     with open_udp(A_IP, 0) as sock:
-        train = Train((b"fill", SINK), (b"last", SINK), packets=1500, most=2)
+        train = Train((8, SINK), (b"last", SINK), packets=1500, most=2)
         assert train.send(sock.fileno(), 2) == [True] * 2
 
 

@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from testbed.plan.model import Budget, Host, Path, Plan, Port, Session, Switch
-from testbed.probes.samples import MISSING, SAMPLE, Samples
+from testbed.probes.arrivals import MISSING
+from testbed.probes.samples import SAMPLE, Samples
 from testbed.results.folder import PLAN, PROVENANCE, SAMPLES, SCENARIO
 from testbed.results.provenance import Provenance, measure_host
 from testbed.results.samples import ARROW, tidy
@@ -205,6 +206,8 @@ def raw(s: Session, *, loss: float = 0.0, noise_ns: float = 40_000, seed: int = 
     n = s.count
     rows = np.zeros(n, dtype=SAMPLE)
     rows["seq"] = np.arange(n)
+    rows["packets"] = rows["arrived"] = 1
+    rows["answered"] = True
     rows["intended_ns"] = s.start_ns + s.interval_ns * np.arange(n)
     rows["schedule_error_ns"] = random.exponential(15_000, n)
     rows["sent_ns"] = rows["intended_ns"] + rows["schedule_error_ns"]
@@ -229,6 +232,8 @@ def lose(rows: Samples, way: str, which: np.ndarray | slice) -> None:
     for name in ("reverse_ns", "rtt_ns", "rtt_intended_ns"):
         rows[name][lost] = MISSING
     if way == "forward":
+        rows["arrived"][lost] = 0
+        rows["answered"] &= ~lost
         rows["forward_ns"][lost] = rows["forward_intended_ns"][lost] = MISSING
 
 
