@@ -60,7 +60,7 @@ def share(value: float) -> str:
 
 def reliability(value: float | None) -> str:
     """A reliability as people say it: 99.9 %."""
-    return "every packet" if value is None or value == 1 else f"{100 * value:.10g} %"
+    return "every message" if value is None or value == 1 else f"{100 * value:.10g} %"
 
 
 def portion(value: float) -> str:

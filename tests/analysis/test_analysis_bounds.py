@@ -58,7 +58,7 @@ def test_to_the_nanosecond(took_ns: int, word: str, over: int) -> None:
     assert (error is None) == (word == "kept")
     if error is not None:
         assert "1 ns more than its bound" in error.what
-        assert "1 of 2,000 packets" in error.where
+        assert "1 of 2,000 messages" in error.where
         assert "2.00 ms at most, if all is as planned" in error.expected
 
 

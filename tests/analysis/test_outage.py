@@ -39,6 +39,7 @@ def measured(
             "reverse_ns": pd.array(
                 [None if n in lost or n in unanswered else DELAY_NS for n in seq], dtype="Int64"
             ),
+            "answered": [not g for g in gone],
             "lost_forward": gone,
             "lost_reverse": [n in unanswered for n in seq],
             "reordered_forward": [n in reordered for n in seq],
@@ -59,7 +60,7 @@ def test_nothing_lost() -> None:
     assert (cut.event, cut.at_ns, cut.lost, cut.outage_ns) == ("cut s1-s2", 3 * S, 0, 0)
     assert (mend.event, mend.lost, mend.reordered) == ("mend s1-s2", 0, 0)
     assert told([cut, mend]) == [
-        "No packet was lost or out of order by cut s1-s2 at 3 s, mend s1-s2 at 6 s."
+        "No message was lost or out of order by cut s1-s2 at 3 s, mend s1-s2 at 6 s."
     ]
 
 
@@ -68,7 +69,7 @@ def test_gap_from_the_last_good_packet_to_the_first() -> None:
     assert (cut.lost, cut.outage_ns) == (3, 40 * MS)
     (line, _) = told([cut, _])
     assert line == (
-        "cut s1-s2 at 3 s: app UL lost 3 packets, 40.0 ms without one (within 50.0 ms)."
+        "cut s1-s2 at 3 s: app UL lost 3 messages, 40.0 ms without one (within 50.0 ms)."
     )
 
 
@@ -99,7 +100,7 @@ def test_never_restored() -> None:
 def test_out_of_order() -> None:
     cut, mend = measured(set(), {601, 602})
     assert (cut.reordered, mend.reordered) == (0, 2)
-    assert "lost 0 packets, 2 out of order" in told([mend])[0]
+    assert "lost 0 messages, 2 out of order" in told([mend])[0]
 
 
 def test_replies_are_counted_for_requests_that_arrived_only() -> None:

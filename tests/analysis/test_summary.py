@@ -47,7 +47,7 @@ def test_one_row_per_judged_direction(plan: Plan) -> None:
         ("best_effort", "rtt"),
     ]
     haptic = rows["telesurgery_haptic", "UL"]
-    assert (haptic.packets, haptic.warmup, haptic.lost) == (10_000, 1_000, 0)
+    assert (haptic.messages, haptic.warmup, haptic.lost) == (10_000, 1_000, 0)
     assert haptic.verdict == "met"
     assert haptic.p999 is not None
     assert haptic.p50 is not None
@@ -74,7 +74,7 @@ def test_numbers_of_a_known_sample(plan: Plan) -> None:
     row = summarise(
         msgspec.structs.replace(plan, sessions=(session,)), tidy(session.id, rows).to_pandas()
     )[0]
-    assert (row.warmup, row.packets, row.lost, row.misses) == (10, 690, 1, 1)
+    assert (row.warmup, row.messages, row.lost, row.misses) == (10, 690, 1, 1)
     assert row.first_ns == 1_000_000
     assert row.min_ns == 1_010_000
     assert row.max_ns == 1_699_000
@@ -107,7 +107,27 @@ def test_what_never_arrived_was_not_answered(plan: Plan) -> None:
     got = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})
     up, down = got[session.app, "UL"], got[session.app, "DL"]
     assert (up.lost, up.verdict) == (1000, "missed")
-    assert (down.lost, down.unstamped, down.packets) == (0, 0, up.packets - 1000)
+    assert (down.lost, down.unstamped, down.messages) == (0, 0, up.messages - 1000)
+
+
+def test_a_message_is_there_when_all_of_it_is(plan: Plan) -> None:
+    """Of three packets, one a message is lost; the last one always came and was answered."""
+    one = _one(plan, "telesurgery_haptic")
+    session = msgspec.structs.replace(one, judged=("forward", "reverse", "rtt"))
+    rows = synthetic.raw(session)
+    rows["packets"] = rows["arrived"] = 3
+    some = slice(5000, 5010)
+    rows["arrived"][some] = 2
+    rows["lost_forward"][some] = True
+    rows["reordered_packets"][:1001] = 2
+    for name in ("forward_ns", "rtt_ns"):
+        rows[name][some] = MISSING
+    got = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})
+    there, back, trip = (got[session.app, way] for way in ("UL", "DL", "rtt"))
+    assert (there.messages, there.lost, there.misses) == (10_000, 10, 10)
+    assert (there.packets, there.packets_lost, there.packets_reordered) == (30_000, 10, 2)
+    assert (back.messages, back.lost, back.packets, back.packets_lost) == (10_000, 0, 10_000, 0)
+    assert (trip.lost, trip.packets, trip.packets_lost) == (10, 40_000, 10)
 
 
 @pytest.mark.parametrize(("beyond_ns", "available"), [(0, 1.0), (1, 1 - 999 / 10_000)])
@@ -131,7 +151,7 @@ def test_a_packet_without_a_timestamp_is_neither_lost_nor_judged(plan: Plan) -> 
     row = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})[
         session.app, "rtt"
     ]
-    assert (row.lost, row.unstamped, row.packets) == (0, 2, 1_798)
+    assert (row.lost, row.unstamped, row.messages) == (0, 2, 1_798)
 
 
 def test_traffic_that_was_not_offered_as_planned_shows_nothing(plan: Plan) -> None:
@@ -146,7 +166,7 @@ def test_traffic_that_was_not_offered_as_planned_shows_nothing(plan: Plan) -> No
 def test_session_without_packets(plan: Plan) -> None:
     rows = _rows(plan, {_one(plan, "llm_chat").id: synthetic.raw(_one(plan, "llm_chat"))})
     silent = rows["v2x_l4_coop", "UL"]
-    assert (silent.packets, silent.verdict, silent.max_ns) == (0, "not shown", None)
+    assert (silent.messages, silent.verdict, silent.max_ns) == (0, "not shown", None)
 
 
 def test_round_trip_budget_is_both_ways(plan: Plan) -> None:
@@ -172,5 +192,5 @@ def test_csv_and_json(tmp_path: Path) -> None:
     for row, flat in zip(rows, plain, strict=True):
         assert flat["deadline_ns"] == row.deadline_ns
         assert flat["verdict"] == row.verdict
-        assert flat["packets"] == row.packets
+        assert flat["messages"] == row.messages
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain

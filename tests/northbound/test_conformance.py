@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from testbed.northbound.conformance import LATE_NS, Probed
 from testbed.plan.intake import Book, Intake
 from testbed.plan.model import Placed
 from testbed.probes.events import (
+    LEADING_RX,
     RECEIVED_FILE,
     REFLECTED_FILE,
     REFLECTOR_RX,
@@ -64,7 +66,7 @@ def test_delays_are_held_against_the_promise(
     _logged(tmp_path / "s", [9 * MS, 2 * MS, 3 * MS, None], NOW_NS)
     kept = _placed(here, late(dscp=(46,), delay_ns=3 * MS))
     row = _there(here, tmp_path / "s", kept, NOW_NS + MS)
-    assert (row["packets"], row["lost"], row["slo"]) == (3, 1, "met")
+    assert (row["messages"], row["lost"], row["slo"]) == (3, 1, "met")
     assert (row["one-way-min-delay-ns"], row["one-way-max-delay-ns"]) == (2 * MS, 3 * MS)
     assert row["one-way-delay-variation-ns"] == MS
     row = _there(here, tmp_path / "s", kept, NOW_NS)
@@ -79,13 +81,36 @@ def test_a_packet_that_may_still_come_is_not_lost(
     monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + LATE_NS - 1)
     _logged(tmp_path / "s", [2 * MS, None], NOW_NS)
     row = _there(here, tmp_path / "s", _placed(here, late(dscp=(46,))), NOW_NS)
-    assert (row["packets"], row["lost"]) == (1, 0)
+    assert (row["messages"], row["lost"]) == (1, 0)
+
+
+def test_a_message_has_arrived_when_all_of_it_has(
+    here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + S)
+    folder = tmp_path / "s"
+    _logged(folder, [2 * MS, 2 * MS, 2 * MS], NOW_NS)
+    log = EventLog(folder / RECEIVED_FILE, ["p"])
+    for number, index, copy, delay_ns in (
+        *((0, 0, 0, MS), (0, 1, 0, 5 * MS)),
+        *((1, 0, 0, MS), (1, 0, 0, MS), (1, 1, 1, MS)),
+        *((2, 0, 0, MS), (2, 1, 0, MS)),
+    ):
+        log.add(LEADING_RX, copy, 0, number, NOW_NS + number * MS + delay_ns, index)
+    log.close()
+    (session,) = here.plan.sessions
+    several = msgspec.structs.replace(session, fragments=3)
+    plan = msgspec.structs.replace(here.plan, sessions=(several,))
+    placed = _placed(here, late(dscp=(46,)))
+    row = Probed(plan, folder)(placed, NOW_NS)["conformance"][0]
+    assert (row["messages"], row["lost"]) == (3, 1)
+    assert (row["one-way-min-delay-ns"], row["one-way-max-delay-ns"]) == (2 * MS, 5 * MS)
 
 
 def test_packets_of_others_do_not_count(here: Intake, tmp_path: Path) -> None:
     _logged(tmp_path / "s", [2 * MS], NOW_NS)
     row = _there(here, tmp_path / "s", _placed(here, late(dscp=(10,))), NOW_NS)
-    assert (row["packets"], row["slo"]) == (0, "not-measured")
+    assert (row["messages"], row["slo"]) == (0, "not-measured")
 
 
 def test_before_the_probes_have_begun_nothing_is_measured(here: Intake, tmp_path: Path) -> None:

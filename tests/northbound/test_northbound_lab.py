@@ -96,7 +96,7 @@ def test_a_slice_comes_changes_and_leaves(tmp_path: Path) -> None:
     (was,) = rows[3]["before"]["ietf-network-slice-service:slice-service"]
     state = was["testbed-slice:state"]
     assert [way["slo"] for way in state["conformance"]] == ["met", "met"]
-    assert state["conformance"][0]["packets"] > 400
+    assert state["conformance"][0]["messages"] > 400
     cookies = {row["cookie"] for row in run.record(CONTROL)["counters"]}
     assert max(cookies) < FIRST_ORDER_COOKIE
 

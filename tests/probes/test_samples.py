@@ -104,6 +104,63 @@ def test_what_happened_is_what_is_read(
             assert row["rtt_ns"] == MISSING
 
 
+PACKETS = 4
+
+packet = st.one_of(st.none(), st.lists(st.integers(1, 30 * MS), min_size=1, max_size=2))
+"""Delays of the copies of a packet that arrive."""
+bursts = st.lists(st.tuples(*[packet] * PACKETS), min_size=1, max_size=12)
+
+
+@given(bursts)
+@settings(max_examples=60, deadline=None)
+def test_messages_of_several_packets(
+    tmp_path_factory: pytest.TempPathFactory, happened: list[tuple[list[int] | None, ...]]
+) -> None:
+    """Against what RFC 4737 and the rule say of each message, told packet by packet."""
+    folder = tmp_path_factory.mktemp("logs")
+    names = (events.SENT_FILE, events.RECEIVED_FILE, events.REFLECTED_FILE)
+    sent, received, reflected = (EventLog(folder / name, ["m"], [PACKETS]) for name in names)
+    sent.add(events.START, 0, 0, 0, START, 0)
+    sent.add(events.CLOCK, 0, 0, 0, START, START + OFFSET)
+    came: list[tuple[int, int, int]] = []
+    for seq, message in enumerate(happened):
+        due = START + seq * EVERY
+        sent.add(events.SENT, 0, 0, seq, due, due + OFFSET)
+        received.add(events.SENDER_TX, 0, 0, seq, due + OFFSET, 0)
+        for index, delays_ns in enumerate(message):
+            came += [(due + OFFSET + one, seq, index) for one in delays_ns or ()]
+    for at, seq, index in sorted(came):
+        if index < PACKETS - 1:
+            received.add(events.LEADING_RX, 0, 0, seq, at, pack_arrival(index, 0, 60))
+        else:
+            reflected.add(events.REFLECTOR_RX, 0, 0, seq, at, pack_arrival(seq, 0, 60))
+    sent.add(events.END, 0, 0, 0, 0, 0)
+    for log in (sent, received, reflected):
+        log.close()
+
+    table = read_samples(folder, "m")
+    seen: set[tuple[int, int]] = set()
+    highest, late = (-1, -1), [0] * len(happened)
+    for _, seq, index in sorted(came):
+        if (seq, index) not in seen:
+            late[seq] += (seq, index) < highest
+            highest = max(highest, (seq, index))
+            seen.add((seq, index))
+    whole = [None if None in m else max(min(one or ()) for one in m) for m in happened]
+    ends = [(w + seq * EVERY, seq) for seq, w in enumerate(whole) if w is not None]
+    for seq, (row, message) in enumerate(zip(table, happened, strict=True)):
+        assert row["packets"] == PACKETS
+        assert row["arrived"] == sum(one is not None for one in message)
+        assert row["answered"] == (message[-1] is not None)
+        assert row["lost_forward"] == (whole[seq] is None)
+        assert row["forward_ns"] == (MISSING if whole[seq] is None else whole[seq])
+        assert row["copies_forward"] == max(len(one or ()) for one in message)
+        assert row["reordered_packets"] == late[seq]
+        overtaken = {at for at, other in ends if other > seq}
+        mine = {at for at, other in ends if other == seq}
+        assert row["reordered_forward"] == (bool(mine and overtaken) and min(overtaken) < max(mine))
+
+
 def one(folder: Path, happened: list[Fate], drift: int = 0) -> Samples:
     return read_samples(write(folder, happened, drift), "one")
 

@@ -82,7 +82,7 @@ def test_it_has_every_part(page: str) -> None:
         "Delay over time",
         "testbed run made_up --seed 7",
         "none: made-up data",
-        "36,887 packets to show",
+        "36,887 messages to show",
         "gnb1 \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} agg1",
     ):
         assert text in page

@@ -49,7 +49,7 @@ def test_a_share_is_never_rounded_to_nothing(value: float, text: str) -> None:
 
 def test_reliability_keeps_its_nines() -> None:
     assert wording.reliability(0.99999) == "99.999 %"
-    assert wording.reliability(1.0) == "every packet"
+    assert wording.reliability(1.0) == "every message"
     assert wording.portion(0.999999) == "99.9999 %"
     assert wording.portion(1) == "100 %"
 
@@ -72,11 +72,23 @@ def test_a_refused_percentile_says_what_it_takes(row: SummaryRow) -> None:
 
 def test_verdicts_in_words(row: SummaryRow) -> None:
     assert wording.verdict(row) == (
-        "0 of 1,000 packets late or lost; 99.99 % within 10 ms asked, "
-        "which takes 36,887 packets to show."
+        "0 of 1,000 messages late or lost; 99.99 % within 10 ms asked, "
+        "which takes 36,887 messages to show."
     )
     for word in ("met", "missed", "not valid", "no deadline"):
         assert wording.verdict(msgspec.structs.replace(row, verdict=word)).endswith(".")
+
+
+def test_packets_are_told_beside_messages(row: SummaryRow) -> None:
+    row = msgspec.structs.replace(row, judged="forward", messages=100, lost=4, packets=100)
+    assert wording.packets([row]) == []
+    many = msgspec.structs.replace(row, packets=4_400, packets_lost=5)
+    (line,) = wording.packets([many])
+    assert line.endswith("4 of 100 messages lost, 5 of their 4,400 packets.")
+    late = msgspec.structs.replace(many, packets_reordered=7)
+    assert wording.packets([late])[0].endswith("4,400 packets; 7 packets out of order.")
+    both = msgspec.structs.replace(row, judged="rtt", packets=196)
+    assert wording.packets([both]) == []
 
 
 def test_tally(row: SummaryRow) -> None:

@@ -86,7 +86,7 @@ def test_a_listing_tells_the_story(job: Path, tmp_path: Path) -> None:
     assert read.scenario == synthetic.scenario()
     assert read.provenance.status == "ok"
     assert run.name.endswith(f"Z-{read.provenance.id}")
-    assert read.provenance.asked == read.provenance.actual == {"packets": 17_880}
+    assert read.provenance.asked == read.provenance.actual == {"messages": 17_880}
     assert read.record("4-control.json") == {"rules": 12}
     assert read.record("9-nothing.json") is None
 
@@ -95,7 +95,7 @@ def test_samples_round_trip_with_units(job: Path, tmp_path: Path) -> None:
     run = collect(job, tmp_path / "results", synthetic.provenance(), status="ok")
     assert run.stat().st_mode == run.parent.stat().st_mode  # for whom the user's umask lets
     schema = pq.read_schema(run / SAMPLES)
-    assert schema.metadata[b"schema"] == b"1"
+    assert schema.metadata[b"schema"] == str(samples_module.SCHEMA).encode()
     assert schema.field("rtt_ns").metadata[b"unit"] == b"ns"
     frame = RunFolder(run).samples
     assert list(frame) == ARROW.names
@@ -129,7 +129,7 @@ def test_a_failed_run_keeps_what_there_is(job: Path, tmp_path: Path) -> None:
     read = RunFolder(run)
     assert read.provenance.status == "failed"
     assert read.provenance.error == "the lab ended"
-    assert read.provenance.actual["packets"] == 17_600
+    assert read.provenance.actual["messages"] == 17_600
     assert "llm_chat-ue1" not in set(read.samples["session"])
     assert len(read.summary) == 7
 
@@ -207,9 +207,21 @@ def test_other_schemas_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -
     (run / PROVENANCE).write_text(text.replace('"schema":1', '"schema":9'))
     with pytest.raises(ResultError, match="has schema 9"):
         _ = RunFolder(run).provenance
-    monkeypatch.setattr(samples_module, "SCHEMA", 2)
-    with pytest.raises(ResultError, match="samples have schema 1"):
+    monkeypatch.setattr(samples_module, "SCHEMA", 3)
+    with pytest.raises(ResultError, match="samples have schema 2"):
         _ = RunFolder(run).samples
+
+
+def test_tables_of_last_packets_do_where_messages_have_one(run: Path) -> None:
+    now = RunFolder(run).samples
+    table = pq.read_table(run / SAMPLES)
+    old = table.drop_columns(["packets", "arrived", "answered", "reordered_packets"])
+    metadata = {**(table.schema.metadata or {}), b"schema": b"1"}
+    pq.write_table(old.replace_schema_metadata(metadata), run / SAMPLES)
+    read = RunFolder(run).samples
+    pd.testing.assert_frame_equal(read[now.columns], now, check_dtype=False)
+    with pytest.raises(ResultError, match="samples have schema 1"):
+        load_samples(run / SAMPLES, messages=True)
 
 
 @pytest.mark.parametrize("keep", [0, 10, 5000])
