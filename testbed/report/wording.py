@@ -78,14 +78,21 @@ def several(row: SummaryRow) -> bool:
     return row.judged != "reverse" and row.packets > (1 + (row.judged == "rtt")) * row.messages
 
 
+def messages(row: SummaryRow) -> str:
+    """How many were judged, and their packets where these are more."""
+    more = f" ({row.packets:,} packets)" if several(row) else ""
+    return f"{row.messages:,}{more}"
+
+
 def packets(rows: Iterable[SummaryRow]) -> list[str]:
-    """A line for each row with messages of several packets: how many of these were lost."""
+    """A line for each row of whose messages, which are of several packets, some were lost or
+    out of order."""
     return [
         f"{row.app} {row.direction}: {row.lost:,} of {row.messages:,} messages lost, "
         f"{row.packets_lost:,} of their {row.packets:,} packets"
         f"{f'; {row.packets_reordered:,} packets out of order' * (row.packets_reordered > 0)}."
         for row in rows
-        if several(row)
+        if several(row) and (row.packets_lost or row.packets_reordered)
     ]
 
 

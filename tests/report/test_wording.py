@@ -85,6 +85,8 @@ def test_packets_are_told_beside_messages(row: SummaryRow) -> None:
     many = msgspec.structs.replace(row, packets=4_400, packets_lost=5)
     (line,) = wording.packets([many])
     assert line.endswith("4 of 100 messages lost, 5 of their 4,400 packets.")
+    assert wording.packets([msgspec.structs.replace(many, packets_lost=0)]) == []
+    assert (wording.messages(row), wording.messages(many)) == ("100", "100 (4,400 packets)")
     late = msgspec.structs.replace(many, packets_reordered=7)
     assert wording.packets([late])[0].endswith("4,400 packets; 7 packets out of order.")
     both = msgspec.structs.replace(row, judged="rtt", packets=196)
