@@ -22,7 +22,7 @@ from testbed.northbound.address import PORT
 from testbed.northbound.carrier import Carrier
 from testbed.northbound.conformance import Probed
 from testbed.northbound.journal import Journal
-from testbed.northbound.server import Limits, Server
+from testbed.northbound.server import Server
 from testbed.northbound.service import MOST_SLICES, Service
 from testbed.plan.intake import Intake
 from testbed.plan.model import Plan
@@ -30,9 +30,6 @@ from testbed.process import die_with_parent
 from testbed.scenario import discovery
 from testbed.scenario.model import Scenario
 from testbed.slices.policy import Policy
-
-_IDLE_S = 86_400.0
-"""A loop that looks whether it should end would only wake up among the packets."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--listen", default="127.0.0.1")
     options.add_argument("--port", type=int, default=PORT)
     options.add_argument("--token-file", type=Path)
+    options.add_argument(
+        "--host-name", action="append", default=[], help="a further name clients may call it by"
+    )
     options.add_argument("--most-slices", type=int, default=MOST_SLICES)
     given = options.parse_args(argv)
     die_with_parent()
@@ -62,12 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             given.most_slices,
         )
         token = given.token_file.read_text().strip() if given.token_file else None
-        server = Server(service, given.listen, given.port, token=token, limits=Limits())
+        names = tuple(given.host_name)
+        server = Server(service, given.listen, given.port, token=token, names=names)
     except (TestbedError, OSError) as error:
         print(error, file=sys.stderr)
         return error.exit_code if isinstance(error, TestbedError) else 1
-    print("ready", server.server_address[1], flush=True)
-    server.serve_forever(_IDLE_S)
+    print("ready", server.address[1], flush=True)
+    server.serve()
     return 0
 
 

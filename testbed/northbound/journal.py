@@ -31,6 +31,14 @@ class Record(Frozen, frozen=True, kw_only=True):
     """Slice id -> the order as it was written."""
     since_ns: dict[str, int] = msgspec.field(default_factory=dict)
     """Slice id -> when it became what it is (CLOCK_REALTIME)."""
+    born_ns: int = 0
+    """When the first service began; no two journals' revisions are the same."""
+    revision: int = 0
+    """Changes completed so far."""
+    modified_ns: int = 0
+    """When the last of them was (CLOCK_REALTIME)."""
+    revisions: dict[str, int] = msgspec.field(default_factory=dict)
+    """Slice id -> the change that made it what it is."""
 
 
 class Journal:

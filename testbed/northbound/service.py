@@ -4,6 +4,10 @@
     service.replace(id, document) 201, 204: the slice is as ordered
     service.remove(id)            204
     service.read(id)              the order, and what became of it
+    service.everything()          of all slices
+
+A change takes a condition: it is asked in the change's own turn, so that of two clients
+who have read the same version one wins.
 
 A change that fails half-way is undone; if even that fails, switches being away, it is
 undone before the next one. Until then the slice is as it was before, or not at all.
@@ -20,7 +24,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from testbed.errors import TestbedError
+from testbed.northbound.conditions import Version
 from testbed.northbound.journal import Journal, Record
+from testbed.northbound.problem import Fault, ProblemError
 from testbed.plan.change import Step, change, rules_of
 from testbed.plan.intake import Book, Intake, RefusedError
 from testbed.plan.model import Placed
@@ -44,20 +50,22 @@ class Carry(Protocol):
     def __call__(self, step: Step, /) -> None: ...
 
 
-class Fault(NamedTuple):
-    """One entry of ietf-restconf:errors."""
-
-    tag: str
-    message: str
-    path: str = ""
+Condition = Callable[[Version | None], None]
+"""Of a change; is told the version there is, or None. Raises ProblemError."""
+Content = Literal["all", "config", "nonconfig"]
 
 
-class ProblemError(Exception):
-    """Why a request is not carried out, as HTTP says it."""
+class Done(NamedTuple):
+    """A change that is made."""
 
-    def __init__(self, status: int, *faults: Fault) -> None:
-        super().__init__("; ".join(fault.message for fault in faults))
-        self.status, self.faults = status, faults
+    id: str
+    new: bool
+    """The slice was not there before."""
+    version: Version
+
+
+def always(_version: Version | None) -> None:
+    """No condition."""
 
 
 class Service:
@@ -74,7 +82,8 @@ class Service:
         """Undoes what an earlier process left half done, as soon as switches take it."""
         self._intake, self._journal, self._carry = intake, journal, carry
         self._measured, self._most = measured, most
-        self._record = journal.read()
+        record = journal.read()
+        self._record = msgspec.structs.replace(record, born_ns=record.born_ns or time.time_ns())
         self._turn = threading.Lock()
         with suppress(ProblemError):  # tried again before the next change
             self._recover()
@@ -86,12 +95,18 @@ class Service:
 
     # Reading
 
-    def ids(self) -> list[str]:
-        return [*self._intake.slices, *(one.slice.id for one in self.book.placed)]
+    def everything(self, content: Content = "all") -> tuple[list[Any], Version]:
+        """All slices at one moment."""
+        record = self._record
+        ids = [*self._intake.slices, *(one.slice.id for one in record.book.placed)]
+        return [self._told(record, id_, content) for id_ in ids], _version(record)
 
-    def read(self, id_: str, content: Literal["all", "config", "nonconfig"] = "all") -> Any:
+    def read(self, id_: str, content: Content = "all") -> tuple[Any, Version]:
         """A slice as it was ordered and as it is. Raises ProblemError."""
         record = self._record
+        return self._told(record, id_, content), _version(record, id_)
+
+    def _told(self, record: Record, id_: str, content: Content) -> Any:
         placed = record.book.find(id_)
         if placed is None and id_ not in self._intake.slices:
             raise ProblemError(404, Fault("invalid-value", f"there is no slice {id_!r}", at(id_)))
@@ -108,29 +123,31 @@ class Service:
 
     # Changing
 
-    def create(self, document: Any) -> str:
-        """Install a further slice; its id. Raises ProblemError."""
+    def create(self, document: Any, condition: Condition = always) -> Done:
+        """Install a further slice, if all slices have a version. Raises ProblemError."""
         order, written = _order(document)
         with self._changing():
-            if order.id in self.ids():
+            if self._there(order.id):
                 raise ProblemError(
                     409, Fault("data-exists", f"slice {order.id!r} is there", at(order.id))
                 )
+            condition(_version(self._record))
             self._install(order, written)
-        return order.id
+            return Done(order.id, True, _version(self._record, order.id))
 
-    def replace(self, id_: str, document: Any) -> bool:
-        """Install a slice, or have it otherwise; whether it was not there before."""
+    def replace(self, id_: str, document: Any, condition: Condition = always) -> Done:
+        """Install a slice, or have it otherwise. Raises ProblemError."""
         order, written = _order(document)
         if order.id != id_:
             message = f"the body is about slice {order.id!r}, the request about {id_!r}"
             raise ProblemError(400, Fault("invalid-value", message, f"{at(order.id)}/id"))
         with self._changing():
-            new = self.book.find(id_) is None
+            there = self._there(id_)
+            condition(_version(self._record, id_) if there else None)
             self._install(order, written)
-        return new
+            return Done(id_, not there, _version(self._record, id_))
 
-    def remove(self, id_: str) -> None:
+    def remove(self, id_: str, condition: Condition = always) -> None:
         """Raises ProblemError."""
         with self._changing():
             try:
@@ -138,7 +155,11 @@ class Service:
             except RefusedError as refused:
                 status = 404 if refused.tag == "data-missing" else 409
                 raise ProblemError(status, _fault(id_, refused)) from refused
+            condition(_version(self._record, id_))
             self._go(after, id_)
+
+    def _there(self, id_: str) -> bool:
+        return id_ in self._intake.slices or self.book.find(id_) is not None
 
     def _install(self, order: Slice, written: Any) -> None:
         book = self.book
@@ -166,12 +187,24 @@ class Service:
             raise ProblemError(500, Fault("operation-failed", f"undone: {_line(problem)}")) from (
                 problem
             )
+        revision, now_ns = before.revision + 1, time.time_ns()
         documents = {known: doc for known, doc in before.documents.items() if known != id_}
         since = {known: at_ns for known, at_ns in before.since_ns.items() if known != id_}
+        revisions = {known: made for known, made in before.revisions.items() if known != id_}
         if document is not None:
-            documents[id_], since[id_] = document, time.time_ns()
-        rules = rules_of(self._intake, after.placed)
-        self._write(Record(book=after, rules=rules, documents=documents, since_ns=since))
+            documents[id_], since[id_], revisions[id_] = document, now_ns, revision
+        self._write(
+            Record(
+                book=after,
+                rules=rules_of(self._intake, after.placed),
+                documents=documents,
+                since_ns=since,
+                born_ns=before.born_ns,
+                revision=revision,
+                modified_ns=now_ns,
+                revisions=revisions,
+            )
+        )
 
     def _recover(self) -> None:
         """Undo a change that is not complete. Raises ProblemError if switches do not take it."""
@@ -203,6 +236,15 @@ class Service:
             yield
         finally:
             self._turn.release()
+
+
+def _version(record: Record, id_: str | None = None) -> Version:
+    """Of one slice, or of all."""
+    if id_ is None:
+        revision, modified_ns = record.revision, record.modified_ns
+    else:
+        revision, modified_ns = record.revisions.get(id_, 0), record.since_ns.get(id_, 0)
+    return Version(f"{record.born_ns:x}-{revision}", modified_ns or record.born_ns)
 
 
 def at(id_: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from testbed.errors import EmulationError
 from testbed.northbound.address import BASE, ENTRY, MEDIA
 from testbed.northbound.journal import Journal
-from testbed.northbound.server import Limits, Server
+from testbed.northbound.limits import Limits
+from testbed.northbound.server import Server
 from testbed.northbound.service import Service
 from testbed.plan.change import Step
 from testbed.plan.intake import Intake
@@ -62,7 +63,7 @@ class Client:
     """Asks one server; every request by a connection of its own."""
 
     def __init__(self, server: Server) -> None:
-        self.address = (str(server.server_address[0]), int(server.server_address[1]))
+        self.address = server.address
 
     def ask(
         self, method: str, target: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -110,10 +111,10 @@ def serving(
     service = Service(here, Journal(folder / "journal.json"), wires, most=most)
     limits = given.pop("limits", Limits())
     with Server(service, "127.0.0.1", 0, limits=limits, **given) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread = threading.Thread(target=server.serve)
         thread.start()
         try:
             yield Client(server), service, wires
         finally:
-            server.shutdown()
+            server.stop()
             thread.join()

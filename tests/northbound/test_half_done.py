@@ -10,7 +10,8 @@ import pytest
 from testbed.errors import InputError
 from testbed.northbound.address import ENTRY
 from testbed.northbound.journal import Journal
-from testbed.northbound.service import ProblemError, Service
+from testbed.northbound.problem import ProblemError
+from testbed.northbound.service import Service
 from testbed.plan.change import change, installed
 from testbed.plan.openflow import key
 from tests.northbound.asking import Wires, document, late, serving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from testbed.northbound.address import BASE, ENTRY
+from testbed.northbound.address import BASE, ENTRY, MEDIA
 from testbed.northbound.service import Service
 from testbed.plan.change import installed
 from testbed.plan.check import check_orders
@@ -211,6 +212,130 @@ def test_what_is_offered(
         assert told.errors[0]["error-message"]
 
 
+def test_the_service_says_what_it_is(served: Asked) -> None:
+    client, *_ = served
+    api = client.ask("GET", "/restconf").body["ietf-restconf:restconf"]
+    assert api == {"data": {}, "operations": {}, "yang-library-version": "2016-06-21"}
+    version = client.ask("GET", "/restconf/yang-library-version").body
+    assert version == {"ietf-restconf:yang-library-version": "2016-06-21"}
+    assert client.ask("GET", "/restconf/operations").body == {"ietf-restconf:operations": {}}
+    data = client.ask("GET", "/restconf/data").body["ietf-restconf:data"]
+    names = [module["name"] for module in data["ietf-yang-library:modules-state"]["module"]]
+    assert {"ietf-network-slice-service", "testbed-slice"} <= set(names)
+    assert data[ROOT] == client.ask("GET", BASE).body[ROOT]
+    for name in ("ietf-yang-library:modules-state", "ietf-restconf-monitoring:restconf-state"):
+        assert client.ask("GET", f"/restconf/data/{name}").body == {name: data[name]}
+    config = client.ask("GET", "/restconf/data?content=config").body["ietf-restconf:data"]
+    assert list(config) == [ROOT]
+    meta = client.ask("GET", "/.well-known/host-meta", headers={"Accept": "application/xrd+xml"})
+    assert b"<Link rel='restconf' href='/restconf'/>" in meta.body
+    assert meta.headers["content-type"] == "application/xrd+xml"
+
+
+@pytest.mark.parametrize(
+    ("target", "allow"),
+    [
+        (BASE, "OPTIONS, HEAD, GET, POST"),
+        (f"{ENTRY}late", "OPTIONS, HEAD, GET, PUT, DELETE"),
+        ("/restconf", "OPTIONS, HEAD, GET"),
+        ("*", "GET, HEAD, OPTIONS, POST, PUT, DELETE"),
+    ],
+)
+def test_what_is_allowed_is_told(served: Asked, target: str, allow: str) -> None:
+    told = served[0].ask("OPTIONS", target)
+    assert (told.status, told.headers["allow"]) == (204, allow)
+    if target != "*":
+        told = served[0].ask("PATCH", target)
+        assert (told.status, told.headers["allow"]) == (405, allow)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status", "kind"),
+    [
+        (BASE, {"Accept": "application/json"}, 200, "application/json"),
+        (BASE, {"Accept": "application/json;q=0.5, application/yang-data+json"}, 200, MEDIA),
+        (BASE, {"Accept": "*/*;q=0.1, application/json"}, 200, "application/json"),
+        (BASE, {"Accept": "text/html, APPLICATION/*;q=0.2"}, 200, MEDIA),
+        (BASE, {"Accept": "application/xrd+xml"}, 406, MEDIA),
+        (BASE, {"Accept": "application/json;q=0, application/yang-data+json;q=0.0"}, 406, MEDIA),
+        ("/.well-known/host-meta", {"Accept": "application/json"}, 406, MEDIA),
+    ],
+)
+def test_answers_are_in_a_type_that_is_accepted(
+    served: Asked, target: str, headers: dict[str, str], status: int, kind: str
+) -> None:
+    told = served[0].ask("GET", target, headers=headers)
+    assert (told.status, told.headers["content-type"]) == (status, kind)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "Application/YANG-Data+JSON; charset=UTF-8"}, 201),
+        ({"Content-Type": "application/json; charset=latin-1"}, 415),
+        ({"Content-Type": ""}, 415),
+        ({"Content-Encoding": "gzip"}, 415),
+    ],
+)
+def test_bodies_are_json_in_utf_8(served: Asked, headers: dict[str, str], status: int) -> None:
+    assert served[0].ask("POST", BASE, document(late()), headers).status == status
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (f"{ENTRY}gold".replace("slice", "%73lice"), 200),
+        (f"{ENTRY}%67old", 200),
+        (f"{ENTRY}gold%2", 400),
+        (f"{ENTRY}gold%ff", 400),
+        (f"{ENTRY}a%2Fb%2C%3D", 404),
+        (f"{ENTRY}gold?content=config&content=config", 400),
+        (f"{ENTRY}gold?%zz", 400),
+        (f"{ENTRY}gold?content=%63onfig", 200),
+        ("/restconf?content=all", 400),
+        (f"{BASE}?", 200),
+        ("http://localhost/restconf", 200),
+        ("http://127.0.0.1:1/restconf", 200),
+        ("http://evil.example/restconf", 421),
+    ],
+)
+def test_targets_are_decoded(served: Asked, target: str, status: int) -> None:
+    assert served[0].ask("GET", target).status == status
+
+
+def test_only_its_own_names_are_answered(tmp_path: Path) -> None:
+    with serving(tmp_path, names=("lab.example",)) as (client, _, _):
+        hosts = {"localhost:8080": 200, "127.0.0.1": 200, "[::1]": 200, "Lab.example": 200}
+        hosts |= {"evil.example": 421, "127.0.0.1.evil.example": 421, "10.0.0.1": 421}
+        for host, status in hosts.items():
+            assert client.ask("GET", "/restconf", headers={"Host": host}).status == status, host
+
+
+def test_a_body_may_be_waited_for(served: Asked) -> None:
+    body = json.dumps(document(late())).encode()
+    head = f"POST {BASE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {MEDIA}\r\n"
+    with socket.create_connection(served[0].address, timeout=10) as raw:
+        raw.sendall(f"{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert raw.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        raw.sendall(body)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 201 ")
+        # chunked, two requests at once, and then no more
+        chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+        raw.sendall((f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk) * 2)
+        raw.shutdown(socket.SHUT_WR)
+        assert _all(raw).count(b"HTTP/1.1 409 ") == 2
+    with socket.create_connection(served[0].address, timeout=10) as raw:
+        raw.sendall(f"{head}Content-Length: 999999\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert raw.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_half_a_request_is_told_so(served: Asked) -> None:
+    with socket.create_connection(served[0].address, timeout=10) as raw:
+        raw.sendall(b"GET / HT")
+        raw.shutdown(socket.SHUT_WR)
+        assert _all(raw).startswith(b"HTTP/1.1 400 ")
+
+
 def test_ids_are_quoted_in_paths(served: Asked) -> None:
     told = served[0].ask("GET", f"{ENTRY}it%27s%20me")
     assert told.status == 404
@@ -221,7 +346,7 @@ def test_lines_that_are_no_request_end_the_connection(served: Asked) -> None:
     for line in (b"\x16\x03\x01\x02\x00\n\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
         with socket.create_connection(served[0].address, timeout=10) as raw:
             raw.sendall(line)
-            assert b"malformed-message" in _all(raw)
+            assert b"ietf-restconf:errors" in _all(raw)
 
 
 def _all(raw: socket.socket) -> bytes:
