@@ -28,6 +28,7 @@ from testbed.plan.check import check_plan
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared, classes, policy
+from testbed.probes.schedule import moments
 from testbed.results.folder import RunFolder
 from testbed.run import execute
 from testbed.scenario.model import Flow, Probe, Scenario, Slice, TopologyRef
@@ -119,8 +120,7 @@ def modelled(plan: Plan) -> dict[str, int]:
     packets = [packet for load in plan.loads for packet in flood_packets(load)]
     sent = {}
     for session in plan.sessions:
-        for number in range(session.count):
-            at_ns = session.start_ns + number * session.interval_ns
+        for number, at_ns in enumerate(moments(session)):
             sent[session.id, number] = at_ns
             packets.append(Packet(at_ns, session.id, number, session.size_bytes, session.forward))
     arrived = predicted(plan, packets)

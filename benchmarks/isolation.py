@@ -30,6 +30,7 @@ from testbed.lab.virtual import VirtualLab
 from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
 from testbed.plan.model import FLOOD_TICK_NS, Load, Plan
 from testbed.plan.model import Path as Way
+from testbed.plan.pacing import by_clock, stretched
 from testbed.prepare import prepare
 from testbed.reference.port import Arrival, run
 from testbed.results.folder import RunFolder
@@ -54,16 +55,16 @@ class Packet(NamedTuple):
 
 def flood_packets(load: Load) -> Iterator[Packet]:
     """What testbed/traffic/constant.py sends of a flood when it is never late."""
-    bits_ns = load.packet_bytes * 8_000_000_000
-    total = -(-load.duration_ns * load.rate_bps // bits_ns)
-    sent = now_ns = 0
-    while sent < total:
-        while sent < total and sent * bits_ns // load.rate_bps <= now_ns:
+    bits_ns, slow = load.packet_bytes * 8_000_000_000, load.drift_ppb
+    sent = now_ns = due_ns = 0
+    while due_ns < load.duration_ns:
+        while due_ns <= now_ns and due_ns < load.duration_ns:
             moment_ns = load.start_ns + now_ns
             yield Packet(moment_ns, load.id, sent, load.packet_bytes, load.forward)
             sent += 1
-        due_ns = sent * bits_ns // load.rate_bps
-        now_ns = min(max(due_ns, now_ns + FLOOD_TICK_NS), load.duration_ns)
+            due_ns = stretched(sent * bits_ns // load.rate_bps, slow)
+        tick_ns = stretched(by_clock(now_ns, slow) + FLOOD_TICK_NS, slow)
+        now_ns = min(max(due_ns, tick_ns), load.duration_ns)
 
 
 def predicted(plan: Plan, packets: list[Packet]) -> dict[tuple[str, int], int]:

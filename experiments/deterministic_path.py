@@ -41,7 +41,6 @@ class DeterministicPath(Experiment):
                 id=f"spans-{span}",
                 interval="10.3 ms",
                 deadline="5 ms",
-                start=f"{span * 700} us",
                 duration=duration,
             )
             self.flow(
@@ -51,6 +50,5 @@ class DeterministicPath(Experiment):
                 slice="others",
                 kind="flood",
                 rate=f"{load * full / spans:.0f} bit/s",
-                start=f"{span * 130} us",
                 duration=duration,
             )

@@ -39,7 +39,7 @@ class ZooReach(Experiment):
                 site,
                 path[0],
                 slice="reach",
-                start=f"{i * interval_ms / len(sites)} ms",  # else they queue on each other
+                phase=f"{i * interval_ms / len(sites)} ms",  # else they queue on each other
                 duration=duration,
                 interval=f"{interval_ms} ms",
                 id=f"{site}-{path[0]}",

@@ -15,8 +15,9 @@ import msgspec
 
 from testbed.errors import PlanError
 from testbed.plan.model import Path, Plan, Port, Source
+from testbed.plan.pacing import derived_seed
 from testbed.plan.routing import Router
-from testbed.plan.traffic import background_id, derived_seed
+from testbed.plan.traffic import background_id
 from testbed.scenario.model import Background, Scenario
 from testbed.units import show_bps
 

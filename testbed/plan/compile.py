@@ -8,15 +8,16 @@ import msgspec
 
 from testbed.plan.background import backgrounds, with_sources
 from testbed.plan.bounds import hold_delays, watching, with_bounds
-from testbed.plan.model import Plan, Port
+from testbed.plan.model import Load, Plan, Port
+from testbed.plan.pacing import derived_seed
 from testbed.plan.policing import check_backgrounds, with_policers
 from testbed.plan.queues import with_queues
 from testbed.plan.routing import Router
 from testbed.plan.rules import all_tables
-from testbed.plan.traffic import demands, derived_seed, loads, sessions
+from testbed.plan.traffic import demands, loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire
-from testbed.scenario.model import Flow, Probe, Scenario
+from testbed.scenario.model import Probe, Scenario
 from testbed.slices.policy import Policy
 from testbed.topology.model import Network
 from testbed.traffic.classes import AppClass
@@ -55,7 +56,7 @@ def compile_plan(
     seeded = [_seeded(port, scenario.seed) for port in queues]
     ports = with_sources(seeded, modelled, scenario.seed)
     queued = Wiring(wiring.hosts, wiring.switches, ports)
-    traffic: tuple[Probe | Flow, ...] = (*scenario.probes, *scenario.flows)
+    traffic: tuple[Probe | Load, ...] = (*scenario.probes, *flows)
     tables = all_tables(graph, queued, stamp, flows)
     plan = Plan(
         experiment=scenario.experiment,

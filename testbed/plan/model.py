@@ -327,7 +327,10 @@ class Session(Frozen, frozen=True, kw_only=True):
     fragment_bytes: int = 0
     """UDP payload of the other fragments."""
     start_ns: int
+    """Its phase included."""
     interval_ns: int
+    drift_ppb: int = 0
+    """The sender's clock is slow by so much: intervals last that much longer."""
     count: int
     arrivals: Literal["periodic", "poisson"] = "periodic"
     seed: int = 0
@@ -368,7 +371,10 @@ class Load(Frozen, frozen=True, kw_only=True):
     packet_bytes: int
     dscp: int
     start_ns: int
+    """Its phase included."""
     duration_ns: int
+    drift_ppb: int = 0
+    """The sender's clock is slow by so much: times between packets last that much longer."""
     forward: Path
     reverse: Path
 

@@ -15,13 +15,22 @@ each judged forward.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from testbed.errors import PlanError
 from testbed.plan.budget import HEADER_BYTES, path_budget
 from testbed.plan.model import FLOOD_DEBT_NS, Load, Session, Source
+from testbed.plan.pacing import (
+    count,
+    derived_seed,
+    drift_ppb,
+    fastest_ppb,
+    period_ns,
+    phase_ns,
+    rate_by_clock,
+    stretched,
+)
 from testbed.plan.routing import Router
 from testbed.plan.wiring import Wiring
 from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
@@ -99,12 +108,14 @@ def demands(
         id_, (sender, reflector) = probe.id + role.suffix, _ends(probe, role)
         payloads = packets(probe.size_bytes or app.size_bytes)
         interval_ns = probe.interval_ns or app.interval_ns
+        interval_ns = max(1, stretched(interval_ns, fastest_ppb(scenario, probe)))
         paced = app.arrivals == "periodic"
         ask(f"{id_}.forward", probe.slice, sender, reflector, train(payloads, interval_ns, paced))
         answer = train(payloads[-1:], interval_ns, paced)
         ask(f"{id_}.reverse", probe.slice, reflector, sender, answer, f"{id_}.forward")
     for flow in scenario.flows:
-        ask(f"{flow.id}.forward", flow.slice, flow.src, flow.dst, steady(flow))
+        fastest = steady(flow, fastest_ppb(scenario, flow))
+        ask(f"{flow.id}.forward", flow.slice, flow.src, flow.dst, fastest)
         ask(f"{flow.id}.reverse", flow.slice, flow.dst, flow.src, None)
     for b in scenario.backgrounds:
         ask(background_id(b), b.slice, b.src, b.dst, modelled(b))
@@ -123,14 +134,15 @@ def train(payloads: Sequence[int], interval_ns: int, periodic: bool) -> Traffic:
     )
 
 
-def steady(flow: Flow) -> Traffic:
+def steady(flow: Flow, drift_ppb: int = 0) -> Traffic:
     """`udp` sends a packet at a time; a flood forgives itself all debt over FLOOD_DEBT_NS, so
     that is its burst; iperf3's TCP is not known to keep to any."""
     size = flow.packet_bytes + HEADER_BYTES
-    rate_bps = -(-flow.rate_bps * size // flow.packet_bytes)
+    paced_bps = rate_by_clock(flow.rate_bps, drift_ppb)
+    rate_bps = -(-paced_bps * size // flow.packet_bytes)
     burst = 1
     if flow.kind != "udp":
-        burst += -(-flow.rate_bps * FLOOD_DEBT_NS // (8_000_000_000 * flow.packet_bytes))
+        burst += -(-paced_bps * FLOOD_DEBT_NS // (8_000_000_000 * flow.packet_bytes))
     return Traffic(
         rate_bps=rate_bps,
         burst_bytes=None if flow.kind == "tcp" else burst * size,
@@ -201,6 +213,10 @@ def _session(
     interval_ns = probe.interval_ns or app.interval_ns
     forward = router.path(f"{id_}.forward")
     reverse = router.path(f"{id_}.reverse")
+    late_ns, slow_ppb = 0, drift_ppb(scenario, probe, sender)
+    if app.arrivals == "periodic":
+        within_ns = min(interval_ns, probe.duration_ns)
+        late_ns = phase_ns(scenario, id_, probe.phase_ns, within_ns)
     return Session(
         id=id_,
         app=app.name,
@@ -214,9 +230,10 @@ def _session(
         size_bytes=payloads[-1],
         fragments=len(payloads),
         fragment_bytes=MAX_PAYLOAD_BYTES if len(payloads) > 1 else 0,
-        start_ns=probe.start_ns,
+        start_ns=probe.start_ns + late_ns,
         interval_ns=interval_ns,
-        count=-(-probe.duration_ns // interval_ns),
+        drift_ppb=slow_ppb,
+        count=count(probe.duration_ns, late_ns, interval_ns, slow_ppb),
         arrivals=app.arrivals,
         seed=derived_seed(scenario.seed, id_),
         warmup_ns=scenario.warmup_ns,
@@ -241,23 +258,22 @@ def packets(message_bytes: int) -> tuple[int, ...]:
     return (MAX_PAYLOAD_BYTES,) * full + (max(STAMP_BYTES, rest),)
 
 
-def derived_seed(seed: int, id_: str) -> int:
-    """A seed of its own for each thing, the same on every machine (48 bits)."""
-    digest = hashlib.blake2b(f"{seed}:{id_}".encode(), digest_size=6).digest()
-    return int.from_bytes(digest, "big")
-
-
 def loads(scenario: Scenario, wiring: Wiring, router: Router) -> tuple[Load, ...]:
     """Raises PlanError if there are more flows than ports."""
     ip = {host.name: host.ip for host in wiring.hosts}
     _enough_ports("flows", len(scenario.flows), FIRST_LOAD_PORT)
     return tuple(
-        _load(flow, FIRST_LOAD_PORT + number, ip, router)
+        _load(scenario, flow, FIRST_LOAD_PORT + number, ip, router)
         for number, flow in enumerate(scenario.flows)
     )
 
 
-def _load(flow: Flow, port: int, ip: Mapping[str, str], router: Router) -> Load:
+def _load(scenario: Scenario, flow: Flow, port: int, ip: Mapping[str, str], router: Router) -> Load:
+    period = period_ns(flow)
+    late_ns = 0
+    if period is not None:
+        within_ns = min(period, flow.duration_ns)
+        late_ns = phase_ns(scenario, f"flow {flow.id}", flow.phase_ns, within_ns)
     return Load(
         id=flow.id,
         slice=flow.slice,
@@ -270,8 +286,9 @@ def _load(flow: Flow, port: int, ip: Mapping[str, str], router: Router) -> Load:
         rate_bps=flow.rate_bps,
         packet_bytes=flow.packet_bytes,
         dscp=flow.dscp,
-        start_ns=flow.start_ns,
+        start_ns=flow.start_ns + late_ns,
         duration_ns=flow.duration_ns,
+        drift_ppb=drift_ppb(scenario, flow, flow.src),
         forward=router.path(f"{flow.id}.forward"),
         reverse=router.path(f"{flow.id}.reverse"),
     )

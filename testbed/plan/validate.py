@@ -9,6 +9,7 @@ from itertools import cycle
 import networkx as nx
 
 from testbed.errors import InputError, PlanError, unknown
+from testbed.plan.pacing import check_clocks, check_load, check_probe
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
 from testbed.scenario.model import (
     Background,
@@ -118,14 +119,17 @@ def validate_scenario(
     hosts = {node.name for node in network.nodes if node.role == "host"}
     slices = {BEST_EFFORT: Slice(id=BEST_EFFORT, sst=1, priority=127)}
     slices |= {slice_.id: slice_ for slice_ in scenario.slices}
+    check_clocks(scenario.clock_drift_ppb, "clocks")
     for probe in scenario.probes:
         where = f"probe {probe.id}"
         if probe.app not in apps:
             raise unknown("application class", probe.app, apps, where=where)
         _probe(probe, scenario.warmup_ns)
+        check_probe(probe, apps[probe.app], scenario.warmup_ns)
         _ends(where, probe.terminal, probe.server, hosts, probe.slice, slices)
     for flow in scenario.flows:
         _flow(flow)
+        check_load(flow)
         _ends(f"flow {flow.id}", flow.src, flow.dst, hosts, flow.slice, slices)
     _unique("background", [background.id for background in scenario.backgrounds], "scenario")
     for background in scenario.backgrounds:

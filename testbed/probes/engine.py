@@ -27,6 +27,7 @@ from testbed.emulation.netns import entered
 from testbed.errors import EmulationError
 from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
+from testbed.plan.pacing import stretched
 from testbed.probes.messages import PRIMING, leading_packet
 from testbed.probes.schedule import HOLD_NS
 from testbed.probes.sockets import dropped, keeps_moments, open_answering_pair, open_udp
@@ -58,7 +59,8 @@ def ahead_ns(sessions: Sequence[Session]) -> int:
         message_bytes = 2 * session.size_bytes + _PACKET_BYTES
         message_bytes += (session.fragments - 1) * (2 * session.fragment_bytes + _PACKET_BYTES)
         # those of twice this time may wait: handed over now, and at the last waking
-        most_ns = min(most_ns, _WAITING_BYTES * session.interval_ns // message_bytes // 2)
+        interval_ns = stretched(session.interval_ns, session.drift_ppb)
+        most_ns = min(most_ns, _WAITING_BYTES * interval_ns // message_bytes // 2)
     return max(most_ns, 1)
 
 
@@ -189,6 +191,7 @@ class ProbeEngine:
             "count": session.count,
             "arrivals": session.arrivals,
             "seed": session.seed,
+            "drift_ppb": session.drift_ppb,
         }
 
     def _open_reflectors(self) -> list[dict[str, Any]]:

@@ -70,6 +70,7 @@ class Transmitter:
             row["count"],
             row["arrivals"],
             row["seed"],
+            row["drift_ppb"],
         )
         self.due_ns = next(self._times, None)
 

@@ -15,6 +15,7 @@ The typed parameters of build() are the experiment's options on the command line
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -63,6 +64,7 @@ class Experiment:
         self._warmup = "1 s"
         self._scheduler: Scheduler = "htb"
         self._cycle = "1 ms"
+        self._clock_drift_ppb = 0
         self._policing: str | None = None
         self._slices: list[Slice] = []
         self._flows: list[Flow] = []
@@ -114,6 +116,16 @@ class Experiment:
     def warmup(self, time: str, /) -> None:
         """Packets of the first `time` are kept but not judged (default 1 s)."""
         self._warmup = time
+
+    def clocks(self, *, drift_ppm: float) -> None:
+        """Let each host's clock be slow or fast by its own part of up to `drift_ppm` millionths.
+
+        What the host sends at intervals drifts with it (real clocks: 1 to 100). The lab's own
+        clock, by which delays are measured, does not.
+        """
+        self._clock_drift_ppb = _ppb(drift_ppm, "clocks")
+        if self._clock_drift_ppb < 0:
+            raise InputError(f"drift_ppm = {drift_ppm:g}", where="clocks", expected="0 or more")
 
     def slice(
         self,
@@ -222,6 +234,8 @@ class Experiment:
         slice: str,
         duration: str,
         start: str = "0 s",
+        phase: str | None = None,
+        drift_ppm: float | None = None,
         interval: str | None = None,
         size: str | None = None,
         deadline: str | None = None,
@@ -231,6 +245,12 @@ class Experiment:
 
         Size, interval, DSCP, direction and deadline are the class's unless given.
         Returns the probe's id (`app`, or `app-2` for its second probe ...).
+
+        Args:
+            start: the earliest moment. A class that sends at intervals begins anywhere in
+                the first one, by the seed ...
+            phase: ... or so long after `start`.
+            drift_ppm: intervals are longer by so many millionths (see clocks()).
         """
         where = f"probe {id or app}"
         taken = [p.id for p in self._probes]
@@ -247,6 +267,8 @@ class Experiment:
                 server=server,
                 slice=slice,
                 start_ns=time_ns(start, f"{where}, start"),
+                phase_ns=time_ns(phase, f"{where}, phase") if phase is not None else None,
+                drift_ppb=_ppb(drift_ppm, where) if drift_ppm is not None else None,
                 duration_ns=_positive(time_ns(duration, f"{where}, duration"), where, "duration"),
                 interval_ns=_positive(time_ns(interval, f"{where}, interval"), where, "interval")
                 if interval is not None
@@ -271,11 +293,16 @@ class Experiment:
         duration: str,
         kind: Literal["udp", "tcp", "flood"] = "udp",
         start: str = "0 s",
+        phase: str | None = None,
+        drift_ppm: float | None = None,
         packet: str = "1448 B",
         dscp: int = 0,
     ) -> str:
         """Load from src to dst: constant-rate `udp`, a cheaper `flood` in bursts of a
-        millisecond, or iperf3's `tcp`."""
+        millisecond, or iperf3's `tcp`.
+
+        `start`, `phase` and `drift_ppm` are as probe()'s; TCP has no phase.
+        """
         where = f"flow {id}"
         if kind not in ("udp", "tcp", "flood"):
             raise InputError(f"kind = {kind!r}", where=where, expected="udp, tcp or flood")
@@ -298,6 +325,8 @@ class Experiment:
                 packet_bytes=packet_bytes,
                 dscp=dscp,
                 start_ns=time_ns(start, f"{where}, start"),
+                phase_ns=time_ns(phase, f"{where}, phase") if phase is not None else None,
+                drift_ppb=_ppb(drift_ppm, where) if drift_ppm is not None else None,
                 duration_ns=_positive(time_ns(duration, f"{where}, duration"), where, "duration"),
             )
         )
@@ -438,6 +467,13 @@ def _positive(value: int, where: str, name: str) -> int:
     return value
 
 
+def _ppb(ppm: float, where: str) -> int:
+    """Millionths as whole parts per billion."""
+    if isinstance(ppm, bool) or not isinstance(ppm, int | float) or not math.isfinite(ppm):
+        raise InputError(f"drift_ppm = {ppm!r}", where=where, expected="a number, such as 50")
+    return round(ppm * 1000)
+
+
 def scenario_of(
     name: str,
     kind: type[Experiment],
@@ -486,6 +522,7 @@ def scenario_of(
         warmup_ns=time_ns(experiment._warmup, f"{where}, warmup"),
         scheduler=experiment._scheduler,
         cycle_ns=time_ns(experiment._cycle, f"{where}, cycle"),
+        clock_drift_ppb=experiment._clock_drift_ppb,
         policing_burst_bytes=size_bytes(experiment._policing, f"{where}, policing")
         if experiment._policing is not None
         else None,

@@ -236,6 +236,11 @@ class Flow(Frozen, frozen=True, kw_only=True):
     """UDP payload."""
     dscp: int = 0
     start_ns: int = 0
+    """The earliest; the phase comes on top."""
+    phase_ns: int | None = None
+    """None: anything within a period, by the seed."""
+    drift_ppb: int | None = None
+    """How slow the clock is that paces it; None: the host's."""
     duration_ns: int
 
 
@@ -256,6 +261,7 @@ class Background(Frozen, frozen=True, kw_only=True):
     burst: int = 1
     """Packets that arrive together."""
     start_ns: int = 0
+    """Periodic arrivals have a phase of their own in each port, from the seed."""
     duration_ns: int
 
 
@@ -273,6 +279,11 @@ class Probe(Frozen, frozen=True, kw_only=True):
     server: str
     slice: str
     start_ns: int = 0
+    """The earliest; the phase comes on top."""
+    phase_ns: int | None = None
+    """None: anything within an interval, by the seed."""
+    drift_ppb: int | None = None
+    """How slow the clock is that paces it; None: the sending host's."""
     duration_ns: int
     interval_ns: int | None = None
     size_bytes: int | None = None
@@ -394,6 +405,8 @@ class Scenario(Frozen, frozen=True, kw_only=True):
     captures: tuple[Capture, ...] = ()
     warmup_ns: int = 1_000_000_000
     """Packets meant to be sent before this are kept but not judged."""
+    clock_drift_ppb: int = 0
+    """Hosts' clocks are slow or fast by up to this, each by its own, from the seed."""
     scheduler: Scheduler = "htb"
     cycle_ns: int = 1_000_000
     """Of the gates of `time_aware`."""

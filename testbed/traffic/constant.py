@@ -1,12 +1,14 @@
 """The process that sends constant-rate UDP: the loads of kind `udp` and `flood`.
 
-Packet k of a load is due k x (packet bits) / rate after its start. Of a `udp` load each
+Packet k of a load is due k x (packet bits) / rate after its start, by the clock of the
+load (drift_ppb). Of a `udp` load each
 packet leaves at its own moment, where the kernel keeps packets until the moments they
 name. Elsewhere, and of a `flood` everywhere, the process sends what is due at most once a
 millisecond, several packets a system call. A debt of more than FLOOD_DEBT_NS is forgiven,
 so that no stall of the machine turns into a burst that the plan does not know.
 
-Job: {"loads": [{id, fd, to, port, packet_bytes, rate_bps, start_ns, duration_ns, timed}]}.
+Job: {"loads": [{id, fd, to, port, packet_bytes, rate_bps, start_ns, duration_ns, drift_ppb,
+timed}]}.
 Ends after the last packet, or on SIGTERM, and then prints one line of JSON:
 
     {id: {"packets", "seconds", "first_ns", "last_ns", "ahead_packets"}}
@@ -27,6 +29,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from testbed.plan.model import FLOOD_DEBT_NS, FLOOD_TICK_NS
+from testbed.plan.pacing import by_clock, stretched
 from testbed.probes.batches import Inbox, Repeater, name_of
 from testbed.probes.child import read_job, read_start, say_ready
 from testbed.probes.clock import Stop, become_pacer, clock_pair, sleep_until
@@ -47,6 +50,7 @@ class Constant:
         self._duration_ns: int = row["duration_ns"]
         self._bits_ns: int = row["packet_bytes"] * 8_000_000_000
         self._rate_bps: int = row["rate_bps"]
+        self._drift_ppb: int = row["drift_ppb"]
         self._count = self._due_by(self._duration_ns - 1)
         self._first = min(self._due_by(FIRST_NS), _MOST_PACKETS)
         """How many packets are due first, and stamped."""
@@ -93,7 +97,7 @@ class Constant:
             return end_ns if now_ns < end_ns else None
         if self._ahead_ns:
             return self.wake_ns
-        return min(max(self.wake_ns, now_ns + FLOOD_TICK_NS), end_ns)
+        return min(max(self.wake_ns, self._tick_ns(at_ns)), end_ns)
 
     def report(self, now_ns: int, offset_ns: int) -> dict[str, Any]:
         """What was sent by now; `offset_ns` is CLOCK_REALTIME - CLOCK_MONOTONIC."""
@@ -115,11 +119,19 @@ class Constant:
         }
 
     def _due_ns(self, packet: int) -> int:
-        return packet * self._bits_ns // self._rate_bps
+        return stretched(packet * self._bits_ns // self._rate_bps, self._drift_ppb)
+
+    def _tick_ns(self, at_ns: int) -> int:
+        """When a tick ends that begins so long after the start."""
+        own_ns = by_clock(at_ns, self._drift_ppb) + FLOOD_TICK_NS
+        return self.begin_ns + stretched(own_ns, self._drift_ppb)
 
     def _due_by(self, at_ns: int) -> int:
         """How many packets are due by then."""
-        return ((at_ns + 1) * self._rate_bps - 1) // self._bits_ns + 1 if at_ns >= 0 else 0
+        if at_ns < 0:
+            return 0
+        own_ns = by_clock(at_ns, self._drift_ppb)
+        return ((own_ns + 1) * self._rate_bps - 1) // self._bits_ns + 1
 
     def _hand_over(self, until: int, *, stamped: bool) -> None:
         """The packets before `until` that are still to be sent."""

@@ -33,6 +33,7 @@ from typing import Any
 from testbed.emulation.netns import entered
 from testbed.errors import EmulationError
 from testbed.plan.model import Load, Plan
+from testbed.plan.pacing import rate_by_clock
 from testbed.probes.clock import sleep_until
 from testbed.probes.sockets import keeps_moments, open_sink, open_udp, sink_packets
 from testbed.process import dying_with_caller, write_json
@@ -135,6 +136,7 @@ class Loads:
                     "start_ns": load.start_ns,
                     "duration_ns": load.duration_ns,
                     "timed": own,
+                    "drift_ppb": load.drift_ppb,
                 }
             )
         self._sender = _popen(
@@ -213,7 +215,8 @@ def _server(load: Load) -> list[str]:
 def _client(load: Load) -> list[str]:
     seconds = max(1, round(load.duration_ns / 1e9))
     argv = ["iperf3", "-c", load.dst_ip, "-B", load.src_ip, "-p", str(load.port), "-J"]
-    argv += ["-t", str(seconds), "-b", str(load.rate_bps), "-l", str(load.packet_bytes)]
+    paced_bps = rate_by_clock(load.rate_bps, load.drift_ppb)
+    argv += ["-t", str(seconds), "-b", str(paced_bps), "-l", str(load.packet_bytes)]
     return [*argv, "-S", str(load.dscp << 2)]
 
 

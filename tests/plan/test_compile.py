@@ -114,12 +114,12 @@ def test_what_is_carried_over() -> None:
     )
     network = msgspec.structs.replace(triangle(), nodes=nodes)
     asked = scenario(
-        flows=(flow(start_ns=5_000_000_000),),
+        flows=(flow(start_ns=5_000_000_000, phase_ns=1000),),
         probes=(probe(),),
         seed=7,
     )
     plan = compiled(LowestDelay(), asked, network)
-    assert plan.duration_ns == 15_000_000_000
+    assert plan.duration_ns == 15_000_001_000
     assert plan.seed == 7
     assert plan.positions["s2"] == (1.0, 0.0)
     assert compiled(LowestDelay()).positions == {}

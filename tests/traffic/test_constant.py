@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.plan.model import FLOOD_DEBT_NS, FLOOD_TICK_NS
+from testbed.plan.pacing import stretched
 from testbed.traffic import constant
 from testbed.traffic.constant import FIRST_NS, Constant
 
@@ -60,7 +61,14 @@ def wires(monkeypatch: pytest.MonkeyPatch) -> list[Wire]:
     return made
 
 
-def make(rate_bps: int, size: int, seconds: float = 1, *, timed: bool = False) -> Constant:
+def make(
+    rate_bps: int,
+    size: int,
+    seconds: float = 1,
+    *,
+    timed: bool = False,
+    drift_ppb: int = 0,
+) -> Constant:
     return Constant(
         {
             "id": "f",
@@ -71,6 +79,7 @@ def make(rate_bps: int, size: int, seconds: float = 1, *, timed: bool = False) -
             "rate_bps": rate_bps,
             "start_ns": 0,
             "duration_ns": round(seconds * S),
+            "drift_ppb": drift_ppb,
             "timed": timed,
         }
     )
@@ -118,6 +127,20 @@ def test_timed_packets_leave_at_their_moments_and_are_handed_over_many_at_a_time
 def test_slow_load_is_evenly_spaced(wires: list[Wire]) -> None:
     drive(make(1_000_000, 1250), wires[0])  # one packet each 10 ms
     assert wires[0].left_ns == [i * 10_000_000 for i in range(100)]
+
+
+@pytest.mark.parametrize("drift_ppb", [80_000, -999_001])
+@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("rate_bps", [1_000_000, 60_000_000])  # at gaps, and at ticks
+def test_a_load_drifts_with_its_clock(
+    wires: list[Wire], rate_bps: int, timed: bool, drift_ppb: int
+) -> None:
+    drive(make(rate_bps, 1250, seconds=1.1, timed=timed), wires[0])
+    drive(make(rate_bps, 1250, timed=timed, drift_ppb=drift_ppb), wires[1])
+    own = [now for at in wires[0].left_ns if (now := stretched(at, drift_ppb)) < S]
+    assert len(own) == pytest.approx(len(wires[1].left_ns), abs=5)  # of the last tick
+    both = zip(own[:-5], wires[1].left_ns, strict=False)
+    assert max(abs(a - b) for a, b in both) <= 1
 
 
 def test_stall_is_not_made_up_for(wires: list[Wire]) -> None:
