@@ -76,7 +76,6 @@ def random_plan(seed: int) -> Prepared:
             slice=id_,
             interval_ns=draw.randint(5_000_000, 9_000_000),
             size_bytes=draw.choice((64, 256, 1000)),
-            start_ns=draw.randint(0, 5_000_000),
             duration_ns=DURATION_NS,
         )
         for id_ in ids
@@ -91,7 +90,6 @@ def random_plan(seed: int) -> Prepared:
             kind="flood",
             rate_bps=round(draw.uniform(0.3, 0.7) * share * RATE_BPS / len(hosts)),
             packet_bytes=draw.choice((200, 800, 1448)),
-            start_ns=draw.randint(0, 3_000_000),
             duration_ns=DURATION_NS,
         )
         for id_ in ids

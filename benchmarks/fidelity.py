@@ -48,7 +48,7 @@ def delays(seconds: int) -> Prepared:
                 *pair,
                 interval_ns=INTERVAL_NS,
                 duration_ns=seconds * 10**9,
-                start_ns=number * APART_NS,
+                phase_ns=number * APART_NS,
             )
             for number, pair in enumerate(ends)
         ],

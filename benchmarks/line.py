@@ -63,7 +63,7 @@ class Line(MetroTopo):
 
 
 def probe(
-    id_: str, a: str, b: str, *, interval_ns: int, duration_ns: int, start_ns: int = 0
+    id_: str, a: str, b: str, *, interval_ns: int, duration_ns: int, phase_ns: int = 0
 ) -> Probe:
     """Small probes from a to b."""
     return Probe(
@@ -74,7 +74,7 @@ def probe(
         slice="best-effort",
         interval_ns=interval_ns,
         duration_ns=duration_ns,
-        start_ns=start_ns,
+        phase_ns=phase_ns,
     )
 
 

@@ -21,7 +21,8 @@ def tables(plan: Plan) -> tuple[Table, ...]:
     some = (backgrounds(plan), ports(plan), gates(plan), policers(plan))
     given = [table for table in some if table.rows]
     kept = (table for table in (backups(plan),) if table.rows)
-    return (paths(plan), *kept, budgets(plan), bounds(plan), loads(plan), *given, rules(plan))
+    told = (paths(plan), *kept, schedules(plan), budgets(plan), bounds(plan), loads(plan))
+    return (*told, *given, rules(plan))
 
 
 def paths(plan: Plan) -> Table:
@@ -57,6 +58,32 @@ def backups(plan: Plan) -> Table:
             for backup in path.backups
         ),
     )
+
+
+def schedules(plan: Plan) -> Table:
+    """When each session's messages are due; phases and clocks are the seed's unless fixed."""
+    return Table(
+        f"Messages (seed {plan.seed})",
+        ("session", "sender", "first at", "every", "arrivals", "messages", "clock"),
+        tuple(
+            (
+                session.id,
+                session.sender,
+                show_ns(session.start_ns),
+                show_ns(session.interval_ns),
+                session.arrivals,
+                f"{session.count:,}",
+                _clock(session),
+            )
+            for session in plan.sessions
+        ),
+    )
+
+
+def _clock(sender: Session | Load) -> str:
+    if not sender.drift_ppb:
+        return "exact"
+    return f"{abs(sender.drift_ppb) / 1000:g} ppm {'slow' if sender.drift_ppb > 0 else 'fast'}"
 
 
 def budgets(plan: Plan) -> Table:
@@ -137,7 +164,7 @@ def loads(plan: Plan) -> Table:
     """Background flows."""
     return Table(
         "Loads",
-        ("load", "kind", "slice", "from", "to", "rate", "starts", "lasts"),
+        ("load", "kind", "slice", "from", "to", "rate", "starts", "lasts", "clock"),
         tuple(
             (
                 load.id,
@@ -148,6 +175,7 @@ def loads(plan: Plan) -> Table:
                 show_bps(load.rate_bps),
                 show_ns(load.start_ns),
                 show_ns(load.duration_ns),
+                _clock(load),
             )
             for load in plan.loads
         ),

@@ -16,6 +16,7 @@ from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
 from testbed.plan.model import Path as Way
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
+from testbed.probes.schedule import moments
 from testbed.run import execute
 from testbed.scenario.model import Scenario
 from testbed.topology.model import Network, Node
@@ -76,12 +77,22 @@ def excess_ns(plan: Plan, folder: Path) -> dict[str, list[int]]:
 def test_alone_a_message_takes_its_budget_to_the_nanosecond(tmp_path: Path) -> None:
     sizes = (48, 1001, 5003)
     probes = tuple(
-        probe(f"p{size}", app=f"app{size}", start_ns=n * 10 * MS, duration_ns=2 * S)
+        probe(
+            f"p{size}",
+            app=f"app{size}",
+            phase_ns=n * 10 * MS,
+            drift_ppb=-80_001 * n,  # which keeps them apart
+            duration_ns=2 * S,
+        )
         for n, size in enumerate(sizes)
     )
     asked = scenario(slices=(SLOW_GOLD,), probes=probes)
     plan, folder = run(tmp_path, asked, chain(333_333_333, *ODD_BPS), sizes)
     assert {s.fragments for s in plan.sessions} == {1, 4}
+    table = pq.read_table(folder / "5-samples.parquet").to_pylist()
+    for session in plan.sessions:
+        due = [row["intended_ns"] for row in table if row["session"] == session.id]
+        assert due == list(moments(session))
     for what, off in excess_ns(plan, folder).items():
         assert off == [0] * len(off), what
     back = msgspec.json.decode((folder / "3-readback.json").read_bytes(), type=Readback)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.plan import show
-from tests.plan.networks import MS, app, compiled, flow, scenario
+from tests.plan.networks import MS, app, compiled, flow, probe, scenario
 
 PLAN = compiled(LowestDelay(), scenario(flows=(flow(),)))
 
@@ -17,6 +17,14 @@ def test_rows_fit_their_headers() -> None:
 
 def test_paths() -> None:
     assert show.paths(PLAN).rows[0] == ("p.forward", "gold", "h1 > s1 > s3 > s2 > h2", "16", "1")
+
+
+def test_schedules_say_the_phase_and_the_clock() -> None:
+    asked = scenario(probes=(probe(start_ns=MS, phase_ns=2 * MS, drift_ppb=-1500),))
+    table = show.schedules(compiled(LowestDelay(), asked))
+    (row,) = table.rows
+    assert table.title == "Messages (seed 1)"
+    assert row[1:] == ("h1", "3.00 ms", "10.0 ms", "periodic", "1,000", "1.5 ppm fast")
 
 
 def test_budget_rows_hold_the_deadline_where_it_is_judged() -> None:

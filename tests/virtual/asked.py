@@ -2,7 +2,7 @@
 
 h1 - s1 - s2 - h2       a flood, a Poisson session, a session over a link that loses
           |
-h3 - s3 --+  s4 - h4    a periodic session under a flood: nothing random
+h3 - s3 --+  s4 - h4    a periodic session under a flood, their phases fixed: nothing random
       `------'
 """
 
@@ -39,7 +39,7 @@ class TwoPaths(MetroTopo):
 def asked(seed: int = 1, seconds: int = 4, *, captures: bool = False) -> Prepared:
     """The plan of that scenario."""
 
-    def probe(app: str, a: str, b: str) -> Probe:
+    def probe(app: str, a: str, b: str, phase_ns: int | None = None) -> Probe:
         return Probe(
             id=app,
             app=app,
@@ -47,10 +47,11 @@ def asked(seed: int = 1, seconds: int = 4, *, captures: bool = False) -> Prepare
             server=b,
             slice="best-effort",
             interval_ns=11_000_000,
+            phase_ns=phase_ns,
             duration_ns=seconds * SECOND,
         )
 
-    def flood(id_: str, a: str, b: str) -> Flow:
+    def flood(id_: str, a: str, b: str, phase_ns: int | None = None) -> Flow:
         return Flow(
             id=id_,
             src=a,
@@ -58,6 +59,7 @@ def asked(seed: int = 1, seconds: int = 4, *, captures: bool = False) -> Prepare
             slice="best-effort",
             kind="flood",
             rate_bps=11_000_000,
+            phase_ns=phase_ns,
             duration_ns=seconds * SECOND,
         )
 
@@ -69,11 +71,11 @@ def asked(seed: int = 1, seconds: int = 4, *, captures: bool = False) -> Prepare
         policy="shortest_path",
         topology=TopologyRef(name="two_paths"),
         slices=(),
-        flows=(flood("random", "h1", "h2"), flood("steady", "h3", "h4")),
+        flows=(flood("random", "h1", "h2"), flood("steady", "h3", "h4", 0)),
         probes=(
             probe("hft_order", "h1", "h2"),
             probe("llm_chat", "h1", "h2"),
-            probe("uav_c2_stick", "h3", "h4"),
+            probe("uav_c2_stick", "h3", "h4", 0),
         ),
         captures=(Capture(node="h4", peer="s4"), Capture(node="s1", peer="s2")) if captures else (),
     )
