@@ -6,20 +6,32 @@ import ctypes
 import errno
 import os
 import signal
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import msgspec
 
 _PR_SET_PDEATHSIG = 1
+_PARENT = "TESTBED_PARENT"
 _libc = ctypes.CDLL(None)
 
 
 def die_with_parent(with_signal: int = signal.SIGKILL) -> None:
-    """Have the kernel send this process a signal when the thread that started it ends."""
-    _die_with(os.getppid(), with_signal)
+    """Have the kernel send this process a signal when the thread that started it ends.
+
+    A parent that started this process with `child_environment` and has gone already is
+    noticed; otherwise the parent is the one of this moment.
+    """
+    told = os.environ.pop(_PARENT, None)  # of this process, not of those it starts
+    _die_with(int(told) if told else os.getppid(), with_signal)
+
+
+def child_environment() -> dict[str, str]:
+    """The environment for a child that calls `die_with_parent`: ours, and who its parent is."""
+    return {**os.environ, _PARENT: str(os.getpid())}
 
 
 def dying_with_caller(with_signal: int = signal.SIGKILL) -> Callable[[], None]:
@@ -66,6 +78,18 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file in one step: a reader sees all of it, or what was there before."""
     with whole(path) as file:
         file.write(data)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file that others may have made to read it; OSError if it is a link or no file.
+
+    A pipe by that name would keep its reader waiting, a link lead elsewhere.
+    """
+    found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OSError(errno.EINVAL, "no plain file", str(path))
+    return os.fdopen(found, "rb")
 
 
 def write_json(path: Path, data: Any) -> None:

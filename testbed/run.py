@@ -24,9 +24,11 @@ from testbed.analysis.promises import write_promises
 from testbed.analysis.summary import write_summary
 from testbed.errors import LabError, TestbedError
 from testbed.lab.base import CONSOLE, Lab
+from testbed.lab.unprivileged import take_back
 from testbed.plan import background
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
+from testbed.process import open_plain
 from testbed.results.folder import collect
 from testbed.results.provenance import Provenance, measure_host
 from testbed.results.staging import scratch, staging
@@ -206,9 +208,11 @@ class _Follower:
         self.available_bytes: int | None = None
 
     def poll(self) -> None:
-        if not self._path.exists():
+        try:
+            file = open_plain(self._path)
+        except OSError:
             return
-        with self._path.open("rb") as file:
+        with file:
             file.seek(self._at)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -224,7 +228,7 @@ class _Follower:
 def _started(
     lab: Lab, job: Path, argv: Sequence[str], *, interactive: bool = False, seed: int = 1
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A lab that is gone when the block ends, however it ends."""
+    """A lab that is gone when the block ends, however it ends, and its job folder ours."""
     process = lab.start(job, argv, interactive=interactive, seed=seed)
     try:
         yield process
@@ -232,6 +236,7 @@ def _started(
         if process.poll() is None:
             process.kill()  # a lab takes everything with it
             process.wait()
+        take_back(job)
 
 
 def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | None) -> int:

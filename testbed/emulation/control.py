@@ -24,6 +24,7 @@ from testbed.emulation import links, netns, qdisc
 from testbed.emulation.netlink import Netlink
 from testbed.errors import EmulationError
 from testbed.plan.model import Plan, Port
+from testbed.process import child_environment
 
 PORT = 6653
 STATUS = Path("/run/controller.json")
@@ -65,7 +66,9 @@ class Controller:
             out = stack.enter_context(self._log.open("ab"))
             if self._namespace is not None:
                 stack.enter_context(netns.entered(self._namespace))
-            self._process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                command, stdout=out, stderr=subprocess.STDOUT, env=child_environment()
+            )
         return self._process
 
     def kill(self) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from testbed.lab import unprivileged
 from testbed.lab.base import Missing
 
 PACKAGES = {"mmdebstrap": "mmdebstrap", "newuidmap": "uidmap", "bwrap": "bubblewrap"}
@@ -55,11 +56,10 @@ def missing_memory(least_bytes: int) -> list[Missing]:
 
 def missing_user_namespaces() -> list[Missing]:
     """Whether an ordinary user may make user namespaces; names the setting that forbids it."""
-    if os.geteuid() == 0 or (unshare := program("unshare")) is None:
+    if (unshare := program("unshare")) is None:
         return []
-    done = subprocess.run(
-        [unshare, "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False
-    )
+    command = unprivileged.as_user([unshare, "--user", "--map-root-user", "--mount", "true"])
+    done = subprocess.run(command, capture_output=True, check=False, cwd="/")
     if done.returncode == 0:
         return []
     remedy = "allow user namespaces on this machine (a container may forbid them altogether)"

@@ -1,13 +1,16 @@
 """The native lab: this machine's own kernel, in private namespaces, on the lab image.
 
     caller --fork--> unshare --fork--> [ new user, net, mount, pid, ipc, uts namespaces:
-                                         native-init, then the guest program ]
+                                         native-init (1)
+                                         [ new user, mount, net, ipc namespaces below:
+                                           native-init (2), the guest program ] ]
 
 The guest program, Open vSwitch and Python are the image's, so that only the kernel
 differs from the other labs, and no daemon of the host is asked. Its root is an
 overlay of the image whose upper half is memory: it writes nothing outside the job
 folder, and all vanishes with its last process. Real root is needed for one thing
-only, to load kernel modules; where they are loaded an ordinary user can run it.
+only, to load kernel modules; where they are loaded an ordinary user can run it, and root's
+runs as one too (see unprivileged.py).
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from testbed.lab import host, image
-from testbed.lab.base import PROJECT, Missing
+from testbed.lab import host, image, unprivileged
+from testbed.lab.base import GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
 from testbed.lab.process import spawn
 
 MODULES = {
@@ -46,7 +49,7 @@ class NativeLab:
         )
         lacks += host.missing_user_namespaces()
         lacks += host.missing_modules(self.modules)
-        return lacks + image.missing()
+        return lacks + image.missing() + unprivileged.missing()
 
     def describe(self) -> dict[str, str]:
         return {
@@ -71,11 +74,17 @@ class NativeLab:
 
     @staticmethod
     def _command(job: Path, handshake: int, terminal: bool) -> list[str]:
-        spaces = ["--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
-        if os.geteuid() != 0:
-            spaces += ["--user", "--map-root-user"]
-        root = str(image.existing().root)
-        init = str(Path(__file__).with_name("native-init"))
+        spaces = ["--user", "--map-root-user", "--net", "--mount", "--pid", "--ipc", "--uts"]
+        root, project, started = image.existing().root, PROJECT, job
+        # no overlay of a folder with other mounts in it: the image once more, without them
+        alone = "/srv"
+        binds = {root: alone, project: GUEST_PROJECT, job: GUEST_JOB}
+        first = unprivileged.prefix(root, binds)
+        if first:
+            root, project, started = (unprivileged.at(inside) for inside in binds.values())
+        init = project / "testbed/lab/native-init"
+        # a session of its own: else the guest could type into the terminal
+        session = ["setsid", "--wait"] if terminal else []
         variables = {
             "LAB_HANDSHAKE": str(handshake),
             "LAB_TERMINAL": "yes" if terminal else "",
@@ -83,7 +92,9 @@ class NativeLab:
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         }
         return [
+            *first,
             *("setpriv", "--pdeathsig", "KILL", "env", "-i"),
             *(f"{name}={value}" for name, value in variables.items()),
-            *("unshare", *spaces, "bash", init, root, str(PROJECT), str(job)),
+            *("unshare", *spaces, "--fork", "--kill-child", *session),
+            *("bash", str(init), str(root), str(project), str(started)),
         ]

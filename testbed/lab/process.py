@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from testbed.errors import LabError
+from testbed.lab import image, unprivileged
 from testbed.lab.base import COMMAND, CONSOLE, EXIT, Lab
 
 HANDSHAKE = r'echo ready >&"$LAB_HANDSHAKE" && read -r go <&"$LAB_HANDSHAKE" || exit 255'
@@ -45,6 +46,8 @@ def spawn(
     terminal = interactive and os.isatty(0) and os.isatty(1)
     (job / EXIT).unlink(missing_ok=True)
     (job / COMMAND).write_text(f"exec {shlex.join(argv)}\n")
+    (job / CONSOLE).touch()
+    unprivileged.hand_over(image.existing().root, job)
     ours, theirs = socket.socketpair()
     with ours, (job / CONSOLE).open("ab") as console:
         with theirs:

@@ -11,6 +11,7 @@ def bubblewrap(
     *,
     writable: bool = False,
     network: bool = False,
+    proc: bool = True,
     read: Mapping[Path, str] | None = None,
     write: Mapping[Path, str] | None = None,
     env: Mapping[str, str] | None = None,
@@ -21,12 +22,17 @@ def bubblewrap(
     Args:
         read, write: host paths and where they appear inside.
         network: keep the host's network.
+        proc: show the sandbox's processes and the kernel's settings, not to be written.
         env: the whole environment inside.
     """
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--uid", "0", "--gid", "0"]
     command += ["--share-net"] if network else ["--hostname", "lab"]
     command += ["--bind" if writable else "--ro-bind", str(root), "/"]
-    command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - inside
+    command += ["--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - inside
+    # the settings are open to user id 0 of the host, and to no capability: root's sandbox is
+    # denied them by the mount alone, and denied to mount anew
+    command += ["--proc", "/proc", "--remount-ro", "/proc"] if proc else []
+    command += ["--cap-drop", "ALL"]
     for option, binds in (("--ro-bind", read), ("--bind", write)):
         for outside, inside in (binds or {}).items():
             command += [option, str(outside), inside]

@@ -2,7 +2,8 @@
 
 The kernel runs inside bubblewrap: its root is the image (read-only), the project is
 read-only at /project, the job folder is /results, its memory and sockets are on
-private tmpfs. It sees nothing else of the host, and ends with its caller.
+private tmpfs. It sees nothing else of the host, no /proc and no /sys either, since a guest
+can mount through hostfs whatever its kernel's process sees. It ends with its caller.
 
     caller --fork--> bwrap --> [ new namespaces: sh --> linux (UML) --> guest processes ]
 """
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.lab import host, image
+from testbed.lab import host, image, unprivileged
 from testbed.lab.base import EXIT, GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
 from testbed.lab.process import HANDSHAKE, spawn
 from testbed.lab.sandbox import bubblewrap
@@ -31,7 +32,7 @@ _SUPERVISE = rf"""
 {HANDSHAKE}
 exec {{LAB_HANDSHAKE}}>&-
 [ "$LAB_TERMINAL" ] && terminal=$(stty -g)
-"$@"
+setarch --addr-no-randomize "$@"  # which the kernel else asks of /proc/self/exe
 [ "$LAB_TERMINAL" ] && stty "$terminal"
 exit "$(cat {GUEST_JOB}/{EXIT} 2>/dev/null || echo 255)"
 """
@@ -76,7 +77,7 @@ class UmlLab:
         lacks += host.missing_user_namespaces()
         lacks += host.missing_memory(LEAST_MEMORY_BYTES)
         lacks += image.missing()
-        return lacks
+        return lacks + unprivileged.missing()
 
     def describe(self) -> dict[str, str]:
         built = image.existing()
@@ -104,18 +105,29 @@ class UmlLab:
     def _command(self, job: Path, seed: int, handshake: int, terminal: bool) -> list[str]:
         built = image.existing()
         kernel = self.kernel(built)
-        read = {PROJECT: GUEST_PROJECT}
+        shared = {PROJECT: GUEST_PROJECT, job: GUEST_JOB}
         program = "/usr/bin/linux.uml"
         if kernel.path is not None:
             program = "/lab-kernel"
-            read[kernel.path] = program
+            shared[kernel.path] = program
         if kernel.modules is not None:
-            read[kernel.modules] = "/usr/lib/uml/modules"
+            shared[kernel.modules] = "/usr/lib/uml/modules"
         env = {"LAB_HANDSHAKE": str(handshake), "LAB_TERMINAL": "yes" if terminal else ""}
         env["TMPDIR"] = "/dev/shm"  # noqa: S108 - private to the sandbox; holds the guest's memory
         kind = os.environ.get("TERM", "dumb") if terminal else "dumb"
+        first = unprivileged.prefix(built.root, shared)
+        if first:
+            root, write = unprivileged.PLACE, {unprivileged.at(GUEST_JOB): GUEST_JOB}
+            read = {}  # is in the image
+        else:
+            root, write = built.root, {job: GUEST_JOB}
+            read = {path: inside for path, inside in shared.items() if path != job}
+        # a session of its own: else what breaks out of the kernel could type into the terminal
+        confined = bubblewrap(root, proc=False, read=read, write=write, env=env)
         return [
-            *bubblewrap(built.root, read=read, write={job: GUEST_JOB}, env=env),
+            *first,
+            *confined,
+            "--new-session",
             *("bash", "-c", _SUPERVISE, "lab", program),
             f"mem={self.memory_bytes >> 20}M",
             *("uml_dir=/tmp", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "hostfs=/"),

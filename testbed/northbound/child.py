@@ -14,6 +14,7 @@ from testbed.emulation.control import CHANGES, ORDERS
 from testbed.errors import EmulationError
 from testbed.northbound.address import BASE, MEDIA, PORT, entry
 from testbed.probes.engine import SAMPLES
+from testbed.process import child_environment
 from testbed.scenario.model import OrderEvent
 from testbed.scenario.orders.schema import LIST, ROOT
 from testbed.scenario.orders.write import to_ietf
@@ -34,7 +35,9 @@ class Northbound:
         command += ["--control", str(CHANGES), "--journal", str(ORDERS)]
         command += ["--samples", str(job / SAMPLES)]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, env=child_environment()
+            )
         out = self._process.stdout
         assert out is not None
         if not select.select([out], [], [], _READY_S)[0] or not out.readline():

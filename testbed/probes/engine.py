@@ -32,6 +32,7 @@ from testbed.probes.messages import PRIMING, leading_packet
 from testbed.probes.schedule import HOLD_NS
 from testbed.probes.sockets import dropped, keeps_moments, open_answering_pair, open_udp
 from testbed.probes.stamp import request_of_size, stamp_request
+from testbed.process import child_environment
 
 SAMPLES = "samples"
 _PRIME_PACE_S = 0.01
@@ -234,6 +235,7 @@ class ProbeEngine:
             stderr=subprocess.PIPE,
             text=True,
             pass_fds=fds,
+            env=child_environment(),
         )
         self._children[name] = child
         ids = [session.id for session in self._plan.sessions]
