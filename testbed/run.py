@@ -24,6 +24,7 @@ from testbed.analysis.promises import write_promises
 from testbed.analysis.summary import write_summary
 from testbed.errors import LabError, TestbedError
 from testbed.lab.base import CONSOLE, Lab
+from testbed.lab.process import lacking
 from testbed.lab.unprivileged import take_back
 from testbed.plan import background
 from testbed.plan.model import Plan
@@ -34,6 +35,8 @@ from testbed.results.provenance import Provenance, measure_host
 from testbed.results.staging import scratch, staging
 
 GUEST = ("python3", "-m", "testbed.guest", "/results")
+DONE = "done.json"
+"""File in the job folder in which the guest program says, last, how it ended."""
 SETUP_SECONDS = 300
 """What a lab may take besides the traffic itself before it is given up."""
 PACKET_S = 0.3e-3
@@ -121,6 +124,18 @@ def execute(
 
 def _guest(lab: Lab, job: Path, show: Stage, limit: Limits, seed: int) -> TestbedError | None:
     """Run the guest program to its end; what went wrong, if anything."""
+    problem = _watched(lab, job, show, limit, seed)
+    return problem and (_damage(lab, job) or problem)
+
+
+def _damage(lab: Lab, job: Path) -> LabError | None:
+    """What of the lab itself is damaged, which tells more than what came of it."""
+    lacks = lab.missing("listed" if (job / DONE).exists() else "whole")
+    damaged = [lack for lack in lacks if lack.damaged]
+    return lacking(lab, damaged) if damaged else None
+
+
+def _watched(lab: Lab, job: Path, show: Stage, limit: Limits, seed: int) -> TestbedError | None:
     with _started(lab, job, GUEST, seed=seed) as process:
         progress = _Follower(job / "progress.jsonl", show)
         end = time.monotonic() + limit.whole_s
@@ -158,7 +173,7 @@ def _verdict(job: Path, code: int, lab: str) -> TestbedError | None:
             expected="what fits into the lab's memory (memory_bytes in a run's 0-provenance.json)",
             remedy="a smaller network, or fewer programs at once, in the lab and beside it",
         )
-    done = job / "done.json"
+    done = job / DONE
     if not done.exists():
         return LabError(
             f"the lab ended with code {code} before the guest program was done",
@@ -255,7 +270,7 @@ def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | No
             code = process.wait()
         problem = _verdict(job, code, lab.name)
         if problem is not None:
-            raise problem
+            raise _damage(lab, job) or problem
         return code
 
 

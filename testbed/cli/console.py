@@ -46,6 +46,8 @@ class Terminal(Console):
 out = Terminal(width=None if sys.stdout.isatty() else _WIDE)
 err = Terminal(stderr=True, soft_wrap=True)
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+
 TITLES = {
     "boot": "Booting the lab",
     "build": "Building the network",

@@ -13,8 +13,17 @@ import msgspec
 from rich.text import Text
 
 from testbed import __version__
-from testbed.cli import listing
-from testbed.cli.console import Verbs, err, out, progress, settings, show_error, show_note
+from testbed.cli import listing, parts
+from testbed.cli.console import (
+    Verbs,
+    err,
+    json_option,
+    out,
+    progress,
+    settings,
+    show_error,
+    show_note,
+)
 from testbed.cli.orders import orders
 from testbed.errors import InputError
 from testbed.scenario import discovery
@@ -48,7 +57,6 @@ pcap_option = click.option(
     metavar="NODE:PORT",
     help="Capture a port, named by its interface or its neighbour. Repeatable.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -300,36 +308,8 @@ def exec_(lab: str | None, ovs: bool, command: tuple[str, ...]) -> None:
 
 
 main.add_command(orders)
-
-
-@main.group(cls=Verbs)
-def kernel() -> None:
-    """The lab kernel of virtual time: build it, or say whether it is there."""
-
-
-@kernel.command()
-def build() -> None:
-    """Build the lab kernel into the user's cache: once, five minutes on two cores."""
-    from testbed.lab import kernel as lab_kernel  # noqa: PLC0415
-
-    built = lab_kernel.build(lambda text: err.print(f"kernel: {text}"))
-    out.print(f"lab kernel {built.release}, {built.source}, id {built.id}")
-
-
-@kernel.command()
-@json_option
-def status(as_json: bool) -> None:
-    """Say which lab kernel is there, and what it was built from."""
-    from testbed.lab import kernel as lab_kernel  # noqa: PLC0415
-
-    built = lab_kernel.existing()
-    size = built.program.stat().st_size
-    if as_json:
-        row = {"release": built.release, "source": built.source, "id": built.id}
-        click.echo(json.dumps(row | {"path": str(built.program), "bytes": size}))
-    else:
-        out.print(f"release  {built.release}\nsource   {built.source}\nid       {built.id}")
-        out.print(f"program  {built.program} ({size / 1e6:.1f} MB)", soft_wrap=True)
+main.add_command(parts.kernel)
+main.add_command(parts.image)
 
 
 @main.command()

@@ -6,6 +6,8 @@
     wall.py       Debian's own UML kernel, wall-clock time         (ordinary user)
     native.py     this machine's kernel, private namespaces        (root)
     image.py      the lab image: a Debian root folder, built once and cached
+    kernel.py     the lab kernel of virtual time, likewise
+    cache.py      what is built once, by one builder at a time; checksums.py: whether it is whole
     sandbox.py    bubblewrap argument lists
     process.py    starting a lab so that it cannot outlive its caller
     host.py       what this machine offers: programs, namespaces, modules

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from testbed.lab.checksums import Depth
+
 PROJECT = Path(__file__).resolve().parents[2]
 """The folder of testbed, controllers, topologies and experiments on the host."""
 
@@ -28,6 +30,8 @@ class Missing:
     what: str
     why: str
     remedy: str
+    damaged: bool = False
+    """It is there, but not as it was built."""
 
     def __str__(self) -> str:
         return f"{self.what} ({self.why}); {self.remedy}"
@@ -39,8 +43,11 @@ class Lab(Protocol):
     @property
     def name(self) -> str: ...
 
-    def missing(self) -> list[Missing]:
-        """What keeps this lab from starting; empty when it can."""
+    def missing(self, depth: Depth = "vital") -> list[Missing]:
+        """What keeps this lab from starting; empty when it can.
+
+        `depth`: how closely what it is made of is looked at.
+        """
         ...
 
     def start(

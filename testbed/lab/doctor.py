@@ -7,8 +7,9 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
+from types import ModuleType
 
-from testbed.lab import cache, host, image
+from testbed.lab import cache, checksums, host, image, kernel
 from testbed.lab.choice import LABS
 
 IMAGE_BYTES = 1 << 30
@@ -36,14 +37,15 @@ def diagnose() -> list[Check]:
         _namespaces(),
         _subordinate_ids(),
         *(_program(name, package) for name, package in host.PACKAGES.items()),
-        _image(),
+        _built(image),
+        _built(kernel),
         _disk(),
         _memory(),
     ]
 
 
 def _lab(name: str) -> Check:
-    lacks = LABS[name].missing()
+    lacks = LABS[name].missing("whole")
     return Check(
         f"lab {name}",
         not lacks,
@@ -81,10 +83,18 @@ def _program(name: str, package: str) -> Check:
     )
 
 
-def _image() -> Check:
-    built = image.find()
-    detail = f"{built.id} in {built.root}" if built else f"not built in {cache.folder()}"
-    return Check("lab image", built is not None, detail, "scripts/setup")
+def _built(part: ModuleType) -> Check:
+    """The image or the kernel, every file of it read."""
+    kept: cache.Cached = part.CACHED
+    faults = kept.faults(part.key(), "whole")
+    if faults is None:
+        detail = f"not built in {cache.folder()}"
+    elif faults:
+        detail = f"damaged: {checksums.told(faults)}, in {kept.place(part.key())}"
+    else:
+        detail = f"{part.existing().id} in {kept.place(part.key())}"
+    remedy = kept.again if faults else kept.remedy
+    return Check(f"lab {kept.kind}", faults == [], detail, remedy)
 
 
 def _disk() -> Check:
@@ -94,7 +104,7 @@ def _disk() -> Check:
     free = shutil.disk_usage(folder).free
     return Check(
         "disk",
-        free >= IMAGE_BYTES or image.find() is not None,
+        free >= IMAGE_BYTES or not image.missing(),
         f"{free / 1e9:.1f} GB free at {folder}",
         "free 1 GB, or set XDG_CACHE_HOME to a folder on another disk",
     )

@@ -29,6 +29,7 @@ from testbed.errors import LabError
 from testbed.lab import cache
 from testbed.lab.base import Missing
 from testbed.lab.cache import Say
+from testbed.lab.checksums import Depth
 from testbed.lab.sandbox import bubblewrap
 
 SUITE = "bookworm"
@@ -59,8 +60,21 @@ REQUIREMENTS = (
     "scapy>=2.6,<3",
     "topohub>=1.5,<2",
 )
-LAYOUT = 1
+LAYOUT = 2
 """Changes when the build itself does."""
+CACHED = cache.Cached(
+    kind="image",
+    why="the guest's root folder",
+    remedy="run scripts/setup, or `testbed image build`",
+    vital=(
+        cache.MANIFEST,
+        "usr/bin/*",
+        "usr/sbin/*",
+        "usr/lib/x86_64-linux-gnu/*.so*",
+        "opt/lab/*",
+    ),
+    space="1 GB",
+)
 
 _EXCLUDED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*")
 _REGISTRY_ENV = re.compile(r"PIP_\w+|SSL_\w+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|\w+_proxy", re.I)
@@ -90,34 +104,23 @@ def key() -> str:
     return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
 
-def find() -> Image | None:
-    """The image of the present recipe, or None when it is not built."""
-    root = cache.find("image", key())
-    if root is None:
-        return None
+def existing(depth: Depth | None = None) -> Image:
+    """The image of the present recipe. Raises LabError when it is not built, or damaged."""
+    this = key()
+    root = CACHED.existing(this, depth)
     digest = hashlib.sha256((root / cache.MANIFEST).read_bytes()).hexdigest()
-    return Image(root, key(), f"{key()}-{digest[:12]}")
+    return Image(root, this, f"{this}-{digest[:12]}")
 
 
-def existing() -> Image:
-    """The image of the present recipe. Raises LabError when it is not built."""
-    image = find()
-    if image is None:
-        raise LabError("the lab image is not built", remedy="run scripts/setup")
-    return image
+def missing(depth: Depth = "vital") -> list[Missing]:
+    """The image, when it is not built, or damaged."""
+    return CACHED.missing(key(), depth)
 
 
-def missing() -> list[Missing]:
-    """The image, when it is not built."""
-    if find() is not None:
-        return []
-    return [Missing("the lab image", "the guest's root folder", "run scripts/setup to build it")]
+def build(say: Say = lambda text: None, *, force: bool = False) -> Image:
+    """The image, built if there is no undamaged one (half a minute and 500 MB).
 
-
-def build(say: Say = lambda text: None) -> Image:
-    """The image, built if it does not exist (half a minute and 500 MB).
-
-    Raises LabError with the failed tool's own words.
+    `force`: build it in any case. Raises LabError with the failed tool's own words.
     """
 
     def fill(root: Path) -> None:
@@ -127,7 +130,7 @@ def build(say: Say = lambda text: None) -> Image:
         _python(root)
         _manifest(root)
 
-    cache.build("image", key(), fill, space="1 GB", say=say)
+    CACHED.build(key(), fill, say=say, force=force)
     return existing()
 
 
@@ -268,19 +271,20 @@ def reason(words: str) -> str:
 
 
 def main() -> int:
-    """What scripts/setup runs: build the image and say where it is."""
-    start = time.monotonic()
+    """What scripts/setup runs: build the image, unless it is there, and say where it is."""
+    start, said = time.monotonic(), False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half built goes
 
     def say(text: str) -> None:
+        nonlocal said
+        said = True
         print(f"lab image: {time.monotonic() - start:3.0f} s  {text}", flush=True)
 
     try:
-        known = find()
-        image = known or build(say)
+        image = build(say)
     except LabError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    if known is None:
+    if said:
         say(f"{image.root}")
     return 0

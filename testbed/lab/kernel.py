@@ -32,12 +32,13 @@ from testbed.errors import LabError
 from testbed.lab import cache, image
 from testbed.lab.base import PROJECT, Missing
 from testbed.lab.cache import Say
+from testbed.lab.checksums import Depth
 from testbed.lab.sandbox import bubblewrap
 
 RECIPE = PROJECT / "kernel"
 SOURCE = "linux-source-6.12"
 TOOLS = ("bc", "bison", "flex", "gcc", "libc6-dev", "make", "patch", "xz-utils")
-LAYOUT = 1
+LAYOUT = 2
 """Changes when the build itself does."""
 
 _PLACES = {"lab.c": "arch/um/kernel", "sch_port.c": "net/sched", "txtime.c": "net/ipv4"}
@@ -52,7 +53,13 @@ _FIXED = {
 }
 _STEPS = 1440
 """About how many lines make prints."""
-_REMEDY = "testbed kernel build"
+CACHED = cache.Cached(
+    kind="kernel",
+    why="virtual time needs one of our own",
+    remedy="run `testbed kernel build`",
+    vital=("*",),
+    space="3 GB",
+)
 
 
 @dataclass(frozen=True)
@@ -84,24 +91,14 @@ def _recipe_files() -> Iterator[Path]:
     yield from (RECIPE / name for name in _PLACES)
 
 
-def find() -> BuiltKernel | None:
-    """The kernel of the present recipe, or None when it is not built."""
+def existing(depth: Depth | None = None) -> BuiltKernel:
+    """The kernel of the present recipe. Raises LabError when it is not built, or damaged."""
     this = key()
-    folder = cache.find("kernel", this)
-    if folder is None:
-        return None
+    folder = CACHED.existing(this, depth)
     text = (folder / cache.MANIFEST).read_text()
     release, source = text.splitlines()[:2]
     digest = hashlib.sha256(text.encode()).hexdigest()
     return BuiltKernel(folder / "linux", this, f"{this}-{digest[:12]}", release, source)
-
-
-def existing() -> BuiltKernel:
-    """The kernel of the present recipe. Raises LabError when it is not built."""
-    kernel = find()
-    if kernel is None:
-        raise LabError("the lab kernel is not built", remedy=_REMEDY)
-    return kernel
 
 
 def charges() -> dict[str, int]:
@@ -111,23 +108,23 @@ def charges() -> dict[str, int]:
     return {name.lower(): int(value) for name, value in found}
 
 
-def missing() -> list[Missing]:
-    """The kernel, when it is not built."""
-    if find() is not None:
-        return []
-    return [Missing("the lab kernel", "virtual time needs one of our own", f"run `{_REMEDY}`")]
+def missing(depth: Depth = "vital") -> list[Missing]:
+    """The kernel, when it is not built, or damaged."""
+    return CACHED.missing(key(), depth)
 
 
-def build(say: Say = lambda text: None) -> BuiltKernel:
-    """The kernel, built if it does not exist (five minutes on two cores, 2 GB of disk meanwhile).
+def build(say: Say = lambda text: None, *, force: bool = False) -> BuiltKernel:
+    """The kernel, built if there is no undamaged one (five minutes on two cores, 2 GB of
+    disk meanwhile).
 
     Args:
         say: called with a line before each step and at every tenth of the compilation.
+        force: build it in any case.
 
     Raises LabError with the failed tool's own words.
     """
     # the key is taken now: the recipe may be edited meanwhile
-    cache.build("kernel", key(), lambda part: _build(part, say), space="3 GB", say=say)
+    CACHED.build(key(), lambda part: _build(part, say), say=say, force=force)
     return existing()
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from testbed.lab import host, image, unprivileged
 from testbed.lab.base import GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
+from testbed.lab.checksums import Depth
 from testbed.lab.process import spawn
 
 MODULES = {
@@ -43,13 +44,13 @@ class NativeLab:
     def __init__(self, modules: dict[str, str] | None = None) -> None:
         self.modules = MODULES if modules is None else modules
 
-    def missing(self) -> list[Missing]:
+    def missing(self, depth: Depth = "vital") -> list[Missing]:
         lacks = host.missing_programs(
             {"unshare": "util-linux", "setpriv": "util-linux"}, "makes private namespaces"
         )
         lacks += host.missing_user_namespaces()
         lacks += host.missing_modules(self.modules)
-        return lacks + image.missing() + unprivileged.missing()
+        return lacks + image.missing(depth) + unprivileged.missing()
 
     def describe(self) -> dict[str, str]:
         return {

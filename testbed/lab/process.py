@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from testbed.errors import LabError
-from testbed.lab import image, unprivileged
-from testbed.lab.base import COMMAND, CONSOLE, EXIT, Lab
+from testbed.lab import cache, image, unprivileged
+from testbed.lab.base import COMMAND, CONSOLE, EXIT, Lab, Missing
 
 HANDSHAKE = r'echo ready >&"$LAB_HANDSHAKE" && read -r go <&"$LAB_HANDSHAKE" || exit 255'
 """First line of what a lab runs (bash), once it is sure to be killed with its caller.
@@ -20,6 +20,15 @@ HANDSHAKE = r'echo ready >&"$LAB_HANDSHAKE" && read -r go <&"$LAB_HANDSHAKE" || 
 Asking the kernel to die with one's parent leaves a moment in which the parent may be
 dead already. So the lab tells that it has asked, and goes on only when it is answered.
 """
+
+
+def lacking(lab: Lab, lacks: Sequence[Missing]) -> LabError:
+    """The error for the first of what a lab lacks."""
+    return LabError(
+        f"the {lab.name} lab lacks {lacks[0].what}: {lacks[0].why}",
+        where=f"lab {lab.name}",
+        remedy=lacks[0].remedy,
+    )
 
 
 def spawn(
@@ -38,11 +47,8 @@ def spawn(
     """
     lacks = lab.missing()
     if lacks:
-        raise LabError(
-            f"the {lab.name} lab lacks {lacks[0].what}: {lacks[0].why}",
-            where=f"lab {lab.name}",
-            remedy=lacks[0].remedy,
-        )
+        raise lacking(lab, lacks)
+    cache.hold(image.existing().root)
     terminal = interactive and os.isatty(0) and os.isatty(1)
     (job / EXIT).unlink(missing_ok=True)
     (job / COMMAND).write_text(f"exec {shlex.join(argv)}\n")

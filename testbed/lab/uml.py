@@ -18,6 +18,7 @@ from pathlib import Path
 
 from testbed.lab import host, image, unprivileged
 from testbed.lab.base import EXIT, GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
+from testbed.lab.checksums import Depth
 from testbed.lab.process import HANDSHAKE, spawn
 from testbed.lab.sandbox import bubblewrap
 
@@ -72,11 +73,11 @@ class UmlLab:
         """Boot arguments that make the kernel's randomness follow from `seed`; here it cannot."""
         return ()
 
-    def missing(self) -> list[Missing]:
+    def missing(self, depth: Depth = "vital") -> list[Missing]:
         lacks = host.missing_programs({"bwrap": "bubblewrap"}, "confines the lab's kernel")
         lacks += host.missing_user_namespaces()
         lacks += host.missing_memory(LEAST_MEMORY_BYTES)
-        lacks += image.missing()
+        lacks += image.missing(depth)
         return lacks + unprivileged.missing()
 
     def describe(self) -> dict[str, str]:

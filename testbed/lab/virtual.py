@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from testbed.lab import kernel
 from testbed.lab.base import Missing
+from testbed.lab.checksums import Depth
 from testbed.lab.image import Image
 from testbed.lab.uml import Kernel, UmlLab
 
@@ -39,8 +40,8 @@ class VirtualLab(UmlLab):
     def seeded(self, seed: int) -> tuple[str, ...]:
         return (f"lab-seed={seed}",)
 
-    def missing(self) -> list[Missing]:
-        return [*super().missing(), *kernel.missing()]
+    def missing(self, depth: Depth = "vital") -> list[Missing]:
+        return [*super().missing(depth), *kernel.missing(depth)]
 
     def describe(self) -> dict[str, str]:
         own = kernel.existing()
@@ -63,5 +64,5 @@ class LabKernelWallLab(UmlLab):
         own = kernel.existing()
         return Kernel(release=own.release, path=own.program)
 
-    def missing(self) -> list[Missing]:
-        return [*super().missing(), *kernel.missing()]
+    def missing(self, depth: Depth = "vital") -> list[Missing]:
+        return [*super().missing(depth), *kernel.missing(depth)]

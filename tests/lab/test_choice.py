@@ -11,6 +11,7 @@ import pytest
 from testbed.errors import InputError, LabError
 from testbed.lab import choose
 from testbed.lab.base import Lab, Missing
+from testbed.lab.checksums import Depth
 
 
 class PaperLab:
@@ -20,7 +21,7 @@ class PaperLab:
         self.name = name
         self._lacks = [Missing(what, f"{name} needs it", f"install {what}") for what in lacks]
 
-    def missing(self) -> list[Missing]:
+    def missing(self, depth: Depth = "vital") -> list[Missing]:
         return self._lacks
 
     def describe(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import LabError
-from testbed.lab import host, image
+from testbed.lab import checksums, host, image
 from testbed.lab.cache import remove
 
 
@@ -36,15 +36,19 @@ def test_id_tells_two_builds_of_one_recipe_apart(cache: Path) -> None:
         root = cache / f"image-{image.key()}"
         root.mkdir(parents=True, exist_ok=True)
         (root / "manifest.txt").write_text(versions)
-        ids.add(image.existing().id)
+        checksums.write(root, image.CACHED.vital)
+        ids.add(image.existing("whole").id)
     assert len(ids) == 2
 
 
-def test_folder_without_manifest_is_no_image(cache: Path) -> None:
-    (cache / f"image-{image.key()}").mkdir(parents=True)
-    assert image.find() is None
-    with pytest.raises(LabError, match="scripts/setup"):
+def test_no_folder_is_no_image_and_an_empty_one_a_damaged_one(cache: Path) -> None:
+    with pytest.raises(LabError, match="not built") as caught:
         image.existing()
+    assert "scripts/setup" in caught.value.remedy
+    (cache / f"image-{image.key()}").mkdir(parents=True)
+    with pytest.raises(LabError, match="damaged: manifest") as caught:
+        image.existing()
+    assert "testbed image build" in caught.value.remedy
 
 
 def test_requirements_are_those_of_the_project() -> None:
@@ -74,7 +78,7 @@ def test_unreachable_mirror_is_named_and_leaves_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TESTBED_DEBIAN_MIRROR", "http://127.0.0.1:9/debian")
-    left = cache / "image-0123456789ab.part"
+    left = cache / "image-0123456789ab.x.part"
     left.mkdir(parents=True)
     with pytest.raises(LabError, match="cannot build the lab image") as caught:
         image.build()
@@ -87,8 +91,8 @@ def test_unreachable_mirror_is_named_and_leaves_nothing(
 def test_killed_build_leaves_no_process_and_is_swept(cache: Path) -> None:
     program = "from testbed.lab import image; image.build()"
     builder = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
-    part = cache / f"image-{image.key()}.part"
-    _wait(part.exists)
+    _wait(lambda: list(cache.glob("*.part")))
+    (part,) = cache.glob("*.part")
     time.sleep(2)
     assert _mentioning(str(cache.parent))
     os.kill(builder.pid, signal.SIGKILL)
