@@ -108,9 +108,9 @@ def charges() -> dict[str, int]:
     return {name.lower(): int(value) for name, value in found}
 
 
-def missing(depth: Depth = "vital") -> list[Missing]:
-    """The kernel, when it is not built, or damaged."""
-    return CACHED.missing(key(), depth)
+def missing() -> list[Missing]:
+    """The kernel, when it is not built, or damaged: all of it is read, in 5 ms."""
+    return CACHED.missing(key(), "whole")
 
 
 def build(say: Say = lambda text: None, *, force: bool = False) -> BuiltKernel:

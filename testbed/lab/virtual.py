@@ -41,7 +41,7 @@ class VirtualLab(UmlLab):
         return (f"lab-seed={seed}",)
 
     def missing(self, depth: Depth = "vital") -> list[Missing]:
-        return [*super().missing(depth), *kernel.missing(depth)]
+        return [*super().missing(depth), *kernel.missing()]
 
     def describe(self) -> dict[str, str]:
         own = kernel.existing()
@@ -65,4 +65,4 @@ class LabKernelWallLab(UmlLab):
         return Kernel(release=own.release, path=own.program)
 
     def missing(self, depth: Depth = "vital") -> list[Missing]:
-        return [*super().missing(depth), *kernel.missing(depth)]
+        return [*super().missing(depth), *kernel.missing()]

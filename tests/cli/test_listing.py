@@ -4,7 +4,8 @@ import io
 from pathlib import Path
 
 from testbed.cli.console import Terminal
-from testbed.cli.listing import show_sweep
+from testbed.cli.listing import show_sweep, usable
+from testbed.lab.doctor import Check
 from testbed.results.folder import RunFolder
 from tests.results import synthetic
 
@@ -21,3 +22,9 @@ def test_a_sweep_has_a_row_for_each_setting(tmp_path: Path) -> None:
     assert first.split()[0] == "0.5"
     assert second.split()[0] == "[1.2]"
     assert any(sign in first for sign in "✓✗?!")
+
+
+def test_only_a_lab_is_a_lab_that_can_start() -> None:
+    parts = [Check("lab image", True, "built"), Check("lab kernel", True, "built")]
+    assert not usable([*parts, Check("lab wall", False, "no")])
+    assert usable([*parts, Check("lab wall", True, "can start")])
