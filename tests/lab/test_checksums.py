@@ -114,5 +114,6 @@ def test_a_copy_is_whole_whatever_its_times(tree: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tree, copy, symlinks=True, copy_function=shutil.copy)
     (copy / "bin/sh").touch()
+    (copy / "bin/sh").chmod(0o4755)
     for depth in DEPTHS:
         assert checksums.faults(copy, depth) == []
