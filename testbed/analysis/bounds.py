@@ -60,7 +60,8 @@ def judge(plan: Plan, now: Series, limit: int | None, *, exact: bool) -> tuple[K
     reflector's time included.
 
     Args:
-        exact: senders were on time, and the lab's own error is below 1 us.
+        exact: senders were on time, no load sent more than planned, and the lab's own
+            error is below 1 us.
     """
     if limit is None:
         return "no bound", 0

@@ -22,14 +22,14 @@ a `missed` also needs more late packets than the null path's stalls can explain:
 as that share, at its upper bound, of null packets that were as late as the margin
 between the session's median and the deadline. And traffic whose sender was later than
 its interval was not the traffic that was planned; nor is a deadline met on links whose
-load the lab could not send.
+load was less than planned, or missed where it was more (loads.py).
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -39,6 +39,7 @@ import pandas as pd
 from scipy import stats
 
 from testbed.analysis.deadline import Verdict, clopper_pearson, judge
+from testbed.analysis.loads import Deviation, deviations
 from testbed.analysis.percentiles import CONFIDENCE, Delays, percentile
 from testbed.plan.model import Load, Path, Plan, Session
 from testbed.results.folder import LOADS, READBACK, RunFolder
@@ -99,8 +100,18 @@ class Instrument(NamedTuple):
     ports: Mapping[str, float]
     """Port name -> shaper error, ns."""
     host: Host | None = None
-    short: frozenset[tuple[str, str]] = frozenset()
-    """Hops of loads that sent less than 95 % of what was asked."""
+    deviations: tuple[Deviation, ...] = ()
+    """Of the loads from their plan."""
+
+    def unplanned(self, way: Literal["less", "more"], paths: Iterable[Path]) -> bool:
+        """Whether a load on any of the paths' links was less, or more, than planned."""
+        crossed = {hop for path in paths for hop in pairwise(path.nodes)}
+        return any(d.way == way and d.hops & crossed for d in self.deviations)
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether any load was more than planned."""
+        return any(d.way == "more" for d in self.deviations)
 
 
 NOTHING_KNOWN = Instrument("unknown", None, np.array([]), {})
@@ -128,20 +139,7 @@ def instrument(run: RunFolder) -> Instrument:
         late,
         port_errors(run.plan, run.record(READBACK)),
         host(made.host_before, made.host_after),
-        short_hops(run.plan, run.record(LOADS)),
-    )
-
-
-def short_hops(plan: Plan, loads: Any) -> frozenset[tuple[str, str]]:
-    """Hops of loads that 6-loads.json says fell short; TCP sends what it can, but something."""
-    if loads is None:
-        return frozenset()
-    carried = {row["id"]: row.get("sent_bps") or 0 for row in loads}
-    return frozenset(
-        hop
-        for load in plan.loads
-        if carried.get(load.id, 0) < (1 if load.kind == "tcp" else 0.95 * load.rate_bps)
-        for hop in pairwise(load.forward.nodes)
+        deviations(run.plan, run.record(LOADS)),
     )
 
 
@@ -274,8 +272,8 @@ def doubt(
         return ""
     if schedule_ns is not None and schedule_ns > session.interval_ns:
         return "sender"
-    crossed = {hop for path in paths for hop in pairwise(path.nodes)}
-    if verdict.word != "missed" and known.short & crossed:
+    less, more = (known.unplanned(way, paths) for way in ("less", "more"))
+    if (less and verdict.word != "missed") or (more and verdict.word != "met"):
         return "load"
     if error is None or not len(delays) or found.trust == "exact":
         return ""
@@ -316,6 +314,7 @@ def as_record(known: Instrument, rows: list[dict[str, Any]]) -> bytes:
         "null_path": known.floor,
         "largest_port_error_ns": max(known.ports.values(), default=0.0),
         "host": known.host,
+        "loads": [{"load": d.load, "deviation": d.what} for d in known.deviations],
         "sessions": rows,
     }
     plain = msgspec.to_builtins(record)

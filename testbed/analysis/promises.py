@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -117,7 +116,7 @@ def _rows(
     twice = None if error is None else 2 * error
     delays = _Values("delay", delay, error)
     variations = _Values("variation", np.abs(ipdv(now.seq, delay)), twice)
-    short = bool(known.short & set(pairwise(path.nodes)))
+    less, more = (known.unplanned(way, (path,)) for way in ("less", "more"))
     lost = np.where(np.isfinite(delay), 0.0, math.inf)
     share = 1 - len(arrived) / len(delay) if len(delay) else None
 
@@ -132,7 +131,7 @@ def _rows(
             asked=asked,
             found=_found(of.values, percentile) if share is None else share,
             packets=len(of.values),
-            held="not valid" if short and held != "broken" else held,
+            held="not valid" if (less and held != "broken") or (more and held != "kept") else held,
         )
 
     for of, most, percentile, at in (

@@ -124,7 +124,7 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     fidelity: Trust
     """`good` to `fidelity_ns`; `not valid` for this deadline."""
     doubt: Doubt
-    """Why not valid: its sender was late, a load fell short, the verdict would change
+    """Why not valid: its sender was late, a load was not as planned, the verdict would change
     within the lab's error, or the lab's stalls explain the late messages."""
     fidelity_ns: float | None
     """The lab's own error; None if no null path was measured."""
@@ -156,7 +156,7 @@ def summarise(
     """One row per session and judged direction, in the plan's order."""
     groups = dict(tuple(samples.groupby("session", observed=True)))
     empty = samples.iloc[:0]
-    on_time = bounds.punctual(samples)
+    on_time = bounds.punctual(samples) and not known.overloaded
     return [
         _row(plan, known, session, direction, groups.get(session.id, empty), on_time=on_time)
         for session in plan.sessions

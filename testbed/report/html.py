@@ -51,7 +51,6 @@ def write_report(run: Path, output: Path | None = None) -> Path:
             packets=wording.packets(rows),
             events=wording.outages(outages(folder.plan, folder.samples)),
             promises=promises_of(folder),
-            shortfalls=wording.shortfalls(folder.record(LOADS)),
         )
         write_whole(target, page.encode())
     except OSError as error:

@@ -19,7 +19,7 @@ from testbed.analysis.outage import outages
 from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import PERCENTILES, SummaryRow, summarise_run
 from testbed.report import wording
-from testbed.results.folder import LOADS, RunFolder
+from testbed.results.folder import RunFolder
 from testbed.text import visible
 
 COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red", "not valid": "yellow"}
@@ -49,7 +49,7 @@ def verdict_table(run: RunFolder) -> RenderableType:
         *wording.packets(rows),
         *wording.outages(outages(run.plan, run.samples)),
         *wording.promises(promises_of(run)),
-        *wording.shortfalls(run.record(LOADS)),
+        *wording.deviations(known),
         *run.provenance.notes,
     ]
     return summary_table(rows, known, title=run.scenario.question, notes=notes)

@@ -7,14 +7,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from testbed.analysis.fidelity import Instrument
+from testbed.analysis.fidelity import Doubt, Instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.promises import Held, Promise
 from testbed.analysis.summary import PERCENTILES, SummaryRow
-from testbed.units import show_bps, show_ns
+from testbed.units import show_ns
 
 NONE = "\N{EN DASH}"
+_DOUBTS: dict[Doubt, str] = {
+    "sender": "their packets left too late",
+    "load": "a load was not sent as planned",
+    "error": "the lab is not exact enough for them",
+    "stalls": "the lab is not exact enough for them",
+    "": "",
+}
 SIGNS = {"met": "✓", "not shown": "?", "missed": "✗", "not valid": "!", "no deadline": NONE}
 
 
@@ -134,7 +141,7 @@ def unresolved(row: SummaryRow) -> str:
     if row.doubt == "sender":
         return f"messages left {delay(row.schedule_error_p99_ns)} late (p99), beyond their interval"
     if row.doubt == "load":
-        return "it could not send the load that was asked for"
+        return "a load on its path was not sent as planned"
     if row.doubt == "stalls":
         return "its own stalls can make as many messages late"
     return (
@@ -181,7 +188,8 @@ def tally(rows: Sequence[SummaryRow]) -> str:
     if words["not shown"]:
         parts.append(f"{words['not shown']} not shown{_too_few(rows)}")
     if words["not valid"]:
-        parts.append(f"{words['not valid']} not valid: the lab is not exact enough for them")
+        why = dict.fromkeys(_DOUBTS[row.doubt] for row in rows if row.verdict == "not valid")
+        parts.append(f"{words['not valid']} not valid: {' and '.join(why)}")
     return ", ".join(parts) + "."
 
 
@@ -211,7 +219,13 @@ def precision(rows: Sequence[SummaryRow], known: Instrument) -> str:
         f"A bare wire beside the network was {delay(floor.late_ns)} late {which} "
         f"({floor.packets:,} packets, {floor.stalls:,} over 1 ms)"
     )
-    return f"Lab {known.lab} ({clock}): {how}. {why}{_surroundings(known)}."
+    return f"Lab {known.lab} ({clock}): {how}{_but(known)}. {why}{_surroundings(known)}."
+
+
+def _but(known: Instrument) -> str:
+    """The loads that make a precise number one of other traffic than was planned."""
+    names = ", ".join(dict.fromkeys(found.load for found in known.deviations))
+    return f", but not all traffic was as planned: see load {names}" if names else ""
 
 
 def _surroundings(known: Instrument) -> str:
@@ -224,16 +238,9 @@ def _surroundings(known: Instrument) -> str:
     return "; " + ", ".join(parts)
 
 
-def shortfalls(loads: object) -> list[str]:
-    """Loads that sent less than asked, from 6-loads.json; TCP sends what it can."""
-    if not isinstance(loads, list):
-        return []
-    return [
-        f"Load {load['id']} sent {show_bps(load['sent_bps'] or 0)} of "
-        f"{show_bps(load['asked_bps'])} asked: the lab could not send more."
-        for load in loads
-        if load["kind"] != "tcp" and (load["sent_bps"] or 0) < 0.95 * load["asked_bps"]
-    ]
+def deviations(known: Instrument) -> list[str]:
+    """A line for each way in which a load was not sent as planned."""
+    return [f"Load {found.load} {found.what}." for found in known.deviations]
 
 
 def promises(rows: Iterable[Promise]) -> list[str]:

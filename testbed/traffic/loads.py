@@ -62,6 +62,7 @@ class Loads:
         self._sinks: dict[str, socket.socket] = {}
         self._launcher: threading.Thread | None = None
         self._over = threading.Event()
+        self._began = False
         self._stopped = False
 
     def prepare(self) -> None:
@@ -79,6 +80,7 @@ class Loads:
 
     def start(self, start_ns: int) -> None:
         """Loads start at their moments after `start_ns` (CLOCK_MONOTONIC)."""
+        self._began = True
         if self._sender is not None:
             for load, sock in zip(self._constant, self._sockets, strict=True):
                 # a first packet, so that the switches know the flow when it comes in force
@@ -189,7 +191,7 @@ class Loads:
         clients = {key: _finish(child) for key, child in self._clients.items()}
         for child in self._servers.values():
             _finish(child)
-        said = _finish(self._sender)[0] if self._sender is not None else ""
+        said, complained = _finish(self._sender) if self._sender is not None else ("", "")
         if self._launcher is not None:
             self._launcher.join(_END_S)
         rows = [
@@ -197,10 +199,13 @@ class Loads:
             for load in self._iperfs
         ]
         sent = json.loads(said) if said.startswith("{") else {}
+        why = "it was not started"
+        if self._began:
+            why = f"its sender ended without a report ({_last_line(complained) or 'no word'})"
         for load in self._constant:
             sink = self._sinks.get(load.id)
             received = max(0, sink_packets(sink) - 1) if sink is not None else 0  # less the first
-            rows.append(constant_row(load, sent.get(load.id), received))
+            rows.append(constant_row(load, sent.get(load.id) or why, received))
         for sock in [*self._sockets, *self._sinks.values()]:
             sock.close()
         self._clients, self._servers, self._sender = {}, {}, None
@@ -240,11 +245,12 @@ def iperf_row(load: Load, said: str, complained: str) -> dict[str, Any]:
     }
 
 
-def constant_row(load: Load, sent: dict[str, Any] | None, received: int) -> dict[str, Any]:
-    """What a constant-rate load sent, and how many of its packets reached the sink."""
+def constant_row(load: Load, sent: dict[str, Any] | str, received: int) -> dict[str, Any]:
+    """What a constant-rate load sent (or why that is not known), and how many of its packets
+    reached the sink."""
     row = _row(load)
-    if sent is None:
-        return row | {"error": "it was not started"}
+    if isinstance(sent, str):
+        return row | {"error": sent}
     seconds = sent["seconds"]
     sent_bytes = sent["packets"] * load.packet_bytes
     return row | {

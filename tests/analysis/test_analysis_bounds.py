@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 
 from testbed.analysis import bounds
 from testbed.analysis.fidelity import Floor, Instrument
+from testbed.analysis.loads import Deviation
 from testbed.analysis.summary import SummaryRow, summarise
 from testbed.plan.model import BacklogBound, DelayBound, Plan
 from testbed.results.samples import tidy
@@ -101,3 +104,12 @@ def test_a_queue_longer_than_its_bound() -> None:
     error = bounds.exceeded(asked, found, control(1501))
     assert error is not None
     assert error.what == "queue 1 of agg1-eth2 held 1.501 kB"
+
+
+@pytest.mark.parametrize(("way", "word"), [("less", "exceeded"), ("more", "not judged")])
+def test_more_load_than_planned_is_not_held_against_the_emulation(
+    way: Literal["less", "more"], word: str
+) -> None:
+    load = Deviation(load="l", way=way, what="", hops=frozenset([("elsewhere", "there")]))
+    found = rows(plan(), raw(plan(), LIMIT_NS + 1), EXACT._replace(deviations=(load,)))
+    assert found[0].bound == word

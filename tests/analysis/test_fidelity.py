@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -18,20 +17,21 @@ from testbed.analysis.fidelity import (
     NOTHING_KNOWN,
     Floor,
     Instrument,
+    as_record,
     doubt,
     fidelity,
     null_floor,
     port_errors,
-    short_hops,
 )
+from testbed.analysis.loads import Deviation
 from testbed.analysis.percentiles import Delays
-from testbed.plan.model import Load
 from testbed.results.samples import tidy
 from tests.results import synthetic
 
 PLAN = synthetic.plan()
 SESSION = PLAN.sessions[0]  # 5 ms, 99.9 %
 PATHS = (SESSION.forward,)
+WAYS: tuple[Literal["less", "more"], ...] = ("less", "more")
 
 
 def known(late: Delays, hop_ns: float = 0.0, lab: str = "wall") -> Instrument:
@@ -124,43 +124,23 @@ def test_traffic_other_than_planned_meets_nothing() -> None:
     lab = known(np.zeros(800))
     assert why(FLAT, lab, schedule_ns=SESSION.interval_ns + 1) == "sender"
     hop = (SESSION.forward.nodes[1], SESSION.forward.nodes[2])
-    short = lab._replace(short=frozenset([hop]))
-    assert why(FLAT, short) == "load"
-    assert why(FLAT + 4e6, short) == ""  # missed, even with less load
-    assert why(FLAT, lab._replace(short=frozenset([("a", "b")]))) == ""
-    assert short_hops(PLAN, None) == frozenset()
+    less, more = (lab._replace(deviations=(_deviation(way, hop),)) for way in WAYS)
+    assert why(FLAT, less) == "load"
+    assert why(FLAT + 4e6, less) == ""  # missed, even with less load
+    assert why(FLAT, more) == ""  # met, even with more
+    assert why(FLAT + 4e6, more) == "load"
+    assert why(FLAT[:10], less) == why(FLAT[:10], more) == "load"  # not shown
+    assert why(FLAT, lab._replace(deviations=(_deviation("less", ("a", "b")),))) == ""
 
 
-@pytest.mark.parametrize(
-    ("kind", "sent_bps", "fell_short"),
-    [("flood", 9.4e6, True), ("flood", 9.6e6, False), ("tcp", 1e6, False), ("tcp", None, True)],
-)
-def test_a_load_that_was_not_sent_falls_short(
-    kind: Literal["flood", "tcp"], sent_bps: float | None, fell_short: bool
-) -> None:
-    load = Load(
-        id="l",
-        slice=SESSION.slice,
-        kind=kind,
-        src=SESSION.sender,
-        dst=SESSION.reflector,
-        src_ip=SESSION.sender_ip,
-        dst_ip=SESSION.reflector_ip,
-        port=5001,
-        rate_bps=10_000_000,
-        packet_bytes=1000,
-        dscp=0,
-        start_ns=0,
-        duration_ns=10**9,
-        forward=SESSION.forward,
-        reverse=SESSION.reverse,
-    )
-    plan = msgspec.structs.replace(PLAN, loads=(load,))
-    hops = set(pairwise(load.forward.nodes))
-    assert short_hops(plan, [{"id": load.id, "sent_bps": sent_bps}]) == (
-        hops if fell_short else set()
-    )
-    assert short_hops(plan, []) == hops
+def _deviation(way: Literal["less", "more"], hop: tuple[str, str]) -> Deviation:
+    return Deviation(load="l", way=way, what="was not as planned", hops=frozenset([hop]))
+
+
+def test_a_load_that_deviates_is_named_in_the_record() -> None:
+    lab = known(np.zeros(800))._replace(deviations=(_deviation("more", ("a", "b")),))
+    told = msgspec.json.decode(as_record(lab, []))
+    assert told["loads"] == [{"load": "l", "deviation": "was not as planned"}]
 
 
 def test_a_null_path_that_lost_everything_bears_nothing() -> None:

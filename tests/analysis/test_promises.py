@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from testbed.analysis.fidelity import NOTHING_KNOWN, Floor, Instrument
+from testbed.analysis.loads import Deviation
 from testbed.analysis.promises import Promise, promises
 from testbed.plan.model import Plan
 from testbed.report import wording
@@ -103,11 +106,23 @@ def test_a_lab_that_is_less_exact_than_the_margin_cannot_tell(
     assert judged(plan, samples, near, NOTHING_KNOWN)[0].held == "not valid"
 
 
-def test_a_load_that_fell_short_proves_nothing(plan: Plan, samples: pd.DataFrame) -> None:
+@pytest.mark.parametrize(
+    ("way", "least", "most"), [("less", "broken", "not valid"), ("more", "not valid", "kept")]
+)
+def test_a_load_other_than_planned_proves_one_thing_only(
+    plan: Plan,
+    samples: pd.DataFrame,
+    way: Literal["less", "more"],
+    least: str,
+    most: str,
+) -> None:
     nodes = plan.sessions[0].forward.nodes
-    known = EXACT._replace(short=frozenset([(nodes[0], nodes[1])]))
-    rows = judged(plan, samples, of(plan, delay_ns=10**12), known)
-    assert [row.held for row in rows] == ["not valid", "kept"]
+    load = Deviation(load="l", way=way, what="", hops=frozenset([(nodes[0], nodes[1])]))
+    known = EXACT._replace(deviations=(load,))
+    for delay_ns, held in ((1, least), (10**12, most)):
+        promised = of(plan, delay_ns=delay_ns)
+        rows = judged(plan, samples, promised, known)
+        assert [row.held for row in rows] == [held, judged(plan, samples, promised)[1].held]
 
 
 def test_groups_promise_to_their_contracts_only(plan: Plan, samples: pd.DataFrame) -> None:

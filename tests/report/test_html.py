@@ -137,6 +137,7 @@ def test_loads_asked_and_sent(tmp_path: Path) -> None:
     whole = msgspec.to_builtins(plan) | {"loads": [msgspec.to_builtins(load)]}
     (run / PLAN).write_bytes(msgspec.json.encode(whole))
     row = {"id": "flood", "kind": "flood", "asked_bps": 2e7, "sent_bps": 1e7, "lost_packets": 3}
+    row |= {"sent_bytes": 1_250_000, "seconds": 1.0}
     (run / LOADS).write_bytes(msgspec.json.encode([row]))
     page = write_report(run).read_text()
     assert "Load flood sent 10 Mbit/s of 20 Mbit/s asked" in page

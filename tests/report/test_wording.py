@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Floor, Instrument
+from testbed.analysis.loads import Deviation
 from testbed.analysis.percentiles import Estimate
 from testbed.analysis.summary import SummaryRow, summarise
 from testbed.report import wording
@@ -123,16 +124,32 @@ def test_a_doubt_is_explained(row: SummaryRow, why: Doubt) -> None:
     assert "The lab cannot tell: " in wording.verdict(doubtful)
 
 
-def test_a_load_that_fell_short_is_named() -> None:
-    def load(kind: str, sent: float | None) -> dict[str, object]:
-        return {"id": "x", "kind": kind, "asked_bps": 10_000_000, "sent_bps": sent}
-
-    assert wording.shortfalls(None) == []
-    assert wording.shortfalls([load("udp", 9.9e6), load("tcp", 1e6)]) == []
-    assert wording.shortfalls([load("flood", 4e6)]) == [
-        "Load x sent 4 Mbit/s of 10 Mbit/s asked: the lab could not send more."
+def test_a_load_that_deviates_is_named(row: SummaryRow) -> None:
+    floor = Floor(packets=800, lost=0, hop_ns=0, p99_ns=0, p999_ns=None, max_ns=0, stalls=0)
+    known = Instrument("virtual", floor, np.array([0.0]), {})
+    assert wording.deviations(known) == []
+    found = [
+        Deviation(load=load, way="less", what=what)
+        for load, what in (("a", "began 11.0 ms late"), ("a", "ended 2.00 s early"), ("b", "died"))
     ]
-    assert len(wording.shortfalls([load("udp", None)])) == 1
+    known = known._replace(deviations=tuple(found))
+    lines = ["Load a began 11.0 ms late.", "Load a ended 2.00 s early.", "Load b died."]
+    assert wording.deviations(known) == lines
+    exact = [msgspec.structs.replace(row, fidelity="exact", fidelity_ns=0)]
+    assert "to 0 ns, but not all traffic was as planned: see load a, b. A bare" in (
+        wording.precision(exact, known)
+    )
+
+
+def test_the_tally_says_why_verdicts_are_not_valid(row: SummaryRow) -> None:
+    def tally(*doubts: Doubt) -> str:
+        return wording.tally(
+            [msgspec.structs.replace(row, verdict="not valid", doubt=doubt) for doubt in doubts]
+        )
+
+    assert tally("load").endswith("1 not valid: a load was not sent as planned.")
+    assert tally("error", "stalls").endswith("2 not valid: the lab is not exact enough for them.")
+    assert "planned and the lab" in tally("load", "error")
 
 
 def test_a_bound_says_how_long_it_held(row: SummaryRow) -> None:
