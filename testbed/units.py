@@ -16,6 +16,9 @@ from testbed.errors import InputError
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*")
 
+_LONGEST = 100
+"""Characters of a quantity."""
+
 _TIME = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9, "h": 3600e9}
 _RATE = {
     f"{prefix}{unit}": factor
@@ -30,6 +33,9 @@ def _parse(text: object, units: dict[str, float], kind: str, example: str, where
     expected = f"a {kind} with its unit, such as {example!r} ({', '.join(units)})"
     if not isinstance(text, str):
         raise InputError(f"{kind} {text!r} has no unit", where=where, expected=expected)
+    if len(text) > _LONGEST:
+        what = f"{text[:_LONGEST]!r}... is too long for a {kind}"
+        raise InputError(what, where=where, expected=expected)
     match = _NUMBER.fullmatch(text)
     if match is None:
         raise InputError(f"{text!r} is not a {kind}", where=where, expected=expected)

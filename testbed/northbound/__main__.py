@@ -28,7 +28,7 @@ from testbed.plan.intake import Intake
 from testbed.plan.model import Plan
 from testbed.process import die_with_parent
 from testbed.scenario import discovery
-from testbed.scenario.model import Scenario
+from testbed.scenario.model import UNREADABLE, Scenario
 from testbed.slices.policy import Policy
 
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _read(path: Path, kind: Any) -> Any:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError) as error:
+    except UNREADABLE as error:
         raise InputError(f"cannot be read: {error}", where=str(path)) from error
 
 

@@ -15,7 +15,7 @@ import msgspec
 from testbed.errors import InputError
 from testbed.plan.intake import Book
 from testbed.plan.model import Rule
-from testbed.scenario.model import Frozen
+from testbed.scenario.model import UNREADABLE, Frozen
 
 
 class Record(Frozen, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class Journal:
             return msgspec.json.decode(self._path.read_bytes(), type=Record)
         except FileNotFoundError:
             return Record()
-        except (OSError, msgspec.MsgspecError) as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"the journal cannot be read: {error}",
                 where=str(self._path),

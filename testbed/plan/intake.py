@@ -38,6 +38,8 @@ FIRST_ORDER_LABEL = 1 << 19
 ORDER_LABELS = 1 << 19
 """The upper half of all labels; plans count up from the lowest."""
 LABEL_BYTES = 4
+MAX_DIRECTIONS = 400
+"""Of one order: 20 hosts, each with every other, are 380."""
 
 Link = tuple[str, str]
 
@@ -142,6 +144,13 @@ class Intake:
                 path="/connection-groups",
                 tag="invalid-value",
                 expected="a connectivity construct between SDPs on two hosts",
+            )
+        if len(contracts) > MAX_DIRECTIONS:
+            raise RefusedError(
+                f"connects {len(contracts)} pairs of hosts",
+                path="/connection-groups",
+                expected=f"at most {MAX_DIRECTIONS} in one order",
+                remedy="several orders",
             )
         name, number = self._queue(others, order)
         room = self._room(others)

@@ -223,9 +223,9 @@ class Outbox(_Batch):
         self._set_word(i, socket.IPPROTO_IP, socket.IP_TOS, tos)
         self._set_moment(i, moment_ns)
 
-    def send(self, fd: int, count: int) -> int:
-        """How many of the first `count` the kernel took; the rest it refused."""
-        return _send(fd, self.messages, 0, count)
+    def send(self, fd: int, count: int, first: int = 0) -> int:
+        """How many from `first` on, of the first `count`, the kernel took before it refused one."""
+        return _send(fd, self.messages, first, count - first)
 
 
 class Train(_Batch):

@@ -45,6 +45,7 @@ _LAST_S = 5.0
 _STAMPS_WAITING = 32
 """So many unread transmit stamps are read even if requests keep coming."""
 _LARGEST_BYTES = 9216
+_STRANGERS = 4096
 _KEEP_NS = 1_000_000_000
 """The log is written at least so often."""
 
@@ -70,9 +71,22 @@ class Endpoint:
         self.eliminators = {session: Eliminator() for session in doubled}
         """Of the sessions whose requests come in copies: one of each is answered."""
         self.counters: dict[bytes, int] = {}
+        """Requests answered, by sender."""
+        self.strangers: dict[bytes, int] = {}
+        """The same for senders of no session: those who asked last, of whom there may be any
+        number."""
         self.waiting: dict[int, _Sent] = {}
         """Replies by stamp id whose transmit stamp was not read yet."""
         self.next_id = 0
+
+    def count(self, name: bytes, session: int) -> int:
+        """One more request of a sender; how many there were before."""
+        counters = self.strangers if session == NO_SESSION else self.counters
+        before = counters.pop(name, 0)
+        counters[name] = before + 1
+        if len(self.strangers) > _STRANGERS:
+            del self.strangers[next(iter(self.strangers))]
+        return before
 
 
 class Reflector:
@@ -113,7 +127,8 @@ class Reflector:
             for fd, _ in ready:
                 endpoint = self._endpoints[fd]
                 while self.answer(endpoint, now_ns) == self._requests.slots and self._hold_ns:
-                    pass
+                    if stop:
+                        break
                 if len(endpoint.waiting) >= _STAMPS_WAITING:
                     self.read_stamps(endpoint)
             if not ready or now_ns - self._kept_ns >= _KEEP_NS:
@@ -156,8 +171,7 @@ class Reflector:
                     arrival = pack_arrival(endpoint.counters[name] - 1 & 0xFFFF_FFFF, tos, ttl)
                     log.add(REFLECTOR_RX, 0, session, seq, received_ns, arrival)
                 continue
-            own_seq = endpoint.counters.get(name, 0)
-            endpoint.counters[name] = own_seq + 1
+            own_seq = endpoint.count(name, session)
             leaves_ns = received_ns + self._hold_ns
             answer = reply(
                 request,
@@ -176,15 +190,19 @@ class Reflector:
         return count
 
     def _send(self, endpoint: Endpoint, sent: Sequence[_Sent]) -> None:
-        taken = self._replies.send(endpoint.outbound.fileno(), len(sent))
-        for row in sent[:taken]:
-            endpoint.waiting[endpoint.next_id] = row
-            endpoint.next_id += 1
-        if taken < len(sent):  # refused replies may have used up ids: number anew
-            self.read_stamps(endpoint)
-            endpoint.waiting.clear()
-            endpoint.next_id = 0
-            restart_ids(endpoint.outbound)
+        at = 0
+        while at < len(sent):
+            taken = self._replies.send(endpoint.outbound.fileno(), len(sent), at)
+            for row in sent[at : at + taken]:
+                endpoint.waiting[endpoint.next_id] = row
+                endpoint.next_id += 1
+            at += taken
+            if at < len(sent):  # a refused reply may have used up an id: number anew
+                self.read_stamps(endpoint)
+                endpoint.waiting.clear()
+                endpoint.next_id = 0
+                restart_ids(endpoint.outbound)
+                at += 1
 
     def read_stamps(self, endpoint: Endpoint) -> None:
         log = self._log

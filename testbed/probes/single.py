@@ -40,7 +40,8 @@ class Session:
 
     def __init__(self, sock: socket.socket, to: tuple[str, int], packet_bytes: int) -> None:
         self._sock = sock
-        name = name_of(*to)
+        name = self._to = name_of(*to)
+        self._count = 0
         self._train = Train((0, name), (request_of_size(packet_bytes), name))
         self.refused: set[int] = set()
         """Sequence numbers of packets that the kernel did not take."""
@@ -49,6 +50,7 @@ class Session:
         self._done = threading.Event()
 
     def run(self, interval_ns: int, count: int, arrivals: str, seed: int, wait_ns: int) -> None:
+        self._count = count
         reader = threading.Thread(target=self._read)
         reader.start()
         try:
@@ -87,11 +89,13 @@ class Session:
         while not self._done.wait(0.002):
             for number, time_stamp_ns in stamps.read_stamps(fd):
                 self._sent.setdefault(number, time_stamp_ns)
-            while count := replies.read(fd):
+            while (count := replies.read(fd)) and not self._done.is_set():
                 for i in range(count):
                     data = bytes(replies.payload(i, replies.size(i)))
-                    if len(data) >= BASE_BYTES:
-                        reply = ReflectorPacket.unpack(data)
+                    if bytes(replies.name(i)[:8]) != self._to[:8] or len(data) < BASE_BYTES:
+                        continue  # not from the reflector, or no reply
+                    reply = ReflectorPacket.unpack(data)
+                    if reply.sender_seq < self._count:
                         self._replies.setdefault(reply.sender_seq, (reply, replies.arrival(i)[0]))
 
 

@@ -44,7 +44,7 @@ from testbed.results.provenance import Provenance
 from testbed.results.samples import load_samples, write_null_path, write_samples
 from testbed.results.staging import PREFIX, staging, unwritable
 from testbed.scenario import model as scenario_model
-from testbed.scenario.model import Scenario
+from testbed.scenario.model import UNREADABLE, Scenario
 
 PROVENANCE = "0-provenance.json"
 SCENARIO = "1-scenario.json"
@@ -174,7 +174,7 @@ def read_json(path: Path, kind: type[Data], schema: int | None = None) -> Data:
         return msgspec.json.decode(raw, type=kind)
     except FileNotFoundError as problem:
         raise ResultError(f"{path.name} is missing", where=str(path), remedy=again) from problem
-    except (OSError, msgspec.MsgspecError, AttributeError) as problem:
+    except (*UNREADABLE, AttributeError) as problem:
         raise ResultError(
             f"{path.name} is damaged: {problem}",
             where=str(path),

@@ -35,6 +35,10 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all data that crosses a stage: immutable, typed, strict JSON."""
 
 
+UNREADABLE = (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What reading a file of such data raises where it is gone, damaged or of another kind."""
+
+
 class TopologyRef(Frozen, frozen=True, kw_only=True):
     """A topology by name, and the parameters of its build()."""
 

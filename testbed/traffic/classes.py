@@ -116,7 +116,7 @@ def load_class(path: Path) -> AppClass:
     """The class in one file. Raises InputError, naming file, key and what was expected."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         raise InputError(
             f"application class cannot be read: {err}", where=str(path), expected="a TOML file"
         ) from err

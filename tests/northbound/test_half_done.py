@@ -89,8 +89,9 @@ def test_a_journal_that_cannot_be_written_changes_nothing(tmp_path: Path) -> Non
         assert wires.switches.plan().rules == intake().plan.rules
 
 
-def test_a_journal_that_is_none_is_told(tmp_path: Path) -> None:
-    (tmp_path / "journal.json").write_text("{}[")
+@pytest.mark.parametrize("raw", [b"{}[", b'{"rules": "\xff"}', b"[" * 100_000])
+def test_a_journal_that_is_none_is_told(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "journal.json").write_bytes(raw)
     with pytest.raises(InputError, match="journal"):
         Service(intake(), Journal(tmp_path / "journal.json"), lambda _: None)
 

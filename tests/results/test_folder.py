@@ -242,9 +242,11 @@ def test_parquet_with_other_columns(run: Path) -> None:
 @pytest.mark.parametrize("part", ["provenance", "scenario", "plan"])
 def test_damaged_json(run: Path, part: str) -> None:
     file = next(run.glob(f"*-{part}.json"))
-    file.write_text(file.read_text()[:-20])
-    with pytest.raises(ResultError, match="is damaged"):
-        getattr(RunFolder(run), part)
+    whole = file.read_bytes()
+    for damaged in (whole[:-20], whole.replace(b'"', b'"\xff', 1), b"[" * 100_000):
+        file.write_bytes(damaged)
+        with pytest.raises(ResultError, match="is damaged"):
+            getattr(RunFolder(run), part)
 
 
 @pytest.mark.parametrize("part", ["scenario", "plan", "samples", "summary"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import InputError
-from testbed.traffic.classes import BUILT_IN, AppClass, load_classes, parse_class
+from testbed.traffic.classes import BUILT_IN, AppClass, load_class, load_classes, parse_class
 
 MS = 1_000_000
 GOOD: dict[str, object] = {
@@ -186,3 +186,11 @@ def test_file_name_is_the_class_name(tmp_path: Path) -> None:
     (tmp_path / "My-Class.toml").write_text("")
     with pytest.raises(InputError, match="not a class name"):
         load_classes([tmp_path])
+
+
+@pytest.mark.parametrize("raw", [b"\xff", b"a = " + b"[" * 100_000, b"a = " + b"1" * 5_000])
+def test_a_file_that_is_none_is_told(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "odd.toml").write_bytes(raw)
+    with pytest.raises(InputError, match="cannot be read") as wrong:
+        load_class(tmp_path / "odd.toml")
+    assert "odd.toml" in wrong.value.where

@@ -37,7 +37,7 @@ from testbed.scenario.orders.profile import (
     slice_id,
     whole,
 )
-from testbed.scenario.orders.yang import Fault
+from testbed.scenario.orders.yang import Fault, OrderError
 
 _BOTH = ("latency", "reliability", "maxPktSize", "jitter", "availability")
 _EACH = ("Latency", "Reliability", "ThptPerSlice", "MaxPktSize")
@@ -78,7 +78,11 @@ def from_3gpp(document: Any, where: str = "", ends: Ends | None = None) -> Order
         profiles = [(each, f"{path}/{n}") for n, each in enumerate(listed)]
     else:
         profiles = [(listed, path)]
-    slices = [_slice(each, place, ends or Ends(), faults, notes) for each, place in profiles]
+    try:
+        slices = [_slice(each, place, ends or Ends(), faults, notes) for each, place in profiles]
+    except OrderError as error:
+        error.where = where
+        raise
     names = [f"{place}/serviceProfileId" for _, place in profiles]
     return orders_of(slices, names, faults, notes, where)
 

@@ -44,7 +44,7 @@ from testbed.scenario.orders.profile import (
     slice_id,
     whole,
 )
-from testbed.scenario.orders.yang import Fault
+from testbed.scenario.orders.yang import Fault, OrderError
 from testbed.units import time_ns
 
 QOS = "Slice quality of service parameters"
@@ -84,7 +84,11 @@ def from_gst(document: Any, where: str = "", ends: Ends | None = None) -> Orders
         listed = [(each, f"/{n}") for n, each in enumerate(document)]
     else:
         listed = [(document, "")]
-    slices = [_slice(each, path, ends or Ends(), faults, notes) for each, path in listed]
+    try:
+        slices = [_slice(each, path, ends or Ends(), faults, notes) for each, path in listed]
+    except OrderError as error:
+        error.where = where
+        raise
     return orders_of(slices, [f"{path}/name" for _, path in listed], faults, notes, where)
 
 

@@ -27,6 +27,8 @@ from testbed.scenario.orders.schema import MATCHES, ROOT, SERVICES, TESTBED
 from testbed.scenario.orders.yang import OrderError, Reader, quoted
 
 DEFAULT_SST = 1
+MAX_DIRECTIONS = 10_000
+"""Of one slice: each has a contract. 100 SDPs, each with every other, are 9,900."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TAG = re.compile(r"sst=([0-9]{1,3})|sd=([0-9A-Fa-f]{6})")
 _FIELD = {
@@ -107,6 +109,14 @@ class _Services:
             self._group(group, terms, sdps, f"{path}/connection-groups")
             for group in service.get("connection-groups", {}).get("connection-group", ())
         )
+        directions = sum(len(c.senders) * len(c.receivers) for g in groups for c in g.constructs)
+        if directions > MAX_DIRECTIONS:
+            reader.fault(
+                f"{path}/connection-groups",
+                f"connects {directions} pairs of a sender and a receiver",
+                f"at most {MAX_DIRECTIONS}",
+            )
+            _stop(reader)
         self._targets(service, groups, path)
         self._mtu(service, slo, groups, path)
         return Slice(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from testbed.scenario.model import Construct, Group, Isolation, Match, Sdp, Slice, Slo
 from testbed.scenario.orders.ietf import Orders
-from testbed.scenario.orders.yang import MAX_FAULTS, Fault, OrderError, near, printable
+from testbed.scenario.orders.yang import MAX_FAULTS, Fault, OrderError, near, printable, too_many
 from testbed.scenario.promise import contradictions
 
 T = TypeVar("T")
@@ -46,8 +46,13 @@ class Attributes:
                 self.fault(name, "is unknown" + near(name, names))
 
     def fault(self, name: str, what: str, expected: str = "") -> None:
-        """Note a fault of an attribute, or of the object itself."""
+        """Note a fault of an attribute, or of the object itself.
+
+        Raises OrderError once there are MAX_FAULTS.
+        """
         self.faults.append(Fault(self._place(name), what, expected))
+        if len(self.faults) >= MAX_FAULTS:
+            raise too_many(self.faults)
 
     def note(self, name: str, why: str = "") -> None:
         """Note an attribute that is not carried, or not wholly."""

@@ -49,6 +49,11 @@ class OrderError(InputError):
         super().__init__(what, where=where, expected=expected, remedy=remedy)
 
 
+def too_many(faults: Iterable[Fault]) -> OrderError:
+    """Where reading ends."""
+    return OrderError(faults, remedy=f"the first {MAX_FAULTS} faults; mend these first")
+
+
 # Types: a value in JSON to the value meant, or a text that says what was expected
 
 
@@ -276,7 +281,7 @@ class Reader:
             return
         self.faults.append(fault)
         if len(self.faults) >= MAX_FAULTS:
-            raise OrderError(self.faults, remedy=f"the first {MAX_FAULTS} faults; mend these first")
+            raise too_many(self.faults)
 
     def value(self, node: Node, value: Any, path: str) -> Any:
         """The value meant, or None after a fault."""

@@ -1,0 +1,1 @@
+"""Nothing that comes from outside ends, hangs or fills the testbed: see __main__.py."""
