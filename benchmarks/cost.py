@@ -1,7 +1,8 @@
 """What virtual time costs: wall seconds for a virtual second, and where they go.
 
     python -m benchmarks.cost            probes, floods, four labs at once: two minutes or so
-    python -m benchmarks.cost --soak     an hour of probes over 6 switches
+    python -m benchmarks.cost --soak     an hour of probes over 6 switches, ten a second
+                                         (--seconds, --hertz: as long and as many as you like)
 
 Wall time is that of traffic alone; boot and set-up are not in it. A flood's is what
 it takes beyond a run without it. CPU time is that of all the lab's processes meanwhile:
@@ -29,6 +30,7 @@ from testbed.prepare import Prepared
 
 LABS_AT_ONCE = 4
 SOAK_S = 3600
+SOAK_HERTZ = 10
 SETTLED_S = 600
 MOST_GROWTH = 1.0
 """MiB in ten minutes: an eighth of what the soak writes."""
@@ -243,19 +245,21 @@ def proportional_bytes(pids: Sequence[int]) -> int:
     return total
 
 
-def soak(console: Console, seconds: int) -> bool:
-    """Ten probes a second for an hour, and the null path's hundred."""
+def soak(console: Console, seconds: int, hertz: int) -> bool:
+    """Probes for an hour, and the null path."""
     lab = VirtualLab()
     watch = Memory(console, lab.memory_bytes)
     began = time.monotonic()
-    with ran(quiet(HOPS, seconds=seconds), lab, watch) as (run, _):
-        samples = run.samples
+    what = quiet(HOPS, interval_ns=10**9 // hertz, seconds=seconds)
+    with ran(what, lab, watch) as (run, _):
+        samples, null = run.samples, run.null_path
         (session,) = run.plan.sessions
         planned_ns = session.forward_budget.total_ns
         largest_ns = abs(samples.forward_ns - planned_ns)[samples.received].max()
         lost = int((~samples.received).sum())
         console.print(
-            f"soak: {len(samples)} probes in {watch.lab_s:.0f} s virtual, "
+            f"soak: {len(samples):,} probes and {0 if null is None else len(null):,} on the null "
+            f"path in {watch.lab_s:.0f} s virtual, "
             f"{time.monotonic() - began:.0f} s wall with boot; {lost} lost; "
             f"largest error {largest_ns:.0f} ns"
         )
@@ -273,10 +277,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Wall seconds for a virtual second.")
     parser.add_argument("--soak", action="store_true", help="an hour of probes, and nothing else")
     parser.add_argument("--seconds", type=int, default=SOAK_S, help="virtual, of the soak")
+    parser.add_argument("--hertz", type=int, default=SOAK_HERTZ, help="probes a second, of it")
     asked = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 130)
     if asked.soak:
-        return 0 if soak(console, asked.seconds) else 1
+        return 0 if soak(console, asked.seconds, asked.hertz) else 1
     out = Table(title="wall seconds for a virtual second")
     for heading in ("traffic", "wall s", "CPU s", "measured"):
         out.add_column(heading, justify="right")

@@ -4,6 +4,14 @@ Two namespaces of their own, joined by a link with no rate, no delay and no swit
 STAMP session over it goes through the same sender, receiver and reflector as all others
 (RFC 8762 packets, kernel stamps), so what it reads is what the lab itself adds. Its
 events are in the same logs, under the id SESSION, and are no part of the plan's results.
+
+It sends as seldom as what rests on it allows:
+
+    ENOUGH packets in the run, for a p99.9 of the lab's lateness
+    where the clock is that of the wall, as often as the fastest session, if that is more:
+        how many late packets the lab's stalls explain is told from how many packets of
+        the null path they hit, which must be no rarer among few than among many
+    no more than one each LEAST_NS
 """
 
 from __future__ import annotations
@@ -13,13 +21,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from testbed.emulation import links, netns
+from testbed.emulation import lab_qdisc, links, netns
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.qdisc import Arrangement
 from testbed.plan.model import Budget, Host, Path, Plan, Port, Session
 
 SESSION = "null-path"
-INTERVAL_NS = 10_000_000
+LEAST_NS = 10_000_000
+ENOUGH = 4_000
+"""Of which a p99.9 needs 3,688 (testbed.analysis.percentiles)."""
 PHASE_NS = 1_234_567
 """Of the first packet: at no moment at which a session with a round interval sends."""
 _SIZE_BYTES = 64
@@ -27,8 +37,21 @@ _NAMES = ("null-a", "null-b")
 _NOTHING = Budget(propagation_ns=0, device_ns=0, serialisation_ns=0)
 
 
-def null_plan(plan: Plan) -> Plan:
-    """Two hosts, one link and one session that lasts as long as the traffic of `plan`."""
+def interval_ns(plan: Plan, *, virtual: bool) -> int:
+    """From one packet of the null path to the next."""
+    warmup_ns = min((s.warmup_ns for s in plan.sessions), default=0)
+    enough_ns = (plan.duration_ns - warmup_ns) // ENOUGH
+    if not virtual:
+        enough_ns = min(enough_ns, *(s.interval_ns for s in plan.sessions))
+    return max(LEAST_NS, enough_ns)
+
+
+def null_plan(plan: Plan, *, virtual: bool) -> Plan:
+    """Two hosts, one link and one session that lasts as long as the traffic of `plan`.
+
+    `virtual`: in a lab whose clock stands still while anything runs.
+    """
+    each_ns = interval_ns(plan, virtual=virtual)
     hosts = tuple(
         Host(
             name=name,
@@ -84,8 +107,8 @@ def null_plan(plan: Plan) -> Plan:
         dscp=0,
         size_bytes=_SIZE_BYTES,
         start_ns=PHASE_NS,
-        interval_ns=INTERVAL_NS,
-        count=max(1, plan.duration_ns // INTERVAL_NS),
+        interval_ns=each_ns,
+        count=max(1, plan.duration_ns // each_ns),
         warmup_ns=min((s.warmup_ns for s in plan.sessions), default=0),
         deadline_ns=None,
         judged=(),
@@ -116,7 +139,7 @@ class NullPath:
         self._spaces: dict[str, int] = {}
         if not plan.sessions or arrangement is None:
             return
-        own = null_plan(plan)
+        own = null_plan(plan, virtual=arrangement is lab_qdisc)
         self.plan = msgspec.structs.replace(plan, sessions=(*plan.sessions, *own.sessions))
         self._spaces = dict(zip(_NAMES, netns.make(len(_NAMES)), strict=True))
         with Netlink() as link:

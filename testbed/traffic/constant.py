@@ -89,7 +89,8 @@ class Constant:
             self._next = max(self._next, self._due_by(forgiven_ns - 1))
         due = min(self._due_by(at_ns + 2 * self._ahead_ns), self._count)
         due = min(due, self._next + _MOST_PACKETS)
-        self._hand_over(min(due, self._first), stamped=True)
+        first = self._first if self._stamped else max(self._first, self._next + 1)
+        self._hand_over(min(due, first), stamped=True)
         self._hand_over(min(due, self._count - 1), stamped=False)
         self._hand_over(due, stamped=True)
         end_ns = self.begin_ns + self._duration_ns
@@ -111,7 +112,7 @@ class Constant:
             # what still waits for its moment was not sent
             "packets": min(self._sent, self._due_by(passed_ns)),
             "seconds": min(passed_ns, self._duration_ns) / 1e9,
-            "first_ns": at_ns.get(0),
+            "first_ns": min(at_ns.values(), default=None),
             "last_ns": at_ns.get(self._count - 1),
             "ahead_packets": max(
                 (sent - self._due_by(at) for sent, at in enumerate(first, start=1)), default=None

@@ -163,6 +163,11 @@ def test_a_late_start_is_told(wires: list[Wire]) -> None:
     assert told["ahead_packets"] <= 0
 
 
+def test_a_start_so_late_that_packets_are_forgiven_is_told(wires: list[Wire]) -> None:
+    told = drive(make(10_000_000, 1250), wires[0], late_ns=300_000_000)
+    assert told["first_ns"] == 300_000_000
+
+
 def test_packets_before_their_time_are_told(wires: list[Wire]) -> None:
     """Of the stamps, whatever the sender meant."""
     row = make(10_000_000, 1250, timed=True)
