@@ -171,7 +171,7 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
 
 def shell(job: Path, order: dict[str, Any], stack: ExitStack) -> int:
     """The Mininet prompt on the built network, or the commands of JOB/script."""
-    from mininet.cli import CLI  # noqa: PLC0415
+    from testbed.emulation.prompt import Prompt  # noqa: PLC0415
 
     plan = msgspec.json.decode((job / "plan.json").read_bytes(), type=Plan)
     net, _ = _network(job, plan, Progress(job), stack)
@@ -180,7 +180,7 @@ def shell(job: Path, order: dict[str, Any], stack: ExitStack) -> int:
     if order.get("northbound"):
         _northbound(job, Progress(job), stack, order["northbound"])
     script = job / "script"
-    CLI(net, script=str(script) if script.exists() else None)
+    Prompt(net, script if script.exists() else None)
     return 0
 
 

@@ -33,6 +33,7 @@ from testbed.process import open_plain
 from testbed.results.folder import collect
 from testbed.results.provenance import Provenance, measure_host
 from testbed.results.staging import scratch, staging
+from testbed.terminal import Pauses, kept
 
 GUEST = ("python3", "-m", "testbed.guest", "/results")
 DONE = "done.json"
@@ -136,12 +137,16 @@ def _damage(lab: Lab, job: Path) -> LabError | None:
 
 
 def _watched(lab: Lab, job: Path, show: Stage, limit: Limits, seed: int) -> TestbedError | None:
-    with _started(lab, job, GUEST, seed=seed) as process:
-        progress = _Follower(job / "progress.jsonl", show)
-        end = time.monotonic() + limit.whole_s
+    with _started(lab, job, GUEST, seed=seed) as process, Pauses(lab, process) as pauses:
+
+        def clock_s() -> float:
+            return time.monotonic() - pauses.total_s
+
+        progress = _Follower(job / "progress.jsonl", show, clock_s)
+        end = clock_s() + limit.whole_s
         while process.poll() is None:
             progress.poll()
-            now = time.monotonic()
+            now = clock_s()
             if now > end:
                 return _stuck(f"the lab was ended after {limit.whole_s:.0f} s", lab, progress)
             if progress.stage == "traffic" and now > progress.heard_s + limit.silent_s:
@@ -216,10 +221,11 @@ def _tail(job: Path) -> str:
 class _Follower:
     """Reads a growing file of JSON lines."""
 
-    def __init__(self, path: Path, show: Stage) -> None:
+    def __init__(self, path: Path, show: Stage, clock_s: Callable[[], float]) -> None:
         self._path, self._show, self._at = path, show, 0
+        self._clock_s = clock_s
         self.stage = "boot"
-        self.heard_s = time.monotonic()
+        self.heard_s = clock_s()
         self.available_bytes: int | None = None
 
     def poll(self) -> None:
@@ -235,7 +241,7 @@ class _Follower:
                 self._at += len(line)
                 row = json.loads(line)
                 self.stage, self.available_bytes = row["stage"], row["available_bytes"]
-                self.heard_s = time.monotonic()
+                self.heard_s = self._clock_s()
                 self._show(row)
 
 
@@ -266,7 +272,7 @@ def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | No
         (job / "job.json").write_text(json.dumps({"verb": verb, **order}))
         if verb == "shell" and not sys.stdin.isatty():
             (job / "script").write_bytes(sys.stdin.buffer.read())
-        with _started(lab, job, GUEST, interactive=True) as process:
+        with kept(), _started(lab, job, GUEST, interactive=True) as process:
             code = process.wait()
         problem = _verdict(job, code, lab.name)
         if problem is not None:

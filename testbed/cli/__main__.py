@@ -1,5 +1,31 @@
-"""python -m testbed.cli: the same as `testbed`."""
+"""The command `testbed`, and `python -m testbed.cli`.
 
-from testbed.cli.main import main
+Ctrl-C ends it quietly as soon as Python itself has started: what it imports takes a third of
+a second, and already the module `signal`, for which `_signal` stands here, a part of that.
+"""
 
-main(prog_name="testbed")
+import _signal  # type: ignore[import-not-found]
+import os
+
+
+def main() -> None:
+    """Carry out the command line."""
+    before = _signal.getsignal(_signal.SIGINT)
+    if before != _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, _at_once)
+    from testbed.cli.main import main as verbs  # noqa: PLC0415
+
+    _signal.signal(_signal.SIGINT, before)
+    try:
+        verbs(prog_name="testbed")
+    finally:
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # what is left is the interpreter's end
+
+
+def _at_once(number: int, _frame: object) -> None:
+    os.write(2, b"stopped; nothing is left running\n")
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

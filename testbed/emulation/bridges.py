@@ -5,6 +5,8 @@ The bridges of a whole network are one transaction (RFC 7047), acted on at once.
 
 from __future__ import annotations
 
+import re
+import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -220,6 +222,24 @@ class Ovs:
                     expected="the other end to answer",
                 )
             time.sleep(0.1)
+
+    def wait_rules(self, bridge: str, count: int, timeout_s: float = 30) -> None:
+        """Wait until a bridge has that many flow entries. Raises EmulationError."""
+        command = ["ovs-ofctl", "-O", "OpenFlow13", "dump-aggregate", bridge]
+        deadline = time.monotonic() + timeout_s
+        while True:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            found = re.search(r"flow_count=(\d+)", done.stdout)
+            if found and int(found[1]) >= count:
+                return
+            if time.monotonic() > deadline:
+                raise EmulationError(
+                    f"{bridge} has {found[1] if found else 'none'} of its {count} rules "
+                    f"after {timeout_s:.0f} s",
+                    where=done.stderr.strip(),
+                    expected="a controller that installs them",
+                )
+            time.sleep(0.05)
 
     def handlers(self) -> int:
         """How many threads decide about packets that match no flow in the kernel yet."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -169,8 +169,10 @@ class LabNet(Mininet):  # type: ignore[misc]
             self.ovs = start_ovs(Path(self._folder.name), wait=False)
         self._progress("bridges", 0, len(self.switches))
         self.ovs.add_bridges([node.bridge for node in self.switches], self._address)
+        rules = Counter(rule.switch for rule in self.plan.rules)
         for node in self.switches:
-            node.ovs = self.ovs
+            node.ovs, node.address = self.ovs, self._address
+            node.rules, node.running = rules[node.name], True
         self._progress("read-back", 0, len(self.plan.ports))
         self.verify()
         if wait and self.switches:
@@ -182,6 +184,8 @@ class LabNet(Mininet):  # type: ignore[misc]
         assert self.ovs is not None
         self.ovs.wait_ready()
         self._address = controller
+        for node in self.switches:
+            node.address = controller
         self.ovs.connect(controller)
 
     def stop(self) -> None:

@@ -151,6 +151,11 @@ class LabSwitch(LazyNode, OVSSwitch):  # type: ignore[misc]
     def __init__(self, name: str, bridge: Bridge, **params: Any) -> None:
         self.bridge = bridge
         self.ovs: Ovs | None = None
+        self.address: tuple[str, int] | None = None
+        """Where its controller listens."""
+        self.rules = 0
+        """How many the controller installs."""
+        self.running = False
         super().__init__(
             name,
             dpid=f"{bridge.dpid:016x}",
@@ -171,15 +176,22 @@ class LabSwitch(LazyNode, OVSSwitch):  # type: ignore[misc]
         return self.ovs is not None and self.ovs.connected().get(self.name, False)
 
     def start(self, controllers: Sequence[Any]) -> None:
-        """Make the bridge again after `stop`; its links kept their queues."""
+        """Make the bridge again after `stop`; its links kept their queues.
+
+        Returns when its controller has installed the rules. Raises EmulationError.
+        """
         assert self.ovs is not None
-        first = next(((c.IP(), c.port) for c in controllers), None)
+        first = next(((c.IP(), c.port) for c in controllers), self.address)
         self.ovs.add_bridges([self.bridge], first)
+        self.running = True
+        if first is not None:
+            self.ovs.wait_rules(self.name, self.rules)
 
     def stop(self, deleteIntfs: bool = False) -> None:  # noqa: N803
         """Remove the bridge; its links stay."""
         assert self.ovs is not None
         self.ovs.remove_bridges([self.name])
+        self.running = False
 
 
 class LabIntf(Intf):  # type: ignore[misc]

@@ -65,6 +65,11 @@ class Lab(Protocol):
         """
         ...
 
+    def pause(self, process: subprocess.Popen[bytes], *, paused: bool) -> bool:
+        """Have a lab that was started stand still with its clock, or go on; False where time
+        goes on whatever stands still."""
+        ...
+
     def describe(self) -> dict[str, str]:
         """Provenance: `lab`, `kernel` (release), `image` (id), and what else tells it apart."""
         ...

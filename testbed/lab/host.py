@@ -103,6 +103,26 @@ def missing_to_build_image() -> list[Missing]:
     return lacks
 
 
+def descendant(pid: int, name: str) -> int | None:
+    """The nearest descendant of a process whose program is called that."""
+    names: dict[int, str] = {}
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            begin, _, rest = stat.read_text().rpartition(")")
+        except OSError:  # it just ended
+            continue
+        child = int(stat.parent.name)
+        names[child] = begin.partition("(")[2]
+        children.setdefault(int(rest.split()[1]), []).append(child)
+    waiting = [pid]
+    for one in waiting:
+        if names.get(one) == name:
+            return one
+        waiting += children.get(one, ())
+    return None
+
+
 def _kernel_has(module: str) -> bool:
     if (Path("/sys/module") / module).is_dir():
         return True

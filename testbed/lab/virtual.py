@@ -8,7 +8,11 @@ See kernel/README.md and docs/virtual-time.md.
 
 from __future__ import annotations
 
-from testbed.lab import kernel
+import os
+import signal
+import subprocess
+
+from testbed.lab import host, kernel
 from testbed.lab.base import Missing
 from testbed.lab.checksums import Depth
 from testbed.lab.image import Image
@@ -36,6 +40,17 @@ class VirtualLab(UmlLab):
     def kernel(self, built: Image) -> Kernel:
         own = kernel.existing()
         return Kernel(release=own.release, path=own.program, arguments=CLOCK)
+
+    def pause(self, process: subprocess.Popen[bytes], *, paused: bool) -> bool:
+        """Stop the lab's kernel, or let it go on where it was: nothing in it notices.
+
+        Only the kernel's own process: one of the guest's that is stopped from outside
+        stops for a reason that its kernel does not know, which ends the lab.
+        """
+        found = host.descendant(process.pid, "lab-kernel")
+        if found is not None:
+            os.kill(found, signal.SIGSTOP if paused else signal.SIGCONT)
+        return found is not None
 
     def seeded(self, seed: int) -> tuple[str, ...]:
         return (f"lab-seed={seed}",)

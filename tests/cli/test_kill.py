@@ -1,5 +1,6 @@
 """A run that is killed, at any stage, leaves nothing; one that is interrupted says so."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from testbed.lab.host import descendant
 
 STAGES = ["", "Building", "Installing", "Traffic", "Collecting"]
 """Start of the progress line after which the kill comes; empty: while the lab boots."""
@@ -140,3 +143,49 @@ def test_a_command_in_a_lab_that_is_ended_leaves_nothing(
         time.sleep(0.05)
     assert not _alive(family)
     assert not list(tmp_path.iterdir())
+
+
+EARLY = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "testbed.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["testbed", "list"]
+from testbed.cli.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_before_the_command_is_read_is_quiet() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stderr == "stopped; nothing is left running\n"
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.lab
+def test_ctrl_z_stops_a_run_and_its_clock(project: Path) -> None:
+    for process in _started(project, "Traffic"):
+        process.send_signal(signal.SIGTSTP)
+        kernel = descendant(process.pid, "lab-kernel")
+        assert kernel is not None
+        end = time.monotonic() + 10
+        while {_state(process.pid), _state(kernel)} != {"T"}:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        (progress,) = project.glob("results/.staging-*/progress.jsonl")
+        before = progress.read_bytes()
+        time.sleep(1)
+        assert progress.read_bytes() == before
+        process.send_signal(signal.SIGCONT)
+        _, words = process.communicate(timeout=60)
+        assert process.returncode == 0, words
+    (run,) = project.glob("results/asks/*")
+    assert json.loads((run / "0-provenance.json").read_text())["status"] == "ok"

@@ -32,6 +32,9 @@ class PaperLab:
     ) -> subprocess.Popen[bytes]:
         raise NotImplementedError
 
+    def pause(self, process: subprocess.Popen[bytes], *, paused: bool) -> bool:
+        raise NotImplementedError
+
 
 def labs(*all_labs: PaperLab) -> dict[str, Lab]:
     return {lab.name: lab for lab in all_labs}
