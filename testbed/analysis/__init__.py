@@ -8,7 +8,10 @@
     summary.py      one row per session and judged direction
     outage.py       what each event interrupted, and for how long
     phases.py       what each session saw between events
+    terms.py        a promised term and what became of it
     promises.py     terms of slices against what their sessions saw
+    rates.py        guaranteed and maximum rates, MTU
+    structure.py    diversity, protection, isolation: the plan's
 
 Delays are float nanoseconds, of messages; a lost one is +inf everywhere.
 """

@@ -1,10 +1,21 @@
-"""What slices were promised, held against what their sessions saw.
+"""What slices were promised, held against what their sessions and loads saw.
 
 A slice's terms hold in both directions of each session that names it; a slice with
-connection groups promises only to those of its contracts. A largest value, a percentile of
-100 and a loss of 0 are kept by all packets of the run or not at all. Other percentiles and
-losses are judged as a deadline is (deadline.py), a lost packet counting as late; variation
-leaves out pairs with a lost packet (RFC 3393). Rates and availability are not judged.
+connection groups promises only to those of its contracts. Terms are held against messages,
+each of which is there when all its packets are.
+
+delay         Without a percentile, no message takes longer. One that never arrives takes
+              longer than anything, unless the slice allows that loss: then the term is of
+              those that arrive, and the loss is judged beside.
+              With one, as a deadline is judged (deadline.py), a lost message being late;
+              100 means all.
+variation     Of successive messages; pairs with a lost one are left out (RFC 3393).
+loss          As a deadline is judged; a loss of 0 is kept by all messages or not at all.
+availability  Share of time in which messages arrive within the promised delay (if none is
+              promised: arrive), down from the survival time of the class on (TS 22.104 annex
+              C.3). As a deadline is judged, the messages due while it is down being late.
+
+Rates and the MTU are judged in rates.py, what is the plan's alone in structure.py.
 """
 
 from __future__ import annotations
@@ -12,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,67 +33,140 @@ from testbed.analysis import fidelity as trust
 from testbed.analysis.deadline import Word, judge
 from testbed.analysis.fidelity import Instrument
 from testbed.analysis.percentiles import Delays
-from testbed.analysis.summary import Direction, budget, measured, schedule_error, series
-from testbed.analysis.variation import ipdv
-from testbed.plan.model import Plan, Session
+from testbed.analysis.rates import rates
+from testbed.analysis.structure import structure
+from testbed.analysis.summary import Direction, Series, budget, measured, schedule_error, series
+from testbed.analysis.terms import Held, Promise, Term
+from testbed.analysis.variation import availability, down, ipdv
+from testbed.plan.model import Load, Plan, Session
 from testbed.process import write_whole
-from testbed.results.folder import PROMISES, RunFolder
-from testbed.scenario.model import Frozen, Slice, Slo
-
-Term = Literal["delay", "variation", "loss"]
-Held = Literal["kept", "broken", "not shown", "not valid"]
-"""`not shown`: too few packets to tell. `not valid`: the lab is not exact enough to tell."""
+from testbed.results.folder import LOADS, PROMISES, RunFolder
+from testbed.scenario.model import Slice, Slo
+from testbed.units import show_ns
 
 _WORDS: dict[Word, Held] = {"met": "kept", "missed": "broken"}
-
-
-class Promise(Frozen, frozen=True, kw_only=True):
-    """One term of a slice, in one direction of one session."""
-
-    slice: str
-    session: str
-    direction: str
-    term: Term
-    """`delay` one-way (RFC 7679), `variation` of successive packets (RFC 3393), `loss`."""
-    percentile: float | None
-    """In percent; None: all packets."""
-    asked: float
-    """ns; of loss, a ratio."""
-    found: float | None
-    """Largest, or at the percentile; None: no packet."""
-    packets: int
-    held: Held
 
 
 class _Values(NamedTuple):
     term: Term
     values: Delays
-    """Of each packet, or pair of packets; lost is +inf."""
+    """Of each message, or pair of messages; lost is +inf."""
     error: float | None
     """Of the lab; None: it was not measured."""
 
 
 def promises(
-    plan: Plan, slices: Iterable[Slice], samples: pd.DataFrame, known: Instrument
+    plan: Plan,
+    slices: Iterable[Slice],
+    samples: pd.DataFrame,
+    known: Instrument,
+    loads: object = None,
 ) -> list[Promise]:
-    """A row for each session, direction and term, in the plan's order."""
+    """A row for each session, direction and term, in the plan's order; then those of rates.
+
+    Args:
+        loads: 6-loads.json.
+    """
+    slices = list(slices)
     groups = dict(tuple(samples.groupby("session", observed=True)))
     by_id = {slice_.id: slice_ for slice_ in slices}
     directions: tuple[Direction, ...] = ("forward", "reverse")
-    return [
+    rows = [
         row
         for session in plan.sessions
         if session.id in groups and session.slice in by_id
         for direction in directions
         for path in (session.forward if direction == "forward" else session.reverse,)
         if (slo := by_id[session.slice].promised(path.src, path.dst)) is not None
-        for row in _rows(plan, known, session, direction, groups[session.id], slo)
+        for row in (
+            *_rows(plan, known, session, direction, groups[session.id], slo),
+            *_planned(plan, by_id[session.slice], session, direction),
+        )
     ]
+    kept = {session.id: groups.get(session.id) for session in plan.sessions}
+    after = {
+        session.id: measured(session, frame)
+        for session in plan.sessions
+        if (frame := kept[session.id]) is not None
+    }
+    rows += [_doubted(plan, known, row) for row in rates(plan, slices, after, loads)]
+    return [*rows, *_unused(plan, slices)]
+
+
+def _unused(plan: Plan, slices: Iterable[Slice]) -> Iterator[Promise]:
+    """Terms of which a run can say nothing, since no session or load is theirs."""
+    flows: list[Session | Load] = [*plan.sessions, *plan.loads]
+    ways = {
+        (flow.slice, path.src, path.dst) for flow in flows for path in (flow.forward, flow.reverse)
+    }
+    used = {slice_ for slice_, _, _ in ways}
+    for slice_ in slices:
+        promised = [(f"{c.src} to {c.dst}", c.slo, c.src, c.dst) for c in slice_.contracts()]
+        if not slice_.groups and slice_.id not in used:
+            promised = [("", slice_, "", "")]
+        for direction, slo, src, dst in promised:
+            if (slice_.id, src, dst) in ways:
+                continue
+            for term, percentile, asked in _terms(slo):
+                yield Promise(
+                    slice=slice_.id,
+                    session="",
+                    direction=direction,
+                    term=term,
+                    percentile=percentile,
+                    asked=asked,
+                    held="not shown",
+                    condition="nothing was sent: add a probe or a flow",
+                )
+
+
+def _terms(slo: Slo) -> Iterator[tuple[Term, float | None, float]]:
+    """The terms of a promise that traffic tells of: percentile and value of each."""
+    terms: tuple[tuple[Term, float | None, float | None], ...] = (
+        ("delay", None, slo.delay_ns),
+        ("delay", slo.delay_percentile, slo.delay_percentile_ns),
+        ("variation", None, slo.variation_ns),
+        ("variation", slo.variation_percentile, slo.variation_percentile_ns),
+        ("loss", None, slo.loss),
+        ("availability", None, slo.availability),
+        ("guaranteed rate", None, slo.guaranteed_bps or None),
+        ("maximum rate", None, slo.maximum_bps),
+        ("MTU", None, slo.mtu_bytes),
+    )
+    for term, percentile, asked in terms:
+        if asked is not None:
+            yield term, percentile, asked
+
+
+def _planned(
+    plan: Plan, slice_: Slice, session: Session, direction: Direction
+) -> Iterator[Promise]:
+    path = session.forward if direction == "forward" else session.reverse
+    for term, asked, held, how in structure(plan, slice_, path):
+        yield Promise(
+            slice=slice_.id,
+            session=session.id,
+            direction=session.directions.get(direction, direction),
+            term=term,
+            asked=asked,
+            held=held,
+            condition=how,
+        )
+
+
+def _doubted(plan: Plan, known: Instrument, row: Promise) -> Promise:
+    """A rate that was kept beside a load of less than planned proves nothing."""
+    flows: list[Session | Load] = [*plan.sessions, *plan.loads]
+    flow = next(flow for flow in flows if flow.id == row.session)
+    if row.held == "kept" and known.unplanned("less", (flow.forward, flow.reverse)):
+        return msgspec.structs.replace(row, held="not valid", condition=_UNPLANNED)
+    return row
 
 
 def promises_of(run: RunFolder) -> list[Promise]:
     """Those of a run. Raises ResultError."""
-    return promises(run.plan, run.scenario.slices, run.samples, trust.instrument(run))
+    known = trust.instrument(run)
+    return promises(run.plan, run.scenario.slices, run.samples, known, run.record(LOADS))
 
 
 def write_promises(run: Path) -> None:
@@ -117,11 +201,21 @@ def _rows(
     delays = _Values("delay", delay, error)
     variations = _Values("variation", np.abs(ipdv(now.seq, delay)), twice)
     less, more = (known.unplanned(way, (path,)) for way in ("less", "more"))
+    gone = len(delay) - len(arrived)
     lost = np.where(np.isfinite(delay), 0.0, math.inf)
-    share = 1 - len(arrived) / len(delay) if len(delay) else None
+    share = gone / len(delay) if len(delay) else None
 
-    def row(of: _Values, percentile: float | None, asked: float, share: float | None) -> Promise:
-        held = _held(of, percentile, asked)
+    def row(
+        of: _Values,
+        percentile: float | None,
+        asked: float,
+        share: float | None,
+        condition: str = "",
+        held: Held | None = None,
+    ) -> Promise:
+        held = held or _held(of, percentile, asked)
+        if (less and held != "broken") or (more and held != "kept"):
+            held, condition = "not valid", _UNPLANNED
         return Promise(
             slice=session.slice,
             session=session.id,
@@ -130,20 +224,77 @@ def _rows(
             percentile=percentile,
             asked=asked,
             found=_found(of.values, percentile) if share is None else share,
-            packets=len(of.values),
-            held="not valid" if (less and held != "broken") or (more and held != "kept") else held,
+            messages=len(of.values),
+            held=held,
+            condition=condition,
         )
 
-    for of, most, percentile, at in (
-        (delays, slo.delay_ns, slo.delay_percentile, slo.delay_percentile_ns),
-        (variations, slo.variation_ns, slo.variation_percentile, slo.variation_percentile_ns),
-    ):
-        if most is not None:
-            yield row(of._replace(values=of.values[np.isfinite(of.values)]), None, most, None)
-        if percentile is not None and at is not None:
-            yield row(of, percentile, at, None)
-    if slo.loss is not None:
-        yield row(_Values("loss", lost, 0.0), None, slo.loss, share)
+    losses = None if slo.loss is None else row(_Values("loss", lost, 0.0), None, slo.loss, share)
+    if slo.delay_ns is not None:
+        there = delays._replace(values=arrived)
+        held, why = _largest(_held(there, None, slo.delay_ns), gone, len(delay), losses)
+        yield row(there, None, slo.delay_ns, None, why, held)
+    if slo.delay_percentile is not None and slo.delay_percentile_ns is not None:
+        yield row(delays, slo.delay_percentile, slo.delay_percentile_ns, None)
+    pairs = f"of the {len(variations.values):,} pairs that arrived" if gone else ""
+    if slo.variation_ns is not None:
+        yield row(variations, None, slo.variation_ns, None, pairs)
+    if slo.variation_percentile is not None and slo.variation_percentile_ns is not None:
+        yield row(variations, slo.variation_percentile, slo.variation_percentile_ns, None, pairs)
+    if losses is not None:
+        yield losses
+    if slo.availability is not None:
+        late, up, why = _available(session, now, slo)
+        of = _Values("availability", late, error)
+        held = _within(of, delay, slo)
+        yield row(of, None, slo.availability, up, why, held)
+
+
+def _largest(held: Held, gone: int, sent: int, losses: Promise | None) -> tuple[Held, str]:
+    """What a largest delay comes to where messages never arrived."""
+    if not gone or held in ("broken", "not valid"):
+        return held, ""
+    never = f"{gone:,} of {sent:,} messages never arrived"
+    if losses is None:
+        return "broken", f"{never}, and the slice allows no loss"
+    if losses.held == "broken":
+        return "broken", f"{never}, more than the promised loss"
+    if losses.held == "kept":
+        return held, f"{never}, within the promised loss"
+    return "not shown", f"{never}; whether the promised loss allows that is {losses.held}"
+
+
+def _limit(slo: Slo) -> float:
+    """What a good message takes at most, ns."""
+    limits = [ns for ns in (slo.delay_ns, slo.delay_percentile_ns) if ns is not None]
+    return min(limits, default=math.inf)
+
+
+def _available(session: Session, now: Series, slo: Slo) -> tuple[Delays, float | None, str]:
+    """Of each message whether it was due while the service was down (+inf), and the share of
+    time up."""
+    limit, survival_ns = _limit(slo), session.survival_ns or 0
+    good = np.isfinite(now.delay_ns) & (now.delay_ns <= limit)
+    if not len(good):
+        return np.zeros(0), None, ""
+    late = np.where(down(now.intended_ns, good, survival_ns), math.inf, 0.0)
+    up = availability(now.intended_ns, good, session.interval_ns, survival_ns)
+    within = f" within {show_ns(limit)}" if math.isfinite(limit) else ""
+    return late, up, f"messages{within}, survival time {show_ns(survival_ns)}"
+
+
+def _within(of: _Values, delay: Delays, slo: Slo) -> Held:
+    """Availability rests on delays only where they are near what is promised."""
+    assert slo.availability is not None
+    if not len(of.values):
+        return "not shown"
+    limit = _limit(slo)
+    if of.error is None:
+        return "not valid"
+    near = np.isfinite(delay) & (np.abs(delay - limit) <= of.error)
+    if of.error >= trust.EXACT_NS and near.any():
+        return "not valid"
+    return _word(of.values, 0.0, slo.availability)
 
 
 def _found(values: Delays, percentile: float | None) -> float | None:
@@ -151,6 +302,9 @@ def _found(values: Delays, percentile: float | None) -> float | None:
         return None
     rank = len(values) if percentile is None else math.ceil(len(values) * percentile / 100)
     return float(np.sort(values)[max(0, rank - 1)])
+
+
+_UNPLANNED = "a load beside it was not sent as planned"
 
 
 def _held(of: _Values, percentile: float | None, asked: float) -> Held:

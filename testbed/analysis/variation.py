@@ -45,10 +45,30 @@ def availability(
     order = np.argsort(intended_ns, kind="stable")
     due, good = intended_ns[order], good[order]
     end = int(due[-1]) + interval_ns
+    first_failed, recovered = _outages(due, good, end)
+    gone = np.clip(recovered - first_failed - survival_ns, 0, None).sum()
+    return float(1 - gone / (end - int(due[0])))
+
+
+def down(intended_ns: Integers, good: NDArray[np.bool_], survival_ns: int) -> NDArray[np.bool_]:
+    """Of messages in the order of sending, which were due while the service was down."""
+    first_failed, recovered = _outages(intended_ns, good, np.iinfo(np.int64).max)
+    outage = np.searchsorted(first_failed, intended_ns, side="right") - 1
+    within = np.clip(outage, 0, None)
+    return (
+        np.zeros(len(intended_ns), bool)
+        if not len(first_failed)
+        else (outage >= 0)
+        & (intended_ns >= first_failed[within] + survival_ns)
+        & (intended_ns < recovered[within])
+    )
+
+
+def _outages(due: Integers, good: NDArray[np.bool_], end: int) -> tuple[Integers, Integers]:
+    """When the first message of each run of bad ones was due, and the good one after it."""
     failed_before = np.concatenate(([False], ~good[:-1]))
     first_failed = due[~good & ~failed_before]
     recovered = due[good & failed_before]
     if len(recovered) < len(first_failed):
         recovered = np.append(recovered, end)
-    down = np.clip(recovered - first_failed - survival_ns, 0, None).sum()
-    return float(1 - down / (end - int(due[0])))
+    return first_failed, recovered

@@ -10,9 +10,9 @@ from itertools import groupby
 from testbed.analysis.fidelity import Doubt, Instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage
 from testbed.analysis.percentiles import Estimate, needed
-from testbed.analysis.promises import Held, Promise
 from testbed.analysis.summary import PERCENTILES, SummaryRow
-from testbed.units import show_ns
+from testbed.analysis.terms import Held, Promise
+from testbed.units import show_bps, show_bytes, show_ns
 
 NONE = "\N{EN DASH}"
 _DOUBTS: dict[Doubt, str] = {
@@ -264,19 +264,33 @@ _HELD: tuple[Held, ...] = ("kept", "not shown", "not valid", "broken")
 def term(row: Promise) -> str:
     """What is promised, and how much of it."""
     which = "" if row.percentile is None else f" p{row.percentile:g}"
-    asked = share(row.asked) if row.term == "loss" else nominal(round(row.asked))
-    return f"{row.term}{which} of {asked}"
+    return f"{row.term}{which} of {_quantity(row, row.asked)}"
 
 
 def found(row: Promise) -> str:
     """What there was of a promise, in its unit."""
-    if row.term == "loss" and row.found is not None:
-        return share(row.found)
-    return delay(row.found)
+    return NONE if row.found is None else _quantity(row, row.found)
+
+
+def _quantity(row: Promise, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if row.term == "loss":
+        return share(value)
+    if row.term == "availability":
+        return portion(value)
+    if row.term in ("guaranteed rate", "maximum rate"):
+        return show_bps(value)
+    if row.term == "MTU":
+        return show_bytes(value)
+    return nominal(round(value)) if value == row.asked else delay(value)
 
 
 def _promise(row: Promise) -> str:
-    return f"{term(row)}: {row.held}, {found(row)} ({row.session} {row.direction})"
+    what = "" if row.found is None else f", {found(row)}"
+    why = f": {row.condition}" if row.condition else ""
+    who = f"{row.session} {row.direction}".strip()
+    return f"{term(row)}: {row.held}{what}{f' ({who})' * bool(who)}{why}"
 
 
 def outages(found: Iterable[Outage]) -> list[str]:

@@ -11,7 +11,8 @@ import pytest
 
 from testbed.analysis.fidelity import NOTHING_KNOWN, Floor, Instrument
 from testbed.analysis.loads import Deviation
-from testbed.analysis.promises import Promise, promises
+from testbed.analysis.promises import promises
+from testbed.analysis.terms import Promise
 from testbed.plan.model import Plan
 from testbed.report import wording
 from testbed.results.samples import tidy
@@ -74,18 +75,59 @@ def test_the_largest_delay_decides(plan: Plan, samples: pd.DataFrame) -> None:
     assert (same.held, less.held) == ("kept", "broken")
 
 
-def test_a_lost_packet_is_a_loss_and_late_but_no_largest_delay(
-    plan: Plan, samples: pd.DataFrame
-) -> None:
-    session = plan.sessions[0]
+def lossy(plan: Plan, samples: pd.DataFrame, every: int) -> pd.DataFrame:
+    """One message of `every` never arrives."""
     gone = samples.copy()
-    last = gone.index[gone["intended_ns"] >= session.warmup_ns][-1]
-    gone.loc[last, "lost_forward"] = True
+    lost = gone.index[gone["intended_ns"] >= plan.sessions[0].warmup_ns][every - 1 :: every]
+    gone.loc[lost, "lost_forward"] = True
+    return gone
+
+
+def test_what_never_arrives_takes_longer_than_any_delay(plan: Plan, samples: pd.DataFrame) -> None:
+    """Unless the slice allows the loss; then the delay is of those that arrive."""
     terms = {"delay_ns": 10**12, "delay_percentile": 100.0, "delay_percentile_ns": 10**12}
-    whole, late, lost, *_ = judged(plan, gone, of(plan, **terms, loss=0.0))
-    assert (whole.held, late.held, lost.held) == ("kept", "broken", "broken")
-    assert lost.found is not None
-    assert 0 < lost.found < 0.1
+    gone = lossy(plan, samples, 100)
+    most, all_, loss, *_ = judged(plan, gone, of(plan, **terms, loss=0.0))
+    assert (most.held, all_.held, loss.held) == ("broken", "broken", "broken")
+    assert most.condition == "10 of 1,000 messages never arrived, more than the promised loss"
+    assert loss.found == 0.01
+    most, all_, *_ = judged(plan, gone, of(plan, **terms))
+    assert (most.held, all_.held) == ("broken", "broken")
+    assert most.condition.endswith("the slice allows no loss")
+    most, all_, loss, *_ = judged(plan, gone, of(plan, **terms, loss=0.1))
+    assert (most.held, all_.held, loss.held) == ("kept", "broken", "kept")
+    assert most.condition.endswith("within the promised loss")
+    most, _, loss, *_ = judged(plan, gone, of(plan, **terms, loss=0.01))
+    assert (most.held, loss.held) == ("not shown", "not shown")
+    late, *_ = judged(plan, gone, of(plan, delay_ns=1, loss=0.1))
+    assert late.held == "broken"
+
+
+def test_most_messages_lost_keeps_no_promise(plan: Plan, samples: pd.DataFrame) -> None:
+    gone = lossy(plan, samples, 2)
+    terms = {"delay_ns": 10**12, "delay_percentile": 99.0, "delay_percentile_ns": 10**12}
+    rows = judged(plan, gone, of(plan, **terms, loss=0.001))
+    assert {row.held for row in rows[:3]} == {"broken"}
+
+
+def test_variation_says_of_how_many_pairs(plan: Plan, samples: pd.DataFrame) -> None:
+    (row, _) = judged(plan, lossy(plan, samples, 100), of(plan, variation_ns=10**12))
+    assert row.held == "kept"
+    assert "pairs that arrived" in row.condition
+
+
+def test_availability(plan: Plan, samples: pd.DataFrame) -> None:
+    """Down from the survival time after the first bad message was due, to the next good one."""
+    assert judged(plan, samples, of(plan, availability=0.99))[0].held == "kept"
+    assert judged(plan, samples, of(plan, availability=0.999))[0].held == "not shown"
+    down = samples.copy()
+    down.loc[down.index[500:600], "lost_forward"] = True
+    row = judged(plan, down, of(plan, availability=0.99))[0]
+    assert row.held == "broken"
+    assert row.found == pytest.approx(0.901)  # 100 messages, less one of survival time
+    assert "survival time 10.0 ms" in row.condition
+    slow = judged(plan, samples, of(plan, availability=0.99, delay_ns=1))
+    assert slow[1].held == "broken"
 
 
 def test_few_packets_show_no_high_percentile(plan: Plan, samples: pd.DataFrame) -> None:
@@ -139,3 +181,12 @@ def test_the_worst_session_speaks_for_its_slice(plan: Plan, samples: pd.DataFram
     (line,) = wording.promises(rows)
     assert line.startswith(f"Slice {plan.sessions[0].slice} promises delay of 1 ns: broken, ")
     assert "loss of 50 %: kept" in line
+
+
+def test_a_slice_in_which_nothing_was_sent_shows_nothing(plan: Plan, samples: pd.DataFrame) -> None:
+    idle = Slice(id="idle", sst=1, delay_ns=MS, loss=0.1, guaranteed_bps=10)
+    rows = judged(plan, samples, idle)
+    assert {row.held for row in rows} == {"not shown"}
+    assert [row.term for row in rows] == ["delay", "loss", "guaranteed rate"]
+    (line,) = wording.promises(rows)
+    assert line.startswith("Slice idle promises delay of 1 ms: not shown: nothing was sent")

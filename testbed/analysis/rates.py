@@ -1,0 +1,337 @@
+"""Guaranteed and maximum rates, and the MTU, held against what was sent and what arrived.
+
+A rate is an average over WINDOW_NS (TS 23.501 clause 5.7.3.6: the averaging window over
+which a guaranteed or maximum flow bit rate is calculated), of Ethernet frames as the plan
+counts them: header, label, no preamble or FCS. A run that is shorter is one window.
+
+    guaranteed rate  On one link at least of a flow's path, what arrives by it of all the
+                     slice's flows is the guaranteed rate, whenever the flow loses packets
+                     beyond what the slice's loss allows. It is shown where as much was
+                     offered.
+    maximum rate     On no link does more arrive, to a burst of the slice's policer and a
+                     message. It is shown where more was offered.
+    MTU              A frame of this size, FCS included, arrived.
+
+Of a load only its totals are known: they count as even over its time; one that lost packets
+makes one window of all the loads' time. Modelled background only takes part: where
+it is of the slice, what is missing may have been its due. A flow of a slice with connection
+groups counts with those of its contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from testbed.analysis.terms import Held, Promise
+from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
+from testbed.plan.model import Load, Path, Plan, Session
+from testbed.scenario.model import Slice, Slo
+from testbed.units import show_bps, show_bytes, show_ns
+
+WINDOW_NS = 2_000_000_000
+"""Of delay-critical and other GBR flows by default (TS 23.501 table 5.7.4-1)."""
+FCS_BYTES = 4
+TCP_HEADER_BYTES = 14 + 20 + 32
+TCP_SEGMENT_BYTES = 1448
+
+Bits = NDArray[np.float64]
+Window = tuple[int, int]
+
+
+class Burst(NamedTuple):
+    """What one message, or a load as a whole, is on the wire."""
+
+    left_ns: Bits
+    came_ns: Bits
+    """Of those that arrived, the end; else when they were sent."""
+    sent: Bits
+    """Bits."""
+    arrived: Bits
+
+
+class Traffic(NamedTuple):
+    """One direction of a session or a load."""
+
+    id: str
+    direction: str
+    path: Path
+    judged: bool
+    """An application or a load sends this way, and not answers alone."""
+    frame_bytes: int
+    """The largest, FCS included."""
+    arrived_whole: bool
+    message_bits: float
+    bursts: Burst | None = None
+    even: tuple[int, int, float, float] | None = None
+    """Of a load: from, to, bits sent, bits that arrived."""
+    messages: int = 0
+
+    def bits(self, windows: Sequence[Window], what: str) -> Bits:
+        """Sent, arrived by when they were sent, or `came` by when they arrived; per window."""
+        if self.even is not None:
+            start, end, sent, arrived = self.even
+            whole = sent if what == "sent" else arrived
+            share = [max(0, min(end, b) - max(start, a)) / max(1, end - start) for a, b in windows]
+            return whole * np.array(share)
+        assert self.bursts is not None
+        at = self.bursts.came_ns if what == "came" else self.bursts.left_ns
+        weight = self.bursts.sent if what == "sent" else self.bursts.arrived
+        order = np.argsort(at, kind="stable")
+        total = np.concatenate([[0.0], np.cumsum(weight[order])])
+        edge = np.searchsorted(at[order], np.array(windows, float).reshape(-1, 2))
+        found: Bits = total[edge[:, 1]] - total[edge[:, 0]]
+        return found
+
+
+def rates(
+    plan: Plan, slices: Iterable[Slice], samples: Mapping[Any, pd.DataFrame], loads: Any
+) -> list[Promise]:
+    """Rows of rates and MTU, for each session's judged direction and each load.
+
+    Args:
+        samples: of each session.
+        loads: 6-loads.json.
+    """
+    found = [*_sessions(plan, samples), *_loads(plan, loads)]
+    by_id = {slice_.id: slice_ for slice_ in slices}
+    rows: list[Promise] = []
+    for flow in found:
+        slice_ = by_id.get(flow.path.slice)
+        slo = slice_.promised(flow.path.src, flow.path.dst) if slice_ is not None else None
+        if slice_ is None or slo is None or not flow.judged:
+            continue
+        peers = [
+            other
+            for other in found
+            if other.path.slice == flow.path.slice
+            and (not slice_.groups or _ends(other.path) == _ends(flow.path))
+        ]
+        rows += _rows(plan, flow, peers, slo)
+    return rows
+
+
+def _ends(path: Path) -> tuple[str, str]:
+    return path.src, path.dst
+
+
+def _rows(plan: Plan, flow: Traffic, peers: Sequence[Traffic], slo: Slo) -> Iterator[Promise]:
+    def row(term: Any, asked: float, found: float | None, held: Held, why: str) -> Promise:
+        return Promise(
+            slice=flow.path.slice,
+            session=flow.id,
+            direction=flow.direction,
+            term=term,
+            asked=asked,
+            found=found,
+            messages=flow.messages,
+            held=held,
+            condition=why,
+        )
+
+    windows = _windows(plan, peers)
+    if slo.guaranteed_bps:
+        asked = slo.guaranteed_bps
+        yield row("guaranteed rate", asked, *_guaranteed(plan, flow, peers, slo, windows))
+    if slo.maximum_bps is not None:
+        asked = slo.maximum_bps
+        yield row("maximum rate", asked, *_maximum(plan, flow, peers, asked, windows))
+    if slo.mtu_bytes is not None:
+        yield row("MTU", slo.mtu_bytes, flow.frame_bytes, *_mtu(flow, slo.mtu_bytes))
+
+
+def _windows(plan: Plan, peers: Sequence[Traffic]) -> list[Window]:
+    """Whole windows from the warm-up to the end, the last one up to the end."""
+    lossy = [even for flow in peers if (even := flow.even) is not None and even[3] < even[2]]
+    if lossy:
+        return [(min(even[0] for even in lossy), max(even[1] for even in lossy))]
+    begin = max((session.warmup_ns for session in plan.sessions), default=0)
+    end = max(begin + 1, plan.duration_ns)
+    if end - begin <= WINDOW_NS:
+        return [(begin, end)]
+    starts = [*range(begin, end - WINDOW_NS, WINDOW_NS), end - WINDOW_NS]
+    return [(start, start + WINDOW_NS) for start in starts]
+
+
+def _over(windows: Sequence[Window]) -> str:
+    return f"over {show_ns(windows[0][1] - windows[0][0])}"
+
+
+def _crossing(flow: Traffic, peers: Sequence[Traffic], windows: Sequence[Window], what: str) -> Any:
+    """Rate of all peers on each link of a flow's path: links x windows, bit/s."""
+    seconds = np.array([(b - a) / 1e9 for a, b in windows])
+    return np.array(
+        [
+            sum(
+                peer.bits(windows, what) for peer in peers if link in set(pairwise(peer.path.nodes))
+            )
+            / seconds
+            for link in pairwise(flow.path.nodes)
+        ]
+    )
+
+
+def _guaranteed(
+    plan: Plan, flow: Traffic, peers: Sequence[Traffic], slo: Slo, windows: Sequence[Window]
+) -> tuple[float, Held, str]:
+    asked, loss = slo.guaranteed_bps, slo.loss or 0.0
+    seconds = np.array([(b - a) / 1e9 for a, b in windows])
+    grain = 2 * flow.message_bits / seconds  # a message or two may be of the next window
+    offered = _crossing(flow, peers, windows, "sent").max(axis=0)
+    arrived = _crossing(flow, peers, windows, "arrived").max(axis=0)
+    sent, came = flow.bits(windows, "sent"), flow.bits(windows, "arrived")
+    short = (came < (1 - loss) * sent) & (arrived + grain < (1 - loss) * asked)
+    over = _over(windows)
+    if short.any():
+        worst = int(np.argmin(np.where(short, arrived, np.inf)))
+        if any(
+            source.slice == flow.path.slice
+            for node, peer in pairwise(flow.path.nodes)
+            for source in plan.port(node, peer).sources
+        ):
+            why = "its modelled background, of which nothing arrives, may have had the rest"
+            return float(arrived[worst]), "not shown", why
+        why = f"{show_bps(offered[worst])} was offered, {over} from {show_ns(windows[worst][0])}"
+        return float(arrived[worst]), "broken", why
+    full = offered + grain >= asked
+    if full.any():
+        return float(arrived[full].min()), "kept", over
+    most = float(offered.max())
+    return (
+        most,
+        "not shown",
+        (
+            f"only {show_bps(most)} was offered {over}, and arrived: add a flow of "
+            f"{show_bps(asked - most)} in this slice"
+        ),
+    )
+
+
+def _maximum(
+    plan: Plan, flow: Traffic, peers: Sequence[Traffic], asked: int, windows: Sequence[Window]
+) -> tuple[float, Held, str]:
+    seconds = np.array([(b - a) / 1e9 for a, b in windows])
+    bursts = [
+        policer.burst_bytes
+        for node, peer in pairwise(flow.path.nodes)
+        for policer in plan.port(node, peer).policers
+        if policer.queue == flow.path.queue
+    ]
+    message = max(peer.message_bits for peer in peers)
+    room = (8 * max(bursts, default=0) + message) / seconds
+    offered = _crossing(flow, peers, windows, "sent").max(axis=0)
+    came = _crossing(flow, peers, windows, "came").max(axis=0)
+    over, most = _over(windows), float(came.max())
+    if (came > asked + room).any():
+        return most, "broken", f"more arrived, {over}"
+    if (offered > asked + room).any():
+        return most, "kept", f"{show_bps(float(offered.max()))} was offered, {over}"
+    return (
+        most,
+        "not shown",
+        (
+            f"no more than {show_bps(float(offered.max()))} was offered {over}: add a flow of more "
+            f"than {show_bps(max(0.0, asked - float(offered.max())))} in this slice"
+        ),
+    )
+
+
+def _mtu(flow: Traffic, asked: int) -> tuple[Held, str]:
+    size = flow.frame_bytes
+    if size < asked:
+        return "not shown", f"the largest frame sent was {show_bytes(size)}"
+    if flow.arrived_whole:
+        return "kept", f"frames of {show_bytes(size)} arrived"
+    return "broken", f"no frame of {show_bytes(size)} arrived"
+
+
+def _label(path: Path) -> int:
+    return LABEL_BYTES if path.label is not None else 0
+
+
+def _sessions(plan: Plan, samples: Mapping[Any, pd.DataFrame]) -> Iterator[Traffic]:
+    for session in plan.sessions:
+        if session.id in samples:
+            rows = samples[session.id]
+            yield _forward(session, rows)
+            yield _reverse(session, rows)
+
+
+def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
+    path, fragments = session.forward, session.fragments
+    head = HEADER_BYTES + _label(path)
+    last, lead = 8.0 * (session.size_bytes + head), 8.0 * (session.fragment_bytes + head)
+    answered = rows["answered"].to_numpy(float)
+    sent = np.full(len(rows), last + (fragments - 1) * lead)
+    arrived = answered * last + (rows["arrived"].to_numpy(float) - answered) * lead
+    largest = session.fragment_bytes if fragments > 1 else session.size_bytes
+    return Traffic(
+        id=session.id,
+        direction=session.directions.get("forward", "forward"),
+        path=path,
+        judged=session.judged != ("reverse",),
+        frame_bytes=largest + HEADER_BYTES + FCS_BYTES,
+        arrived_whole=bool((~rows["lost_forward"]).any()),
+        message_bits=float(last + (fragments - 1) * lead),
+        bursts=_burst(rows, "forward_ns", sent, arrived),
+        messages=len(rows),
+    )
+
+
+def _reverse(session: Session, rows: pd.DataFrame) -> Traffic:
+    path = session.reverse
+    bits = 8.0 * (session.size_bytes + HEADER_BYTES + _label(path))
+    answered, received = rows["answered"].to_numpy(float), rows["received"].to_numpy(float)
+    return Traffic(
+        id=session.id,
+        direction=session.directions.get("reverse", "reverse"),
+        path=path,
+        judged=bool({"reverse", "rtt"} & set(session.judged)),
+        frame_bytes=session.size_bytes + HEADER_BYTES + FCS_BYTES,
+        arrived_whole=bool(received.any()),
+        message_bits=bits,
+        bursts=_burst(rows, "rtt_ns", answered * bits, answered * received * bits),
+        messages=int(answered.sum()),
+    )
+
+
+def _burst(rows: pd.DataFrame, delay: str, sent: Bits, arrived: Bits) -> Burst:
+    due = rows["intended_ns"].to_numpy(float)
+    after = rows["schedule_error_ns"].to_numpy(float, na_value=0.0)
+    took = rows[delay].to_numpy(float, na_value=0.0)
+    return Burst(due, due + after + took, sent, arrived)
+
+
+def _loads(plan: Plan, record: Any) -> Iterator[Traffic]:
+    carried = {row["id"]: row for row in record or ()}
+    for load in plan.loads:
+        row = carried.get(load.id)
+        if row is None or not row.get("sent_bytes") or not row.get("seconds"):
+            continue
+        yield _load(load, row)
+
+
+def _load(load: Load, row: Mapping[str, Any]) -> Traffic:
+    tcp = load.kind == "tcp"
+    payload = TCP_SEGMENT_BYTES if tcp else load.packet_bytes
+    frame = payload + (TCP_HEADER_BYTES if tcp else HEADER_BYTES)
+    bits = 8.0 * (frame + _label(load.forward)) / payload
+    arrived = bits * (row.get("received_bytes") or 0)
+    # TCP sends again what was lost, and no more than what arrives: it offers that
+    sent = arrived if tcp else bits * row["sent_bytes"]
+    end_ns = load.start_ns + round(row["seconds"] * 1e9)
+    return Traffic(
+        id=load.id,
+        direction=f"to {load.dst}",
+        path=load.forward,
+        judged=True,
+        frame_bytes=frame + FCS_BYTES,
+        arrived_whole=arrived > 0,
+        message_bits=bits * payload,
+        even=(load.start_ns, end_ns, sent, arrived),
+    )

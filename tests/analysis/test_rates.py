@@ -1,0 +1,220 @@
+"""Rates and MTU of slices against sessions and loads whose traffic is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pandas as pd
+import pytest
+
+from testbed.analysis.rates import WINDOW_NS, rates
+from testbed.analysis.terms import Promise
+from testbed.plan.model import Load, Plan, Policer, Session, Source
+from testbed.results.samples import tidy
+from testbed.scenario.model import Slice
+from tests.results import synthetic
+
+MS, S = 1_000_000, 1_000_000_000
+FRAME_BITS = 8 * (1000 + 42 + 4)
+"""With the label of the core."""
+OFFERED = 1000 * FRAME_BITS
+"""A message a millisecond."""
+
+
+@pytest.fixture
+def session() -> Session:
+    made = synthetic.plan().sessions[0]
+    forward = msgspec.structs.replace(made.forward, label=16)
+    return msgspec.structs.replace(made, size_bytes=1000, judged=("forward",), forward=forward)
+
+
+def plan_of(*sessions: Session, loads: tuple[Load, ...] = ()) -> Plan:
+    return msgspec.structs.replace(synthetic.plan(), sessions=sessions, loads=loads)
+
+
+def frame(session: Session) -> pd.DataFrame:
+    rows = synthetic.raw(session)
+    rows["schedule_error_ns"] = 0
+    found: pd.DataFrame = tidy(session.id, rows).to_pandas()
+    return found[found["intended_ns"] >= session.warmup_ns]
+
+
+def gone(rows: pd.DataFrame, which: pd.Series) -> pd.DataFrame:
+    rows = rows.copy()
+    rows.loc[which, "arrived"] = 0
+    rows.loc[which, "answered"] = False
+    rows.loc[which, "lost_forward"] = True
+    return rows
+
+
+def judged(
+    plan: Plan, samples: dict[Any, pd.DataFrame], loads: object = None, **terms: Any
+) -> dict[tuple[str, str], Promise]:
+    slice_ = Slice(id=plan.sessions[0].slice, sst=1, **terms)
+    return {(row.session, row.term): row for row in rates(plan, [slice_], samples, loads)}
+
+
+def one(session: Session, rows: pd.DataFrame, plan: Plan | None = None, **terms: Any) -> Promise:
+    (row,) = judged(plan or plan_of(session), {session.id: rows}, **terms).values()
+    return row
+
+
+def test_a_guarantee_is_shown_by_as_much_offered(session: Session) -> None:
+    rows = frame(session)
+    kept = one(session, rows, guaranteed_bps=OFFERED)
+    assert (kept.held, kept.found, kept.condition) == ("kept", OFFERED, "over 2.00 s")
+    more = one(session, rows, guaranteed_bps=2 * OFFERED)
+    assert (more.held, more.found) == ("not shown", OFFERED)
+    assert "only 8.368 Mbit/s was offered over 2.00 s, and arrived: add a flow of 8.368" in (
+        more.condition
+    )
+
+
+def test_a_guarantee_is_broken_by_one_window(session: Session) -> None:
+    """Half the messages of one second: a quarter less over two seconds."""
+    rows = frame(session)
+    second = (rows["intended_ns"] // S == 5) & (rows["seq"] % 2 == 0)
+    row = one(session, gone(rows, second), guaranteed_bps=OFFERED)
+    assert (row.held, row.found) == ("broken", 0.75 * OFFERED)
+    assert one(session, gone(rows, second), guaranteed_bps=OFFERED // 2).held == "kept"
+    assert one(session, gone(rows, second), guaranteed_bps=OFFERED, loss=0.26).held == "kept"
+
+
+def test_what_is_lost_below_the_guarantee_breaks_it(session: Session) -> None:
+    rows = frame(session)
+    few = gone(rows, rows["seq"] % 10 == 0)
+    assert one(session, few, guaranteed_bps=2 * OFFERED).held == "broken"
+
+
+def test_flows_of_a_slice_share_its_guarantee_where_they_share_a_link(session: Session) -> None:
+    """One loses all, while the other has the whole rate on the links of both."""
+    other = msgspec.structs.replace(session, id="other", sender_port=7)
+    rows, none = frame(session), gone(frame(other), frame(other)["seq"] >= 0)
+    samples: dict[Any, pd.DataFrame] = {session.id: rows, "other": none}
+    found = judged(plan_of(session, other), samples, guaranteed_bps=OFFERED)
+    assert {row.held for row in found.values()} == {"kept"}
+    nodes = ("cloud1", "core3", "core1")
+    apart = msgspec.structs.replace(
+        other, forward=msgspec.structs.replace(other.forward, nodes=nodes, src="cloud1")
+    )
+    found = judged(plan_of(session, apart), samples, guaranteed_bps=OFFERED)
+    assert {row.session: row.held for row in found.values()} == {
+        session.id: "kept",
+        "other": "broken",
+    }
+
+
+def test_modelled_background_of_the_slice_may_have_had_its_share(session: Session) -> None:
+    rows = frame(session)
+    lost = gone(rows, rows["seq"] % 2 == 0)
+    plan = plan_of(session)
+    source = Source(
+        id="b",
+        slice=session.slice,
+        queue=1,
+        rate_bps=1,
+        sizes=((64, 1),),
+        arrivals="poisson",
+        burst=1,
+        seed=1,
+        start_ns=0,
+        stop_ns=1,
+    )
+    hop = session.forward.nodes[1:3]
+    ports = tuple(
+        msgspec.structs.replace(port, sources=(source,))
+        if (port.node, port.peer_node) == hop
+        else port
+        for port in plan.ports
+    )
+    beside = msgspec.structs.replace(plan, ports=ports)
+    row = one(session, lost, beside, guaranteed_bps=OFFERED)
+    assert row.held == "not shown"
+    assert "background" in row.condition
+    assert one(session, lost, guaranteed_bps=OFFERED).held == "broken"
+
+
+def test_a_maximum_is_shown_by_more_offered(session: Session) -> None:
+    rows = frame(session)
+    assert one(session, rows, maximum_bps=OFFERED // 2).held == "broken"
+    assert one(session, rows, maximum_bps=2 * OFFERED).held == "not shown"
+    half = gone(rows, rows["seq"] % 2 == 0)
+    row = one(session, half, maximum_bps=OFFERED // 2 + 1)
+    assert row.held == "kept"
+    assert row.found == pytest.approx(OFFERED / 2, rel=1e-3)
+
+
+def test_a_policers_burst_may_pass(session: Session) -> None:
+    rows = gone(frame(session), frame(session)["seq"] % 2 == 0)
+    limit = round(0.45 * OFFERED)
+    plan = plan_of(session)
+    burst_bytes = round(0.06 * OFFERED * WINDOW_NS / S / 8)
+    policer = Policer(
+        queue=session.forward.queue, name="q", rate_bps=limit, burst_bytes=burst_bytes
+    )
+    hop = session.forward.nodes[1:3]
+    ports = tuple(
+        msgspec.structs.replace(port, policers=(policer,))
+        if (port.node, port.peer_node) == hop
+        else port
+        for port in plan.ports
+    )
+    assert one(session, rows, plan, maximum_bps=limit).held == "broken"
+    policed = msgspec.structs.replace(plan, ports=ports)
+    assert one(session, rows, policed, maximum_bps=limit).held == "kept"
+
+
+def test_loads_count_with_their_totals(session: Session) -> None:
+    path = session.forward
+    load = Load(
+        id="load",
+        slice=session.slice,
+        kind="udp",
+        src=path.src,
+        dst=path.dst,
+        src_ip="10.0.0.1",
+        dst_ip="10.0.0.2",
+        port=5201,
+        rate_bps=8_000_000,
+        packet_bytes=1000,
+        dscp=0,
+        start_ns=2 * S,
+        duration_ns=8 * S,
+        forward=path,
+        reverse=session.reverse,
+    )
+    plan = plan_of(session, loads=(load,))
+    samples: dict[Any, pd.DataFrame] = {session.id: frame(session)}
+
+    def carried(received: float) -> list[dict[str, object]]:
+        sent = 8 * 1000 * 1000  # a packet a millisecond
+        return [
+            {
+                "id": "load",
+                "sent_bytes": sent,
+                "received_bytes": round(sent * received),
+                "seconds": 8.0,
+            }
+        ]
+
+    both = 2 * OFFERED
+    found = judged(plan, samples, carried(1.0), guaranteed_bps=both)
+    assert {row.held for row in found.values()} == {"kept"}
+    found = judged(plan, samples, carried(0.5), guaranteed_bps=both)
+    assert found["load", "guaranteed rate"].held == "broken"
+    assert found["load", "guaranteed rate"].found == pytest.approx(1.5 * OFFERED)
+    assert "over 8.00 s" in found["load", "guaranteed rate"].condition
+    assert found[session.id, "guaranteed rate"].held == "kept"  # it lost nothing
+    assert judged(plan, samples, carried(0.5), guaranteed_bps=OFFERED)[
+        "load", "guaranteed rate"
+    ].held == ("kept")
+
+
+def test_a_frame_that_arrives_shows_an_mtu(session: Session) -> None:
+    rows = frame(session)
+    size = 1000 + 42 + 4
+    assert one(session, rows, mtu_bytes=size).held == "kept"
+    larger = one(session, rows, mtu_bytes=size + 1)
+    assert (larger.held, larger.condition) == ("not shown", "the largest frame sent was 1.046 kB")
+    assert one(session, gone(rows, rows["seq"] >= 0), mtu_bytes=size).held == "broken"
