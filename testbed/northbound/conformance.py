@@ -168,6 +168,8 @@ def _events(path: Path, kind: int, session: str) -> Iterator[tuple[int, int, int
     if len(raw) < start:
         return
     (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
+    if len(raw) < start + length:  # it is being written
+        return
     ids = json.loads(raw[start : start + length])["sessions"]
     if session not in ids:
         return

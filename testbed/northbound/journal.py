@@ -32,7 +32,7 @@ class Record(Frozen, frozen=True, kw_only=True):
     since_ns: dict[str, int] = msgspec.field(default_factory=dict)
     """Slice id -> when it became what it is (CLOCK_REALTIME)."""
     born_ns: int = 0
-    """When the first service began; no two journals' revisions are the same."""
+    """When the first service began (CLOCK_REALTIME): what tells revisions of journals apart."""
     revision: int = 0
     """Changes completed so far."""
     modified_ns: int = 0

@@ -125,7 +125,7 @@ def _read_log(path: Path) -> tuple[dict[str, Any], NDArray[np.void]]:
     try:
         header = json.loads(raw[at : at + length])
         _ = header["sessions"], header["packets"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ResultError(
             "the event log's header is damaged", where=str(path), expected="JSON with the ids"
         ) from error

@@ -116,5 +116,9 @@ def test_packets_of_others_do_not_count(here: Intake, tmp_path: Path) -> None:
 def test_before_the_probes_have_begun_nothing_is_measured(here: Intake, tmp_path: Path) -> None:
     placed = _placed(here, late(dscp=(46,)))
     assert _there(here, tmp_path / "none", placed, NOW_NS)["slo"] == "not-measured"
-    (tmp_path / SENT_FILE).write_bytes(b"STAMP")
-    assert _there(here, tmp_path, placed, NOW_NS)["slo"] == "not-measured"
+    log = EventLog(tmp_path / SENT_FILE, ["p"])
+    log.close()
+    whole = (tmp_path / SENT_FILE).read_bytes()
+    for size in range(len(whole)):  # its header is being written
+        (tmp_path / SENT_FILE).write_bytes(whole[:size])
+        assert _there(here, tmp_path, placed, NOW_NS)["slo"] == "not-measured"

@@ -145,6 +145,18 @@ def test_a_request_has_its_time_however_it_drips(tmp_path: Path) -> None:
             assert b"HTTP/1.1 408 " in found
 
 
+def test_a_client_that_does_not_read_its_answers_is_left(tmp_path: Path) -> None:
+    limits = Limits(request_s=0.1, requests_per_s=1e9, burst=10**9)
+    with serving(tmp_path, limits=limits) as (client, _, _), socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        deaf.settimeout(10)
+        deaf.connect(client.address)
+        request = f"GET {BASE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        with pytest.raises(ConnectionError):
+            deaf.sendall(request * 200_000)
+        assert client.ask("GET", BASE).status == 200
+
+
 def test_slow_senders_lock_nobody_out(tmp_path: Path) -> None:
     """More of them than there are places, none of them over its time."""
     with serving(tmp_path, limits=Limits(connections=8)) as (client, _, _):
