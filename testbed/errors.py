@@ -53,7 +53,7 @@ class TestbedError(Exception):
         ):
             if text:
                 rows.append(f"  {label}: {text}")
-        return "\n".join(rows)
+        return visible("\n".join(rows))  # parts may have been set later
 
 
 class InputError(TestbedError):

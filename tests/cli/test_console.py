@@ -118,7 +118,10 @@ def test_progress_shows_what_the_lab_says(monkeypatch: pytest.MonkeyPatch) -> No
 @given(st.text(max_size=40))
 def test_nothing_printed_steers_a_terminal(text: str) -> None:
     terminal = Terminal(file=io.StringIO(), width=400)
-    terminal.print(text, Text(text), str(InputError(text, where=text)))
+    error = InputError(text, where=text)
+    error.where = text
+    terminal.print(text, Text(text), error.what)
+    terminal.file.write(str(error))
     said(terminal).encode()  # raises for a surrogate
     assert all(c.isprintable() or c.isspace() for c in said(terminal))
     assert not set(said(terminal)) & {"\r", "\v", "\f", "\x1c", "\x85", "\u2028"}
