@@ -11,7 +11,7 @@ from typing import IO
 
 import pytest
 
-from testbed.process import whole, write_whole
+from testbed.process import whole, write_json, write_whole
 
 KILLED = """
 import os, signal, sys
@@ -69,4 +69,23 @@ def test_what_was_there_stays_when_the_writer_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(path)]
     assert subprocess.run(command, check=False).returncode < 0
     assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_is_written_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the old text and the new there is no other: the last step is a rename."""
+    path = tmp_path / "file.json"
+    write_json(path, {"state": "old"})
+    old = path.read_bytes()
+
+    def crash(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace"):
+            patch.setattr(Path, name, crash)
+            patch.setattr(os, name, crash)
+        with pytest.raises(OSError, match="Input/output"):
+            write_json(path, {"state": "new" * 10_000})
+    assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]

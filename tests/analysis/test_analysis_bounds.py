@@ -80,12 +80,15 @@ def test_what_is_not_judged() -> None:
     assert rows(plan(None), raw(plan(), slow))[0].bound == "no bound"
 
 
-@pytest.mark.parametrize(("at", "word"), [(2500, "exceeded"), (7000, "kept")])
-def test_only_until_the_first_link_goes_down(at: int, word: str) -> None:
+@pytest.mark.parametrize(("at", "word"), [(2500, "exceeded"), (7000, "kept"), (9500, "kept")])
+@pytest.mark.parametrize("repaired", [False, True])
+def test_only_until_the_first_link_goes_down(at: int, word: str, repaired: bool) -> None:
     """The made-up run cuts a fibre after 6 s; packets leave every ms."""
     asked = plan(events=True)
-    session = msgspec.structs.replace(asked.sessions[0], count=8000)
-    asked = msgspec.structs.replace(asked, sessions=(session,))
+    (cut,) = asked.events
+    events = (msgspec.structs.replace(cut, at_ns=9 * 10**9), cut) if repaired else (cut,)
+    session = msgspec.structs.replace(asked.sessions[0], count=10_000)
+    asked = msgspec.structs.replace(asked, sessions=(session,), events=events)
     assert rows(asked, raw(asked, LIMIT_NS + 1, at))[0].bound == word
 
 

@@ -130,6 +130,17 @@ def test_a_message_is_there_when_all_of_it_is(plan: Plan) -> None:
     assert (trip.lost, trip.packets, trip.packets_lost) == (10, 40_000, 10)
 
 
+@pytest.mark.parametrize("way", ["forward", "reverse"])
+def test_a_round_trip_is_lost_with_either_way(plan: Plan, way: str) -> None:
+    session = _one(plan, "hft_order")
+    rows = synthetic.raw(session)
+    synthetic.lose(rows, way, slice(1000, 1010))
+    got = _rows(msgspec.structs.replace(plan, sessions=(session,)), {session.id: rows})
+    row = got[session.app, "rtt"]
+    assert (row.lost, row.messages, row.unstamped) == (10, 1_800, 0)
+    assert row.misses >= 10
+
+
 @pytest.mark.parametrize(("beyond_ns", "available"), [(0, 1.0), (1, 1 - 999 / 10_000)])
 def test_a_packet_past_its_deadline_is_unavailability(
     plan: Plan, beyond_ns: int, available: float

@@ -162,6 +162,17 @@ def test_a_udp_load_sends_a_packet_at_a_time() -> None:
     assert packet_ns <= beside - alone <= 1.01 * packet_ns
 
 
+def test_behind_a_packet_of_its_own_slice_at_the_peak_rate() -> None:
+    """At two ports of 100 Mbit/s that give the slice 2 Mbit/s, whoever else is there."""
+    capped = msgspec.structs.replace(GOLD, maximum_bps=2 * MBIT)
+    load = flow(slice="gold", kind="udp", rate_bps=MBIT, packet_bytes=1000)
+    (session,) = compiled(LowestDelay(), scenario(slices=(capped,), flows=(load,))).sessions
+    bound, _ = bounds(session)
+    assert bound.latency_ns is not None
+    packet_ns = 8 * (1000 + 42 + 4) * S // (2 * MBIT)
+    assert bound.latency_ns - session.forward_budget.total_ns >= packet_ns
+
+
 @pytest.mark.parametrize("kind", ["udp", "flood", "tcp"])
 def test_a_policed_load_of_a_higher_slice_is_bounded(kind: str) -> None:
     first = Slice(id="first", sst=2, priority=10, maximum_bps=20 * MBIT)

@@ -6,6 +6,7 @@ import math
 from itertools import combinations
 
 import msgspec
+import numpy as np
 import pytest
 from matplotlib.text import Text
 
@@ -59,6 +60,16 @@ def test_lanes_hold_the_slices_of_both_directions(plan: Plan) -> None:
 def test_a_slice_has_one_colour_everywhere(plan: Plan) -> None:
     colours = style.slice_colours(plan)
     assert len(set(colours.values())) == len(colours) == 4
+
+
+def test_slices_on_one_link_are_drawn_side_by_side(plan: Plan) -> None:
+    colours = style.slice_colours(plan)
+    figure = draw_map(plan, colours)
+    drawn = [line for line in figure.axes[0].lines if line.get_color() in colours.values()]
+    assert len(drawn) == sum(len(names) for names in lanes(plan).values())
+    middles = [np.asarray(line.get_xydata(), dtype=float).mean(axis=0) for line in drawn]
+    widest = max(line.get_linewidth() for line in drawn)
+    assert all(math.dist(a, b) > widest for a, b in combinations(middles, 2))
 
 
 def test_labels_do_not_overlap(plan: Plan) -> None:

@@ -1,7 +1,16 @@
 import pytest
 
 from testbed.errors import InputError
-from testbed.topology.elements import ELEMENTS, amplifiers, element, fibre_ns
+from testbed.topology.elements import (
+    AMPLIFIER_NS,
+    AMPLIFIER_SPAN_KM,
+    ELEMENTS,
+    FIBRE_NS_PER_KM,
+    TRANSPONDER_NS,
+    amplifiers,
+    element,
+    fibre_ns,
+)
 
 
 def test_light_takes_its_group_index_over_c() -> None:
@@ -13,6 +22,32 @@ def test_light_takes_its_group_index_over_c() -> None:
 @pytest.mark.parametrize(("km", "sites"), [(0, 0), (80, 0), (80.1, 1), (160, 1), (2250, 28)])
 def test_an_amplifier_for_each_further_80_km(km: float, sites: int) -> None:
     assert amplifiers(km) == sites
+
+
+@pytest.mark.parametrize(
+    ("kind", "forwarding_ns"),
+    [
+        ("host", 0),
+        ("ue", 0),
+        ("compute", 0),
+        ("gnb", 0),
+        ("oxc", 500),
+        ("roadm", 500),
+        ("switch", 1_000),
+        ("otn", 15_000),
+        ("router", 15_000),
+        ("vswitch", 50_000),
+        ("firewall", 200_000),
+    ],
+)
+def test_what_each_kind_takes_is_what_the_documentation_says(kind: str, forwarding_ns: int) -> None:
+    assert ELEMENTS[kind].forwarding_ns == forwarding_ns
+
+
+def test_no_kind_is_without_its_number_above() -> None:
+    assert len(ELEMENTS) == 11
+    numbers = (FIBRE_NS_PER_KM, AMPLIFIER_NS, AMPLIFIER_SPAN_KM, TRANSPONDER_NS)
+    assert numbers == (4_897, 150, 80.0, 15_000)
 
 
 def test_every_kind_has_a_source_and_fits_its_range() -> None:
