@@ -56,10 +56,28 @@ def test_behind_a_flood_of_a_lower_level_one_packet() -> None:
 def test_in_one_queue_with_a_flood_the_buffer() -> None:
     asked = scenario(slices=(GOLD,), flows=(flow(kind="flood", rate_bps=300 * MBIT),))
     (session,) = compiled(ShortestPath(), asked).sessions
-    bound, _ = bounds(session)
+    bound, back = bounds(session)
     assert bound.latency_ns is not None
-    assert bound.latency_ns > 1000 * 8 * 1490 * S // (100 * MBIT)
+    assert back.latency_ns is not None
+    # a full buffer of 1,000 and one in transmission, less the message itself
+    full = (1001 * 8 * (1448 + 42 + 4) - 8 * (100 + 42 + 4)) * S // (100 * MBIT)
+    assert 0 <= bound.latency_ns - session.forward_budget.total_ns - full <= 1000
     assert "behind full buffers at s1-eth1, lost packets aside" in bound.assumptions
+    # messages come every 10 ms and may wait for 119 ms, so 12 answers may come at once
+    answers = 11 * 8 * (100 + 42 + 4) * S // (100 * MBIT)
+    assert answers <= back.latency_ns - session.reverse_budget.total_ns <= 1.1 * answers
+
+
+def test_in_a_queue_of_its_own_with_a_flood_that_buffer() -> None:
+    load = flow(slice="gold", kind="flood", rate_bps=300 * MBIT)
+    plan = compiled(LowestDelay(), scenario(slices=(GOLD,), flows=(load,)))
+    (session,) = plan.sessions
+    bound, _ = bounds(session)
+    first = plan.port(*session.forward.nodes[1:3])
+    (own,) = [queue for queue in first.queues if queue.id == session.forward.queue]
+    assert bound.latency_ns is not None
+    waited = bound.latency_ns - session.forward_budget.total_ns
+    assert waited >= own.buffer_packets * 8 * (1448 + 42 + 4) * S // (100 * MBIT)
 
 
 def test_poisson_of_a_higher_level_has_no_bound() -> None:
@@ -183,6 +201,18 @@ def test_a_policed_load_of_a_higher_slice_is_bounded(kind: str) -> None:
     held = scenario(**given, policing_burst_bytes=15_000)
     (session,) = compiled(LowestDelay(), held).sessions
     assert bounds(session)[0].latency_ns is not None
+
+
+def test_both_copies_of_frer_are_answered() -> None:
+    def answers_wait_ns(gold: Slice) -> int:
+        (session,) = compiled(LowestDelay(), scenario(slices=(gold,))).sessions
+        _, back = bounds(session)
+        assert back.latency_ns is not None
+        return back.latency_ns - session.reverse_budget.total_ns
+
+    packet_ns = 8 * (100 + 42 + 4) * S // (100 * MBIT)
+    assert answers_wait_ns(GOLD) < 100
+    assert answers_wait_ns(msgspec.structs.replace(GOLD, protection="frer")) >= packet_ns
 
 
 def test_copies_of_frer_are_counted() -> None:
