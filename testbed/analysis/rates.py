@@ -159,7 +159,7 @@ def _windows(plan: Plan, peers: Sequence[Traffic]) -> list[Window]:
 
 
 def _over(windows: Sequence[Window]) -> str:
-    return f"over {show_ns(windows[0][1] - windows[0][0])}"
+    return f"over {(windows[0][1] - windows[0][0]) / 1e9:.3g} s"
 
 
 def _crossing(flow: Traffic, peers: Sequence[Traffic], windows: Sequence[Window], what: str) -> Any:
@@ -202,14 +202,8 @@ def _guaranteed(
     if full.any():
         return float(arrived[full].min()), "kept", over
     most = float(offered.max())
-    return (
-        most,
-        "not shown",
-        (
-            f"only {show_bps(most)} was offered {over}, and arrived: add a flow of "
-            f"{show_bps(asked - most)} in this slice"
-        ),
-    )
+    why = f"only {show_bps(most)} was offered {over}: add a flow of {show_bps(asked - most)} to it"
+    return float(arrived.max()), "not shown", why
 
 
 def _maximum(
@@ -226,19 +220,14 @@ def _maximum(
     room = (8 * max(bursts, default=0) + message) / seconds
     offered = _crossing(flow, peers, windows, "sent").max(axis=0)
     came = _crossing(flow, peers, windows, "came").max(axis=0)
-    over, most = _over(windows), float(came.max())
+    over, most, tried = _over(windows), float(came.max()), float(offered.max())
     if (came > asked + room).any():
         return most, "broken", f"more arrived, {over}"
     if (offered > asked + room).any():
-        return most, "kept", f"{show_bps(float(offered.max()))} was offered, {over}"
-    return (
-        most,
-        "not shown",
-        (
-            f"no more than {show_bps(float(offered.max()))} was offered {over}: add a flow of more "
-            f"than {show_bps(max(0.0, asked - float(offered.max())))} in this slice"
-        ),
-    )
+        return most, "kept", f"{show_bps(tried)} was offered, {over}"
+    more = show_bps(max(0.0, asked - tried))
+    why = f"only {show_bps(tried)} was offered {over}: add a flow of more than {more} to it"
+    return most, "not shown", why
 
 
 def _mtu(flow: Traffic, asked: int) -> tuple[Held, str]:

@@ -244,12 +244,13 @@ def deviations(known: Instrument) -> list[str]:
 
 
 def promises(rows: Iterable[Promise]) -> list[str]:
-    """A line for each slice that promises something: of each term, who came off worst."""
+    """A line for each slice that promises something: of each term, who came off worst; of a
+    rate or MTU that was not broken, who tried it most."""
     by_slice: dict[str, dict[str, Promise]] = {}
     for row in rows:
         terms = by_slice.setdefault(row.slice, {})
         worst = terms.setdefault(term(row), row)
-        if (_HELD.index(row.held), row.found or 0) > (_HELD.index(worst.held), worst.found or 0):
+        if _badness(row) > _badness(worst):
             terms[term(row)] = row
     return [
         f"Slice {name} promises " + "; ".join(map(_promise, terms.values())) + "."
@@ -259,6 +260,16 @@ def promises(rows: Iterable[Promise]) -> list[str]:
 
 _HELD: tuple[Held, ...] = ("kept", "not shown", "not valid", "broken")
 """From good to bad."""
+_TRIED = ("guaranteed rate", "maximum rate", "MTU")
+
+
+def _badness(row: Promise) -> tuple[int, float]:
+    """Of two rows of a term, which is told: the larger."""
+    found = row.found or 0.0
+    if row.term in _TRIED and row.held in ("kept", "not shown"):
+        return -int(row.held == "not shown"), found
+    less_is_worse = row.term in ("guaranteed rate", "availability", "MTU")
+    return 1 + _HELD.index(row.held), -found if less_is_worse else found
 
 
 def term(row: Promise) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, get_args
 
 import pytest
@@ -19,7 +20,7 @@ from testbed.emulation.proof import (
 )
 from testbed.errors import EmulationError
 from testbed.plan.matches import IPV4, MPLS
-from testbed.plan.model import Plan, Rule
+from testbed.plan.model import Backup, Plan, Rule
 from testbed.plan.openflow import Packet, Switch, Tag
 from testbed.scenario.model import Protection
 from tests.controllers.chain import DOWN, UP, chain
@@ -227,6 +228,22 @@ def test_packets_that_a_switch_did_not_count_are_named() -> None:
     with pytest.raises(EmulationError, match="s2 counted 19 packets of up") as caught:
         check_counters(plan, rows, {"up": 20, "down": 20})
     assert caught.value.expected == "at least 20"
+
+
+def test_copies_that_go_two_ways_are_counted_at_both_ends() -> None:
+    plan = chain(3)
+    (session,) = plan.sessions
+    copies = Backup(failed=None, nodes=session.forward.nodes, label=99)
+    forward = replace(session.forward, backups=(copies,))
+    session = replace(session, forward=forward)
+    plan = replace(plan, sessions=(session,))
+    for switch, fails in (("s1", True), ("s2", False), ("s3", True)):
+        rows = counters(plan, {UP: 20, DOWN: 20})
+        for row in rows:
+            if (row["switch"], row["cookie"]) == (switch, UP):
+                row["packets"] = 19
+        with pytest.raises(EmulationError) if fails else nullcontext():
+            check_counters(plan, rows, {"up": 20, "down": 20})
 
 
 def test_path_that_carried_nothing_must_have_counted_nothing() -> None:

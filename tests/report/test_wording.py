@@ -12,6 +12,7 @@ from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Floor, Instrument
 from testbed.analysis.loads import Deviation
 from testbed.analysis.percentiles import Estimate
 from testbed.analysis.summary import SummaryRow, summarise
+from testbed.analysis.terms import Held, Promise, Term
 from testbed.report import wording
 from testbed.results.samples import tidy
 from tests.results import synthetic
@@ -159,3 +160,20 @@ def test_a_bound_says_how_long_it_held(row: SummaryRow) -> None:
     later = msgspec.structs.replace(held, max_ns=3_000_000)
     assert "kept until the first event, the longest took 150 % of it" in wording.bound(later)
     assert wording.outlived(later)
+
+
+def test_who_speaks_for_a_slice() -> None:
+    def row(session: str, held: Held, found: float, term: Term = "guaranteed rate") -> Promise:
+        return Promise(
+            slice="s", session=session, direction="UL", term=term, asked=1e6, found=found, held=held
+        )
+
+    tried = [row("a", "not shown", 3e5), row("b", "kept", 1e6), row("c", "not shown", 5e5)]
+    assert "(b UL)" in wording.promises(tried)[0]
+    assert "(c UL)" in wording.promises([tried[0], tried[2]])[0]
+    broken = [*tried, row("d", "broken", 9e5), row("e", "broken", 8e5)]
+    assert wording.promises(broken) == [
+        "Slice s promises guaranteed rate of 1 Mbit/s: broken, 800 kbit/s (e UL)."
+    ]
+    late = [row(str(ns), "broken", ns, "delay") for ns in (2e6, 3e6)]
+    assert "(3000000.0 UL)" in wording.promises(late)[0]
