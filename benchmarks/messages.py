@@ -43,6 +43,8 @@ from testbed.topology.topo import MetroTopo
 
 PACKETS = (1, 2, 3, 8, 20, 50)
 """Of the messages of each session."""
+_FEW = 3
+"""Such messages follow each other within the difference of the two ways."""
 _FULL_BYTES, _LAST_BYTES = 1448, 100
 _NO_MESSAGE = 0xFFFF_FFFF
 
@@ -56,7 +58,7 @@ class TwoWays(MetroTopo):
         for host, switch in (("a", "in"), ("b", "out")):
             self.host(host, "compute")
             self.lan(host, switch)
-        for way, km in (("upper", 10.3), ("lower", 41.7)):
+        for way, km in (("upper", 10.3), ("lower", 417.0)):
             for end in ("in", "out"):
                 self.fibre(end, way, km=km, rate=rate, loss_percent=loss, buffer_packets=buffer)
 
@@ -89,7 +91,7 @@ def prepared(kind: Kind, seconds: float, seed: int = 1) -> Prepared:
             terminal="a",
             server="b",
             slice="all",
-            interval_ns=20_000_000,
+            interval_ns=2_000_000 if packets <= _FEW else 20_000_000,
             size_bytes=(packets - 1) * _FULL_BYTES + _LAST_BYTES,
             duration_ns=round(seconds * 1e9),
         )

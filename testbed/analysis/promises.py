@@ -291,8 +291,8 @@ def _within(of: _Values, delay: Delays, slo: Slo) -> Held:
     limit = _limit(slo)
     if of.error is None:
         return "not valid"
-    near = np.isfinite(delay) & (np.abs(delay - limit) <= of.error)
-    if of.error >= trust.EXACT_NS and near.any():
+    there = delay[np.isfinite(delay)]
+    if of.error >= trust.EXACT_NS and (np.abs(there - limit) <= of.error).any():
         return "not valid"
     return _word(of.values, 0.0, slo.availability)
 

@@ -5,7 +5,8 @@ Every flow of the plan becomes a token bucket on its path, or one that nothing h
     session forward   a message at once, every interval, up to LATE_NS late; Poisson
                       arrivals keep to no bucket
     session reverse   an answer to each STAMP packet, as it arrives
-    frer              a second flow, from the first switch on; both may be answered
+    frer              a second flow, from the first switch on; both may be answered. The
+                      first copy counts; where copies may be lost, that is the slower way's
     udp               a packet at a time, up to LATE_NS late
     flood             its rate, and FLOOD_DEBT_NS of it at once
     tcp               iperf3's own pace: nothing holds it but its host's link
@@ -20,6 +21,7 @@ plan's paths: while a link is down, packets take others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -71,7 +73,14 @@ def with_bounds(
             crossing.setdefault(hop.port, []).append(flow)
 
     def told(path: Path) -> DelayBound:
-        return _told(known[path.id], found[path.id], crossing)
+        flow, bound = known[path.id], found[path.id]
+        said = _told(flow, bound, crossing)
+        if path.protection != "frer" or isinstance(bound, Endless):
+            return said
+        copies = [found[_copy(path, n)] for n, _ in enumerate(path.backups, start=1)]
+        if not _lossy(wiring, path, [bound, *copies]):
+            return said
+        return _either(said, _entered_ns(wiring, flow, bound), copies)
 
     bounded = tuple(
         msgspec.structs.replace(s, forward_bound=told(s.forward), reverse_bound=told(s.reverse))
@@ -192,7 +201,42 @@ def _copies(wiring: Wiring, path: Path, traffic: Traffic) -> Iterator[Flow]:
     if path.protection == "frer":
         for number, backup in enumerate(path.backups, start=1):
             hops = _hops(wiring, backup.nodes, path)[1:]
-            yield _flow(f"{path.id}.copy{number}", hops, traffic, after=path.id)
+            copy = _flow(_copy(path, number), hops, traffic, after=path.id)
+            yield replace(copy, told_bits=copy.largest_bits)  # any packet may be the last to come
+
+
+def _copy(path: Path, number: int) -> str:
+    return f"{path.id}.copy{number}"
+
+
+def _lossy(wiring: Wiring, path: Path, found: Iterable[Bound | Endless]) -> bool:
+    """Whether a copy may be lost, on either way, while all links are up."""
+    ways = [path.nodes, *(backup.nodes for backup in path.backups)]
+    ports = [wiring.port(*hop) for nodes in ways for hop in pairwise(nodes)]
+    return any(port.loss or _policer(port, path.queue) for port in ports) or any(
+        isinstance(one, Endless) or any(at.full for at in one.ports) for one in found
+    )
+
+
+def _entered_ns(wiring: Wiring, flow: Flow, bound: Bound) -> int:
+    """What its packets take to the first switch, where they are copied, at most."""
+    port = next(port for port in wiring.ports if port.name == flow.hops[0].port)
+    sending_ns = 0
+    if port.rate_bps is not None:
+        sending_ns = -(-flow.largest_bits * 1_000_000_000 // port.rate_bps)
+    return bound.ports[0].wait_ns + sending_ns + port.delay_ns
+
+
+def _either(said: DelayBound, entered_ns: int, copies: Iterable[Bound | Endless]) -> DelayBound:
+    """The bound of packets of which only a copy may arrive."""
+    most_ns = said.latency_ns
+    for copy in copies:
+        if isinstance(copy, Endless) or most_ns is None:
+            most_ns = None
+        else:
+            most_ns = max(most_ns, entered_ns + copy.latency_ns)
+    why = "one of two copies may be lost" if most_ns is not None else "none for a copy"
+    return msgspec.structs.replace(said, latency_ns=most_ns, assumptions=(*said.assumptions, why))
 
 
 def _background(port: Port) -> Iterator[Flow]:

@@ -14,7 +14,19 @@ from testbed.scenario.model import Background, Scheduler, Slice
 from testbed.slices import service
 from testbed.slices.policy import LATE_NS
 from testbed.slices.service import Window
-from tests.plan.networks import MBIT, MS, SILVER, S, app, compiled, flow, probe, scenario
+from testbed.topology.model import Network
+from tests.plan.networks import (
+    MBIT,
+    MS,
+    SILVER,
+    S,
+    app,
+    compiled,
+    flow,
+    probe,
+    scenario,
+    triangle,
+)
 
 GOLD = Slice(id="gold", sst=2, priority=20)
 GOLD_RATE = msgspec.structs.replace(GOLD, guaranteed_bps=10 * MBIT)
@@ -223,3 +235,22 @@ def test_copies_of_frer_are_counted() -> None:
     text = bounds(plan.sessions[1])[0].assumptions[1]
     alone = compiled(LowestDelay(), msgspec.structs.replace(asked, slices=(GOLD, SILVER)))
     assert text != bounds(alone.sessions[1])[0].assumptions[1]
+
+
+def test_where_copies_get_lost_the_slower_way_bounds_them() -> None:
+    """The path is h1 s1 s3 s2 h2, its copy goes s1 s2, which takes 1 ms."""
+    frer = msgspec.structs.replace(GOLD, protection="frer")
+    asked = scenario(slices=(frer,))
+    sound = triangle()
+
+    def forward_ns(network: Network) -> int:
+        (session,) = compiled(LowestDelay(), asked, network).sessions
+        found = bounds(session)[0].latency_ns
+        assert found is not None
+        return found
+
+    first = sound.links[1]
+    lossy = msgspec.structs.replace(first, ab=msgspec.structs.replace(first.ab, loss=0.1))
+    links = (sound.links[0], lossy, *sound.links[2:])
+    assert forward_ns(sound) < MS
+    assert MS < forward_ns(msgspec.structs.replace(sound, links=links)) < 2 * MS

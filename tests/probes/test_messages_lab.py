@@ -24,4 +24,5 @@ def test_samples_say_what_captures_say(tmp_path: Path) -> None:
     assert len(large) == 50
     assert any(told.delay_ns is None for told in large)
     assert any(told.late_packets for told in large)
+    assert any(told.late for told in found[0].wire)
     assert {told.copies for told in large} == {2}
