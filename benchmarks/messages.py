@@ -192,16 +192,16 @@ def by_captures(plan: Plan, folder: Path, session: Session) -> list[Told]:
 
 def by_samples(rows: pd.DataFrame) -> list[Told]:
     """The same as the run's table has it."""
-    return [
-        Told(
-            arrived=int(row.arrived),
-            delay_ns=None if row.lost_forward else int(row.forward_ns),
-            copies=int(row.copies_forward),
-            late_packets=int(row.reordered_packets),
-            late=bool(row.reordered_forward),
-        )
-        for row in rows.sort_values("seq").itertuples()
-    ]
+    rows = rows.sort_values("seq")
+    delays = rows["forward_ns"].fillna(-1).astype(int).where(~rows["lost_forward"])
+    columns = (
+        rows["arrived"].astype(int),
+        [None if np.isnan(delay) else int(delay) for delay in delays],
+        rows["copies_forward"].astype(int),
+        rows["reordered_packets"].astype(int),
+        rows["reordered_forward"].astype(bool),
+    )
+    return [Told(*told) for told in zip(*columns, strict=True)]
 
 
 class Compared(NamedTuple):
