@@ -20,7 +20,8 @@ from testbed.plan.model import Carried, Placed, Plan, Session
 from testbed.probes import events
 from testbed.scenario.model import Frozen, Slo
 
-LATE_NS = 500_000_000
+LATE_NS = 1_500_000_000
+"""Half a second to arrive, and the second after which an arrival is on disk at the latest."""
 
 
 class Measured(Frozen, frozen=True, kw_only=True):

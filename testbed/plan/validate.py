@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
+import msgspec
 import networkx as nx
 
 from testbed.errors import InputError, PlanError, unknown
@@ -109,6 +110,7 @@ def validate_scenario(
     scenario: Scenario, network: Network, apps: Mapping[str, AppClass]
 ) -> dict[str, Slice]:
     """The slices by id, best effort included. Raises InputError for anything wrong."""
+    _bounded(msgspec.to_builtins(scenario), "scenario")
     _unique("slice", [slice_.id for slice_ in scenario.slices], "scenario")
     nodes = {node.name for node in network.nodes}
     for slice_ in scenario.slices:
@@ -138,6 +140,16 @@ def validate_scenario(
         _ends(where, background.src, background.dst, hosts, background.slice, slices)
     _links(scenario, network)
     return slices
+
+
+def _bounded(value: object, where: str) -> None:
+    """Numbers have 64 bits, as in the kernel."""
+    if isinstance(value, int):
+        _require(abs(value) < 2**63, "a number has more than 64 bits", where, "less than 2^63")
+    elif isinstance(value, dict | list | tuple):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in inner:
+            _bounded(each, f"{where}, {key}")
 
 
 def _slice(slice_: Slice) -> None:

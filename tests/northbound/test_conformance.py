@@ -62,7 +62,7 @@ def _there(here: Intake, folder: Path, placed: Placed, since_ns: int) -> dict[st
 def test_delays_are_held_against_the_promise(
     here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + S)
+    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + 2 * S)
     _logged(tmp_path / "s", [9 * MS, 2 * MS, 3 * MS, None], NOW_NS)
     kept = _placed(here, late(dscp=(46,), delay_ns=3 * MS))
     row = _there(here, tmp_path / "s", kept, NOW_NS + MS)
@@ -89,7 +89,7 @@ def test_a_packet_that_may_still_come_is_not_lost(
 def test_a_message_has_arrived_when_all_of_it_has(
     here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + S)
+    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + 2 * S)
     folder = tmp_path / "s"
     _logged(folder, [2 * MS, 2 * MS, 2 * MS], NOW_NS)
     log = EventLog(folder / RECEIVED_FILE, ["p"])

@@ -82,10 +82,10 @@ def test_a_slice_comes_changes_and_leaves(tmp_path: Path) -> None:
                 500: order("late", **_terms(guaranteed="10 Mbit/s", delay="5 ms")),
                 1000: modify("late", **_terms(guaranteed="80 Mbit/s", delay="5 ms")),
                 1500: modify("late", **_terms(guaranteed="99 Mbit/s")),
-                2000: withdraw("late"),
-                3500: withdraw("late"),
+                3700: withdraw("late"),  # what left two seconds ago is on disk
+                5000: withdraw("late"),
             },
-            4,
+            6,
         ),
     )
     assert _statuses(run) == [201, 204, 409, 204, 404]

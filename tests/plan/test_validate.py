@@ -25,6 +25,7 @@ def _event(a: str, b: str, at_ns: int = 0) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
+        (_gold(delay_ns=10**400), "more than 64 bits|slices, 0, delay_ns"),
         ({"probes": (probe(app="ap"),)}, "unknown application class 'ap'|did you mean 'app'?"),
         ({"probes": (probe(slice="glod"),)}, "unknown slice 'glod'|did you mean 'gold'?"),
         ({"probes": (probe(server="h22"),)}, "unknown host 'h22'|did you mean 'h2'"),
