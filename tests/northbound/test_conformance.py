@@ -80,7 +80,7 @@ def test_a_packet_that_may_still_come_is_not_lost(
 ) -> None:
     _logged(tmp_path / "s", [2 * MS, None], NOW_NS)
     placed = _placed(here, late(dscp=(46,)))
-    for after_ns, messages, lost in ((500 * MS, 1, 0), (501 * MS, 2, 1)):  # sent at 1 ms
+    for after_ns, messages, lost in ((1500 * MS, 1, 0), (1501 * MS, 2, 1)):  # sent at 1 ms
         monkeypatch.setattr(time, "time_ns", lambda now_ns=NOW_NS + after_ns: now_ns)
         row = _there(here, tmp_path / "s", placed, NOW_NS)
         assert (row["messages"], row["lost"]) == (messages, lost)
