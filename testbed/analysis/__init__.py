@@ -1,7 +1,10 @@
 """From samples to verdicts; pure functions of numbers.
 
     percentiles.py  nearest-rank percentiles, their confidence, and when to refuse one
+    independence.py how many independent observations packets are worth
+    sampling.py     which phases between senders a session sees, by plan
     deadline.py     miss ratio with its interval, and the verdict
+    proof.py        what the bound or the budget decides without packets
     variation.py    IPDV, PDV, availability
     bounds.py       measured maxima against the plan's bounds
     fidelity.py     the lab's own error, and which verdicts can bear it

@@ -2,7 +2,12 @@
 
 A packet misses when it is lost or later than the deadline (TS 23.501 clause 5.7.3.4:
 for delay-critical classes a late packet counts as lost). The interval of the miss
-ratio is Clopper and Pearson's (Biometrika 26, 1934), exact for any number of misses.
+ratio is Clopper and Pearson's (Biometrika 26, 1934), exact for any number of independent
+misses, of as many packets as the sample is worth (independence.py): Korn and Graubard,
+Survey Methodology 24, 1998.
+
+What is claimed is the miss ratio over the run as it was planned, events and all, as many
+repetitions of it with other seeds would have it.
 """
 
 from __future__ import annotations
@@ -10,29 +15,43 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
+from testbed.analysis.independence import Limit, Observations, Sampling
 from testbed.analysis.percentiles import CONFIDENCE, Delays
 from testbed.scenario.model import Frozen
 
 Word = Literal["met", "not shown", "missed", "not valid", "no deadline"]
 """`not valid`: the lab is not exact enough for this deadline (fidelity.py)."""
 
+Ground = Literal["", "sample", "bound", "budget"]
+"""What a verdict rests on: its packets, as many as they are worth; the bound, which no packet
+exceeds at any phase; or the budget, below which none comes. Empty: nothing was judged."""
+
 _SEARCH_LIMIT = 10**12
+_SMALLEST = 1e-9
+"""Fewer events than that are none."""
 
 
 class Verdict(Frozen, frozen=True, kw_only=True):
     """What the packets show about a deadline."""
 
     word: Word
+    ground: Ground = ""
     misses: int = 0
     packets: int = 0
+    effective: float = 0.0
+    """Independent observations that the packets are worth (independence.py)."""
+    limit: Limit = ""
+    """Why these are fewer: packets are correlated, or saw few phases between senders."""
     low: float = 0.0
     high: float = 1.0
     """Bounds of the miss ratio, each with 97.5 % confidence."""
+    observations_needed: int | None = None
+    """Independent ones that would decide at the ratio seen; None if no number can."""
     needed: int | None = None
-    """Packets, with no further miss, that would show the reliability; None if no
-    number can (a reliability of 1)."""
+    """Packets of such a run that are worth as many; None if no number can: to show that
+    every packet is in time, or while all have the same phases."""
 
     @property
     def ratio(self) -> float:
@@ -40,40 +59,50 @@ class Verdict(Frozen, frozen=True, kw_only=True):
         return self.misses / self.packets if self.packets else 0.0
 
 
-def clopper_pearson(misses: int, packets: int) -> tuple[float, float]:
-    """Bounds of the miss probability, each with 97.5 % confidence.
+def clopper_pearson(misses: float, packets: float) -> tuple[float, float]:
+    """Bounds of the miss probability, each with 97.5 % confidence; of effective numbers, which
+    need not be whole, as well.
 
     >>> tuple(round(x, 6) for x in clopper_pearson(0, 100))
     (0.0, 0.036217)
     """
     if packets == 0:
         return 0.0, 1.0
-    low = float(stats.beta.ppf(1 - CONFIDENCE, misses, packets - misses + 1)) if misses else 0.0
     kept = packets - misses
-    high = float(stats.beta.ppf(CONFIDENCE, misses + 1, kept)) if kept else 1.0
+    some = misses > _SMALLEST
+    low = float(special.betaincinv(misses, kept + 1, 1 - CONFIDENCE)) if some else 0.0
+    high = float(special.betaincinv(misses + 1, kept, CONFIDENCE)) if kept > _SMALLEST else 1.0
     return low, high
 
 
-def packets_to_show(reliability: float, misses: int = 0) -> int | None:
-    """Packets of which so many may miss and the reliability is still shown.
+def observations_to_decide(reliability: float, ratio: float = 0.0) -> int | None:
+    """Independent observations of which a share may miss and it is decided whether that is
+    within the reliability; None if no number can.
 
-    >>> packets_to_show(0.999), packets_to_show(0.99999), packets_to_show(1.0)
-    (3688, 368887, None)
+    >>> observations_to_decide(0.999), observations_to_decide(0.99, 0.005)
+    (3688, 1518)
+    >>> observations_to_decide(1.0), observations_to_decide(0.99, 0.01)
+    (None, None)
     """
     allowed = allowed_ratio(reliability)
-    if allowed <= 0:
+
+    def decided(packets: int) -> bool:
+        low, high = clopper_pearson(ratio * packets, packets)
+        return low > allowed or high <= allowed
+
+    if ratio == allowed:
         return None
-    low, high = misses, misses + 1
-    while clopper_pearson(misses, high)[1] > allowed:
+    low, high = 0, 1
+    while not decided(high):
         low, high = high, high * 2
         if high > _SEARCH_LIMIT:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        if clopper_pearson(misses, middle)[1] > allowed:
-            low = middle
-        else:
+        if decided(middle):
             high = middle
+        else:
+            low = middle
     return high
 
 
@@ -82,33 +111,48 @@ def allowed_ratio(reliability: float) -> float:
     return round(1 - reliability, 12)
 
 
-def judge(delays: Delays, deadline_ns: float | None, reliability: float | None) -> Verdict:
+def judge(
+    delays: Observations | Delays, deadline_ns: float | None, reliability: float | None
+) -> Verdict:
     """The verdict on delays (ns, lost +inf) against a deadline.
 
     `met`: the upper bound of the miss ratio is within what the reliability allows.
     `missed`: the lower bound is beyond it.
     `not shown`: the sample is too small to tell which.
-    A class that names no reliability asks for all packets.
+    A class that names no reliability asks for all packets, so one that misses decides.
+    Of plain numbers it is not known how they were sampled.
     """
+    if not isinstance(delays, Observations):
+        delays = Observations(delays, Sampling())
     packets = len(delays)
     if deadline_ns is None:
         return Verdict(word="no deadline", packets=packets)
-    misses = int(np.count_nonzero(~(delays <= deadline_ns)))
-    low, high = clopper_pearson(misses, packets)
+    if not packets:
+        return Verdict(word="not shown", ground="sample")
+    misses = int(np.count_nonzero(~(delays.delays <= deadline_ns)))
     asked = 1.0 if reliability is None else reliability
     allowed = allowed_ratio(asked)
+    found = delays.effective(deadline_ns, max(misses / packets, allowed))
+    ratio = misses / packets
+    low = clopper_pearson(ratio * found.size, found.size)[0]
+    high = clopper_pearson(ratio * found.surely, found.surely)[1]
     word: Word
-    if packets and low > allowed:
+    if low > allowed:
         word = "missed"
-    elif packets and high <= allowed:
+    elif high <= allowed:
         word = "met"
     else:
         word = "not shown"
+    enough = observations_to_decide(asked, ratio)
     return Verdict(
         word=word,
+        ground="sample",
         misses=misses,
         packets=packets,
+        effective=found.size,
+        limit=found.limit,
         low=low,
         high=high,
-        needed=packets_to_show(asked, misses),
+        observations_needed=enough,
+        needed=None if enough is None else found.packets_for(enough),
     )

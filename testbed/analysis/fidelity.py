@@ -39,8 +39,9 @@ import pandas as pd
 from scipy import stats
 
 from testbed.analysis.deadline import Verdict, clopper_pearson, judge
+from testbed.analysis.independence import Observations
 from testbed.analysis.loads import Deviation, deviations
-from testbed.analysis.percentiles import CONFIDENCE, Delays, percentile
+from testbed.analysis.percentiles import CONFIDENCE, Delays, nearest_rank, needed
 from testbed.plan.model import Load, Path, Plan, Session
 from testbed.results.folder import LOADS, READBACK, RunFolder
 from testbed.results.provenance import HostState
@@ -156,13 +157,17 @@ def null_floor(packets: pd.DataFrame | None, warmup_ns: int) -> tuple[Delays, Fl
     late = late[~np.isnan(late)]
     if not len(late):
         return nothing, None
-    p99, p999 = percentile(late, 99), percentile(late, 99.9)
+    ordered = np.sort(late)
+
+    def rank(percent: float) -> float | None:
+        return nearest_rank(ordered, percent) if len(ordered) >= needed(percent) else None
+
     return late, Floor(
         packets=len(late),
         lost=int(lost.sum()),
         hop_ns=math.inf if lost.all() else max(float(np.nanmedian(way)) for way in ways),
-        p99_ns=p99.value if p99 else None,
-        p999_ns=p999.value if p999 else None,
+        p99_ns=rank(99),
+        p999_ns=rank(99.9),
         max_ns=float(late.max()),
         stalls=int(np.count_nonzero(late > STALL_NS)),
     )
@@ -259,14 +264,14 @@ def fidelity(
 
 def doubt(
     verdict: Verdict,
-    delays: Delays,
+    seen: Observations,
     session: Session,
     found: Fidelity,
     known: Instrument,
     paths: tuple[Path, ...],
     schedule_ns: float | None,
 ) -> Doubt:
-    """Why the lab cannot bear out a verdict on `delays`; empty if it can."""
+    """Why the lab cannot bear out a verdict on what was seen; empty if it can."""
     deadline, error = session.deadline_ns, found.error_ns
     if deadline is None:
         return ""
@@ -275,22 +280,27 @@ def doubt(
     less, more = (known.unplanned(way, paths) for way in ("less", "more"))
     if (less and verdict.word != "missed") or (more and verdict.word != "met"):
         return "load"
-    if error is None or not len(delays) or found.trust == "exact":
+    if error is None or not len(seen) or found.trust == "exact":
         return ""
     for moved in (deadline - error, deadline + error):
-        if judge(delays, moved, session.reliability).word != verdict.word:
+        if verdict.ground == "bound":
+            turned = bool((seen.delays > moved).any())
+        else:
+            turned = judge(seen, moved, session.reliability).word != verdict.word
+        if turned:
             return "error"
     late = verdict.word == "missed"
-    return (
-        "stalls" if late and _explained(delays, deadline, session.reliability, known.late) else ""
-    )
+    return "stalls" if late and _explained(seen, deadline, session.reliability, known.late) else ""
 
 
-def _explained(delays: Delays, deadline: float, reliability: float | None, late: Delays) -> bool:
+def _explained(
+    seen: Observations, deadline: float, reliability: float | None, late: Delays
+) -> bool:
     """Whether the lab's stalls alone may have made so many packets late.
 
     Lost packets are not explained by stalls, nor is a median beyond the deadline.
     """
+    delays = seen.delays
     lost = np.isinf(delays)
     arrived = delays[~lost]
     if not len(arrived):
@@ -298,7 +308,7 @@ def _explained(delays: Delays, deadline: float, reliability: float | None, late:
     margin = deadline - float(np.median(arrived))
     if margin <= 0:
         return False
-    kept = np.where(lost, math.inf, np.minimum(delays, deadline))
+    kept = Observations(np.where(lost, math.inf, np.minimum(delays, deadline)), seen.sampling)
     if judge(kept, deadline, reliability).word == "missed":
         return False
     stalled = clopper_pearson(int(np.count_nonzero(late > margin)), len(late))[1]

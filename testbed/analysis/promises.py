@@ -32,8 +32,10 @@ import pandas as pd
 from testbed.analysis import fidelity as trust
 from testbed.analysis.deadline import Word, judge
 from testbed.analysis.fidelity import Instrument
+from testbed.analysis.independence import Observations, Sampling
 from testbed.analysis.percentiles import Delays
 from testbed.analysis.rates import rates
+from testbed.analysis.sampling import sampling
 from testbed.analysis.structure import structure
 from testbed.analysis.summary import Direction, Series, budget, measured, schedule_error, series
 from testbed.analysis.terms import Held, Promise, Term
@@ -45,6 +47,8 @@ from testbed.scenario.model import Slice, Slo
 from testbed.units import show_ns
 
 _WORDS: dict[Word, Held] = {"met": "kept", "missed": "broken"}
+_ARRIVED_NS = float(np.finfo(float).max)
+"""What is not lost takes no longer."""
 
 
 class _Values(NamedTuple):
@@ -53,6 +57,7 @@ class _Values(NamedTuple):
     """Of each message, or pair of messages; lost is +inf."""
     error: float | None
     """Of the lab; None: it was not measured."""
+    sampling: Sampling
 
 
 def promises(
@@ -198,11 +203,13 @@ def _rows(
         early_ns=max(0.0, budget(session, direction).total_ns - least),
     ).error_ns
     twice = None if error is None else 2 * error
-    delays = _Values("delay", delay, error)
-    variations = _Values("variation", np.abs(ipdv(now.seq, delay)), twice)
+    sampled = sampling(plan, session, (path,), now.intended_ns)
+    apart = sampled._replace(parts=())  # of pairs, or of those that arrived: other indices
+    delays = _Values("delay", delay, error, sampled)
+    variations = _Values("variation", np.abs(ipdv(now.seq, delay)), twice, apart)
     less, more = (known.unplanned(way, (path,)) for way in ("less", "more"))
     gone = len(delay) - len(arrived)
-    lost = np.where(np.isfinite(delay), 0.0, math.inf)
+    lost = _Values("loss", delay, 0.0, sampled)
     share = gone / len(delay) if len(delay) else None
 
     def row(
@@ -229,9 +236,9 @@ def _rows(
             condition=condition,
         )
 
-    losses = None if slo.loss is None else row(_Values("loss", lost, 0.0), None, slo.loss, share)
+    losses = None if slo.loss is None else row(lost, None, slo.loss, share)
     if slo.delay_ns is not None:
-        there = delays._replace(values=arrived)
+        there = delays._replace(values=arrived, sampling=apart)
         held, why = _largest(_held(there, None, slo.delay_ns), gone, len(delay), losses)
         yield row(there, None, slo.delay_ns, None, why, held)
     if slo.delay_percentile is not None and slo.delay_percentile_ns is not None:
@@ -245,7 +252,7 @@ def _rows(
         yield losses
     if slo.availability is not None:
         late, up, why = _available(session, now, slo)
-        of = _Values("availability", late, error)
+        of = _Values("availability", late, error, sampled)
         held = _within(of, delay, slo)
         yield row(of, None, slo.availability, up, why, held)
 
@@ -271,13 +278,15 @@ def _limit(slo: Slo) -> float:
 
 
 def _available(session: Session, now: Series, slo: Slo) -> tuple[Delays, float | None, str]:
-    """Of each message whether it was due while the service was down (+inf), and the share of
-    time up."""
+    """Of each message its delay, or +inf if it was due while the service was down, and the
+    share of time up."""
     limit, survival_ns = _limit(slo), session.survival_ns or 0
     good = np.isfinite(now.delay_ns) & (now.delay_ns <= limit)
     if not len(good):
         return np.zeros(0), None, ""
-    late = np.where(down(now.intended_ns, good, survival_ns), math.inf, 0.0)
+    late = np.where(
+        down(now.intended_ns, good, survival_ns), math.inf, np.minimum(now.delay_ns, _ARRIVED_NS)
+    )
     up = availability(now.intended_ns, good, session.interval_ns, survival_ns)
     within = f" within {show_ns(limit)}" if math.isfinite(limit) else ""
     return late, up, f"messages{within}, survival time {show_ns(survival_ns)}"
@@ -294,7 +303,7 @@ def _within(of: _Values, delay: Delays, slo: Slo) -> Held:
     there = delay[np.isfinite(delay)]
     if of.error >= trust.EXACT_NS and (np.abs(there - limit) <= of.error).any():
         return "not valid"
-    return _word(of.values, 0.0, slo.availability)
+    return _word(of, _ARRIVED_NS, slo.availability)
 
 
 def _found(values: Delays, percentile: float | None) -> float | None:
@@ -313,13 +322,14 @@ def _held(of: _Values, percentile: float | None, asked: float) -> Held:
     if of.error is None:
         return "not valid"
     if of.term == "loss":
-        return _word(of.values, 0.0, 1 - asked)
+        return _word(of, _ARRIVED_NS, 1 - asked)
     limits = [asked] if of.error < trust.EXACT_NS else [asked - of.error, asked, asked + of.error]
-    words = {_word(of.values, limit, (percentile or 100) / 100) for limit in limits}
+    words = {_word(of, limit, (percentile or 100) / 100) for limit in limits}
     return words.pop() if len(words) == 1 else "not valid"
 
 
-def _word(values: Delays, limit: float, reliability: float) -> Held:
+def _word(of: _Values, limit: float, reliability: float) -> Held:
     if reliability >= 1:
-        return "kept" if (values <= limit).all() else "broken"
-    return _WORDS.get(judge(values, limit, reliability).word, "not shown")
+        return "kept" if (of.values <= limit).all() else "broken"
+    seen = Observations(of.values, of.sampling)
+    return _WORDS.get(judge(seen, limit, reliability).word, "not shown")

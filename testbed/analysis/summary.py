@@ -25,9 +25,12 @@ from numpy.typing import NDArray
 
 from testbed.analysis import bounds
 from testbed.analysis import fidelity as trust
-from testbed.analysis.deadline import Word, judge
+from testbed.analysis.deadline import Ground, Word, judge
 from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Instrument, Trust
+from testbed.analysis.independence import Limit, Observations
 from testbed.analysis.percentiles import Delays, Estimate, nearest_rank, percentile
+from testbed.analysis.proof import decided
+from testbed.analysis.sampling import sampling
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.errors import TestbedError
 from testbed.plan.model import Budget, Plan, Session
@@ -106,10 +109,22 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     miss_ratio: float
     miss_low: float
     miss_high: float
-    """Clopper-Pearson bounds, each with 97.5 % confidence."""
+    """Clopper-Pearson bounds, each with 97.5 % confidence, of `effective` messages."""
     verdict: Word
+    ground: Ground
+    """What the verdict rests on."""
+    effective: float
+    """Independent observations that the messages are worth, of the deadline's being missed."""
+    limit: Limit
+    """Why these are fewer than the messages."""
+    phases: int | None
+    """Distinct phases between periodic senders that the run saw; None: as many as messages."""
+    observations_needed: int | None
+    """Independent ones that would decide at the miss ratio seen; None: no number can."""
     messages_needed: int | None
-    """To show the reliability with no further miss; None: no number can."""
+    """Messages worth as many; None: no number can, or all would see the same phases."""
+    duration_needed_ns: int | None
+    """Of the session, warm-up included, with so many messages."""
     ipdv_p99_ns: float | None
     """99th percentile of |IPDV| (RFC 3393)."""
     pdv_p99_ns: float | None
@@ -224,20 +239,28 @@ def _row(
     delay = now.delay_ns
     arrived = np.sort(delay[np.isfinite(delay)])
     parts = budget(session, direction)
-    p50, p99, p999 = (percentile(delay, p) for p in PERCENTILES.values())
-    least = float(arrived[0]) if len(arrived) else None
-    verdict = judge(delay, session.deadline_ns, session.reliability)
-    late = schedule_error(kept)
     paths = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
         direction, (session.forward, session.reverse)
     )
+    sampled = sampling(plan, session, paths, now.intended_ns)
+    seen = Observations(delay, sampled)
+    apart = sampled._replace(parts=())  # of pairs: other indices
+    p50, p99, p999 = (percentile(seen, p) for p in PERCENTILES.values())
+    least = float(arrived[0]) if len(arrived) else None
+    late = schedule_error(kept)
     early = max(0.0, parts.total_ns - least) if least is not None else 0.0
     found = trust.fidelity(known, plan, paths, schedule_ns=late, early_ns=early)
-    why = trust.doubt(verdict, delay, session, found, known, paths, late)
     path = session.reverse if direction == "reverse" else session.forward
     limit = bounds.bound_ns(session, direction)
     sent_packets, lost_packets, late_packets = _packets(direction, kept)
     kept_to, over = bounds.judge(plan, now, limit, exact=on_time and found.trust == "exact")
+    verdict = judge(seen, session.deadline_ns, session.reliability)
+    proved = decided(plan, session, direction, parts.total_ns)
+    if proved == "met" and kept_to != "exceeded" and verdict.packets and not verdict.misses:
+        verdict = msgspec.structs.replace(verdict, word="met", ground="bound")
+    elif proved == "missed" and verdict.packets and verdict.misses == verdict.packets:
+        verdict = msgspec.structs.replace(verdict, word="missed", ground="budget")
+    why = trust.doubt(verdict, seen, session, found, known, paths, late)
     return SummaryRow(
         session=session.id,
         app=session.app,
@@ -276,9 +299,15 @@ def _row(
         miss_low=verdict.low,
         miss_high=verdict.high,
         verdict="not valid" if why else verdict.word,
+        ground=verdict.ground,
+        effective=verdict.effective,
+        limit=verdict.limit,
+        phases=seen.phases,
+        observations_needed=verdict.observations_needed,
         messages_needed=verdict.needed,
-        ipdv_p99_ns=_value(percentile(np.abs(ipdv(now.seq, delay)), 99)),
-        pdv_p99_ns=_value(percentile(pdv(delay), 99)),
+        duration_needed_ns=_duration_ns(session, packets, verdict.needed),
+        ipdv_p99_ns=_value(percentile(Observations(np.abs(ipdv(now.seq, delay)), apart), 99)),
+        pdv_p99_ns=_value(percentile(Observations(pdv(delay), sampled), 99)),
         reordered=int(kept[list(REORDERED[direction])].any(axis=1).sum()),
         packets_reordered=late_packets,
         availability=_availability(session, now),
@@ -305,6 +334,14 @@ def _packets(direction: Direction, kept: pd.DataFrame) -> tuple[int, int, int]:
         lost += int(kept["lost_reverse"].sum())
         late += int(kept["reordered_reverse"].sum())
     return sent_, lost, late
+
+
+def _duration_ns(session: Session, packets: pd.DataFrame, needed: int | None) -> int | None:
+    """How long the session would send, to have so many messages after the warm-up."""
+    if needed is None:
+        return None
+    before = len(packets) - len(measured(session, packets))
+    return (before + needed) * session.interval_ns
 
 
 def _value(estimate: Estimate | None) -> float | None:

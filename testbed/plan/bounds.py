@@ -317,6 +317,7 @@ def _told(flow: Flow, bound: Bound | Endless, crossing: Mapping[str, Sequence[Fl
     return DelayBound(
         latency_ns=bound.latency_ns,
         concatenated=bound.concatenated,
+        lossless=all(at.lossless for at in bound.ports),
         assumptions=tuple(assumed),
     )
 

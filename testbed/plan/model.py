@@ -226,6 +226,8 @@ class DelayBound(Frozen, frozen=True, kw_only=True):
     """One-way, from the sender's queue to the arrival of the last bit; None: no bound."""
     concatenated: bool = False
     """With the burst paid once along the path; else the sum of the ports' bounds."""
+    lossless: bool = False
+    """Nor finds one a queue full or a policer's bucket empty. Links may lose it still."""
     assumptions: tuple[str, ...]
     """What it rests on, or why there is none."""
 

@@ -155,5 +155,5 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument, notes: Sequence[str])
     if any(map(wording.outlived, rows)):
         reading += " until the first event changes the network"
     if any(row.messages and row.p999 is None for row in rows):
-        reading += "; n<3688 is a percentile that takes 3,688 messages"
+        reading += "; n<3688 is a percentile that takes 3,688 independent messages"
     return [*lines, f"{reading}.", *notes]

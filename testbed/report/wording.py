@@ -53,7 +53,9 @@ def percentile(row: SummaryRow, name: str) -> str:
 def interval(row: SummaryRow, name: str) -> str:
     """The 95 % interval of a percentile; empty if it was refused."""
     estimate: Estimate | None = getattr(row, name)
-    return f"{delay(estimate.low)} to {delay(estimate.high)}" if estimate else ""
+    if estimate is None or estimate.low is None:
+        return ""
+    return f"{delay(estimate.low)} to {delay(estimate.high)}"
 
 
 def share(value: float) -> str:
@@ -127,13 +129,38 @@ def verdict(row: SummaryRow) -> str:
     asked = f"{reliability(row.reliability)} within {nominal(row.deadline_ns)} asked"
     if row.verdict == "not valid":
         return f"{late}; {asked}. The lab cannot tell: {unresolved(row)}."
+    return f"{late}{_ground(row, asked)}."
+
+
+def _ground(row: SummaryRow, asked: str) -> str:
+    """What a verdict rests on, or what it would take."""
+    if row.ground == "bound":
+        return f"; {asked}: no message takes longer than {delay(row.bound_ns)}, its bound"
+    if row.ground == "budget":
+        return f"; {asked}: no message takes less than {delay(row.budget_ns)}, its budget"
     if row.verdict == "met":
-        return f"{late}; {asked}, shown with 97.5 % confidence."
+        return f"; {asked}, shown with 97.5 % confidence{worth(row)}"
     if row.verdict == "missed":
-        return f"{late}, a share of {share(row.miss_ratio)}; {asked}."
+        return f", a share of {share(row.miss_ratio)}; {asked}"
+    return f"; {asked}, which {_takes(row)}{worth(row)}"
+
+
+def _takes(row: SummaryRow) -> str:
+    if row.limit == "phases" and row.observations_needed is not None:
+        return f"takes {row.observations_needed:,} phases to show"
     if row.messages_needed is None:
-        return f"{late}; {asked}, which no finite sample can show."
-    return f"{late}; {asked}, which takes {row.messages_needed:,} messages to show."
+        return "no finite sample can show"
+    return f"takes {row.messages_needed:,} messages to show"
+
+
+def worth(row: SummaryRow) -> str:
+    """How many observations the packets are, if fewer than they are."""
+    if row.limit == "phases":
+        phases = "one phase" if row.phases == 1 else f"{row.phases:,} phases"
+        return f"; all messages saw {phases} between senders of exact periods"
+    if row.limit == "correlated":
+        return f"; messages through a queue are alike, and these are worth {row.effective:,.0f}"
+    return ""
 
 
 def unresolved(row: SummaryRow) -> str:
@@ -195,8 +222,14 @@ def tally(rows: Sequence[SummaryRow]) -> str:
 
 def _too_few(rows: Sequence[SummaryRow]) -> str:
     """What would show the deadlines that were not shown."""
-    few = [row for row in rows if row.verdict == "not shown" and row.messages_needed]
-    takes = {f"{row.app} {row.direction} takes {row.messages_needed:,} messages" for row in few}
+    few = [row for row in rows if row.verdict == "not shown"]
+    takes = {
+        f"{row.app} {row.direction} takes {row.observations_needed:,} phases"
+        if row.limit == "phases"
+        else f"{row.app} {row.direction} takes {row.messages_needed:,} messages"
+        for row in few
+        if row.observations_needed and (row.limit == "phases" or row.messages_needed)
+    }
     return f" ({'; '.join(sorted(takes))})" if takes else ""
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from testbed.analysis.deadline import clopper_pearson, judge, packets_to_show
+from testbed.analysis.deadline import clopper_pearson, judge, observations_to_decide
+from testbed.analysis.independence import RANDOM, Observations, Sampling
 from testbed.analysis.percentiles import needed
 
 MS = 1e6
@@ -48,19 +49,26 @@ def test_no_packets_say_nothing() -> None:
 
 @pytest.mark.parametrize("percent", [99, 99.9, 99.99])
 def test_showing_a_reliability_takes_what_its_percentile_takes(percent: float) -> None:
-    assert packets_to_show(percent / 100) == needed(percent)
+    assert observations_to_decide(percent / 100) == needed(percent)
 
 
-@given(st.integers(0, 20), st.sampled_from([0.9, 0.99, 0.999]))
-def test_packets_to_show_is_the_least(misses: int, reliability: float) -> None:
-    n = packets_to_show(reliability, misses)
-    assert n is not None
-    allowed = 1 - reliability + 1e-12
-    assert clopper_pearson(misses, n)[1] <= allowed < clopper_pearson(misses, n - 1)[1]
+@given(st.floats(0, 0.5), st.sampled_from([0.9, 0.99, 0.999]))
+def test_what_decides_is_the_least(ratio: float, reliability: float) -> None:
+    allowed = round(1 - reliability, 12)
+    n = observations_to_decide(reliability, ratio)
+    if n is None:
+        assert abs(ratio - allowed) < 1e-6
+        return
+    now, before = (clopper_pearson(ratio * size, size) for size in (n, n - 1))
+    assert (now[0] > allowed) == (ratio > allowed)
+    assert (now[1] <= allowed) == (ratio < allowed)
+    assert before[0] <= allowed < before[1]
 
 
-def _delays(good: int, late: int = 0, lost: int = 0) -> np.ndarray:
-    return np.array([1 * MS] * good + [6 * MS] * late + [math.inf] * lost)
+def _delays(good: int, late: int = 0, lost: int = 0) -> Observations:
+    """Misses spread over the run, in step with nothing."""
+    delays = np.array([1 * MS] * good + [6 * MS] * late + [math.inf] * lost)
+    return Observations(np.random.default_rng(7).permutation(delays), RANDOM)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +90,11 @@ def _delays(good: int, late: int = 0, lost: int = 0) -> np.ndarray:
         (_delays(10, lost=1), None, "missed"),
     ],
 )
-def test_words(delays: np.ndarray, reliability: float | None, word: str) -> None:
+def test_words(delays: Observations, reliability: float | None, word: str) -> None:
     verdict = judge(delays, 5 * MS, reliability)
     assert verdict.word == word
-    assert verdict.misses == int((delays > 5 * MS).sum())
+    assert verdict.misses == int((delays.delays > 5 * MS).sum())
+    assert (verdict.effective, verdict.limit) == (len(delays), "")
 
 
 def test_a_packet_exactly_at_the_deadline_meets_it() -> None:
@@ -98,5 +107,38 @@ def test_without_deadline() -> None:
 
 def test_not_shown_says_how_many_would_do() -> None:
     verdict = judge(_delays(1000), 5 * MS, 0.999)
-    assert verdict.needed == 3688
+    assert (verdict.observations_needed, verdict.needed) == (3688, 3688)
     assert judge(_delays(10), 5 * MS, 1.0).needed is None
+
+
+def test_one_phase_is_one_observation_however_many_packets_saw_it() -> None:
+    """What repeats while it is not known what else sends, or falls on few phases by plan."""
+    constant = np.full(5000, 1 * MS)
+    unknown = judge(constant, 5 * MS, 0.999)
+    assert (unknown.word, unknown.effective, unknown.limit) == ("not shown", 1, "phases")
+    assert (unknown.observations_needed, unknown.needed) == (3688, None)
+    assert unknown.high == pytest.approx(0.975)
+    varied = np.random.default_rng(1).uniform(0, MS, 5000)
+    for phases, word in ((1, "not shown"), (3687, "not shown"), (3688, "met"), (None, "met")):
+        seen = Observations(varied, Sampling(phases=phases, locked=False))
+        verdict = judge(seen, 5 * MS, 0.999)
+        assert (verdict.word, verdict.effective) == (word, phases or 5000)
+
+
+@pytest.mark.parametrize(("reliability", "word"), [(0.999, "missed"), (0.97, "not shown")])
+def test_one_phase_that_misses_shows_that_some_do(reliability: float, word: str) -> None:
+    """Of a phase drawn from the seed: one observation, of a share of at least 2.5 %."""
+    verdict = judge(np.full(1500, 6 * MS), 5 * MS, reliability)
+    assert verdict.word == word
+    assert (verdict.misses, verdict.packets) == (1500, 1500)
+
+
+def test_correlated_packets_show_what_they_are_worth() -> None:
+    """No miss, but delays that last: 4,000 packets are not 4,000 observations."""
+    steps = np.repeat(np.random.default_rng(5).uniform(0, MS, 80), 50)
+    verdict = judge(Observations(steps, RANDOM), 5 * MS, 0.99)
+    assert (verdict.word, verdict.limit, verdict.misses) == ("not shown", "correlated", 0)
+    assert 20 < verdict.effective < 130
+    assert verdict.observations_needed == 368
+    assert verdict.needed is not None
+    assert 15_000 < verdict.needed < 60_000

@@ -23,6 +23,7 @@ from testbed.analysis.fidelity import (
     null_floor,
     port_errors,
 )
+from testbed.analysis.independence import RANDOM, Observations
 from testbed.analysis.loads import Deviation
 from testbed.analysis.percentiles import Delays
 from testbed.results.samples import tidy
@@ -48,9 +49,10 @@ def known(late: Delays, hop_ns: float = 0.0, lab: str = "wall") -> Instrument:
 
 
 def why(delays: Delays, lab: Instrument, schedule_ns: float = 0.0) -> str:
-    verdict = judge(delays, SESSION.deadline_ns, SESSION.reliability)
+    seen = Observations(delays, RANDOM)
+    verdict = judge(seen, SESSION.deadline_ns, SESSION.reliability)
     found = fidelity(lab, PLAN, PATHS, schedule_ns=schedule_ns, early_ns=0)
-    return doubt(verdict, delays, SESSION, found, lab, PATHS, schedule_ns)
+    return doubt(verdict, seen, SESSION, found, lab, PATHS, schedule_ns)
 
 
 FLAT = np.full(10_000, 2_500_000.0)
@@ -95,7 +97,9 @@ def test_no_verdict_stands_that_the_error_could_turn(
     if why(delays, lab, schedule_ns) == "" and found.trust != "exact":
         assert SESSION.deadline_ns is not None
         words = {
-            judge(delays, SESSION.deadline_ns + shift, SESSION.reliability).word
+            judge(
+                Observations(delays, RANDOM), SESSION.deadline_ns + shift, SESSION.reliability
+            ).word
             for shift in (-found.error_ns, 0, found.error_ns)
         }
         assert len(words) == 1
@@ -108,10 +112,13 @@ def test_stalls_that_the_null_path_saw_explain_as_many_late_packets() -> None:
     assert lab.floor is not None
     lab = lab._replace(floor=msgspec.structs.replace(lab.floor, p999_ns=60_000))
     few, many, lost = FLAT.copy(), FLAT.copy(), FLAT.copy()
-    few[:21] = 42e6
-    many[:500] = 42e6
-    lost[:21] = math.inf
-    assert judge(few, SESSION.deadline_ns, SESSION.reliability).word == "missed"
+    some = np.random.default_rng(1).permutation(len(FLAT))
+    few[some[:21]] = 42e6
+    many[some[:500]] = 42e6
+    lost[some[:21]] = math.inf
+    assert (
+        judge(Observations(few, RANDOM), SESSION.deadline_ns, SESSION.reliability).word == "missed"
+    )
     assert why(few, lab) == "stalls"
     assert why(many, lab) == ""
     assert why(lost, lab) == ""  # a stall loses nothing

@@ -8,19 +8,28 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from testbed.analysis.percentiles import nearest_rank, needed, percentile, share
+from testbed.analysis.independence import RANDOM, Observations, Sampling
+from testbed.analysis.percentiles import Estimate, nearest_rank, needed, percentile, ranks, share
 
 
 def test_smallest_samples_are_those_of_the_literature() -> None:
     assert [needed(p) for p in (99, 99.9, 99.99, 99.999)] == [368, 3688, 36887, 368887]
 
 
+def bounded(estimate: Estimate | None) -> tuple[float, float]:
+    assert estimate is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.low, estimate.high
+
+
 @pytest.mark.parametrize("percent", [50, 90, 99, 99.9])
 def test_refused_one_below_what_is_needed(percent: float) -> None:
     n = needed(percent)
-    assert percentile([1.0] * (n - 1), percent) is None
-    assert percentile([1.0] * n, percent) is not None
+    assert percentile(Observations(np.ones(n - 1), RANDOM), percent) is None
+    assert bounded(percentile(Observations(np.ones(n), RANDOM), percent)) == (1, 1)
     # and needed() is what its definition says: 1 - p^n >= 0.975 first holds at n
     p = float(share(percent))
     assert 1 - p**n >= 0.975 > 1 - p ** (n - 1)
@@ -43,28 +52,68 @@ def test_nearest_rank_is_numpys_inverted_cdf(values: list[float], percent: float
 def test_losses_are_infinite(n: int, losses: int) -> None:
     delays = np.arange(n, dtype=float)
     delays[: min(losses, n)] = math.inf
-    estimate = percentile(delays, 99)
-    assert estimate is not None
+    spread = np.random.default_rng(n).permutation(delays)
+    estimate = percentile(Observations(spread, RANDOM), 99)
+    if estimate is None:  # by chance they did not look independent
+        return
     assert math.isinf(estimate.value) == (min(losses, n) > n - math.ceil(0.99 * n))
-    assert estimate.low <= estimate.value <= estimate.high
+    low, high = bounded(estimate)
+    assert low <= estimate.value <= high
+
+
+@pytest.mark.parametrize("percent", [50, 90, 99, 99.9])
+@pytest.mark.parametrize("n", [4000, 9999])
+def test_ranks_of_independent_packets_are_the_binomials(percent: float, n: int) -> None:
+    below = stats.binom(n, float(share(percent)))
+    low, high = ranks(n, n, percent)
+    # the true percentile is below the low one if fewer packets than its rank are below it
+    assert below.cdf(low - 1) <= 0.025 < below.cdf(low)
+    assert below.sf(high - 1) <= 0.025 < below.sf(high - 2)
+
+
+def test_ranks_of_fewer_effective_packets_are_wider_apart() -> None:
+    spans = [np.subtract(*ranks(10_000, size, 99)[::-1]) for size in (10_000, 3000.5, 400)]
+    assert spans == sorted(spans)
+    assert spans[0] < spans[1] / 1.5 < spans[2] / 3
 
 
 @pytest.mark.parametrize(("percent", "n"), [(50, 40), (99, 500), (99, 2000)])
 def test_bounds_cover_the_true_percentile(percent: float, n: int) -> None:
     random = np.random.default_rng(3)
-    trials = 2000
+    trials = 400
     truth = -math.log(1 - float(share(percent)))  # of an exponential
-    low = high = 0
+    low = high = refused = 0
     for _ in range(trials):
-        estimate = percentile(random.exponential(size=n), percent)
-        assert estimate is not None
-        low += estimate.low > truth
-        high += estimate.high < truth
+        estimate = percentile(Observations(random.exponential(size=n), RANDOM), percent)
+        if estimate is None:
+            refused += 1
+            continue
+        bounds = bounded(estimate)
+        low += bounds[0] > truth
+        high += bounds[1] < truth
     # each side fails with at most 2.5 %; four standard errors of the simulation
     slack = 4 * math.sqrt(0.025 * 0.975 / trials)
     assert low / trials <= 0.025 + slack
     assert high / trials <= 0.025 + slack
     assert low + high > 0  # the bounds are not trivially wide
+    assert refused < 0.07 * trials
+
+
+def test_a_percentile_of_one_phase_has_no_bounds() -> None:
+    constant = percentile(np.full(1000, 5.0), 99)
+    assert constant == Estimate(value=5, low=None, high=None)
+    varied = np.random.default_rng(2).uniform(size=1000)
+    few = percentile(Observations(varied, Sampling(phases=367, locked=False)), 99)
+    enough = percentile(Observations(varied, Sampling(phases=400, locked=False)), 99)
+    assert few is not None
+    assert few.high is None
+    assert bounded(enough)[1] == varied.max()
+
+
+def test_a_percentile_of_correlated_packets_is_refused() -> None:
+    steps = np.repeat(np.random.default_rng(5).uniform(size=80), 50)
+    assert percentile(Observations(steps, RANDOM), 99) is None
+    assert percentile(Observations(steps, RANDOM), 50) is not None
 
 
 def test_percentile_outside_the_scale() -> None:

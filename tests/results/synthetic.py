@@ -4,7 +4,8 @@
                        |        |
                       core2 - core3 --- cloud1
 
-No packet was ever sent for it; its experiment says so.
+No packet was ever sent for it; its experiment says so. No two of its intervals have a large
+divisor, so that no session is in step with another.
 """
 
 from __future__ import annotations
@@ -159,25 +160,25 @@ def plan() -> Plan:
             ),
             session(
                 "v2x_l4_coop", "v2x", "ue2", NEAR, "edge1",
-                number=2, interval_ns=10 * MS, count=1_100, deadline_ns=10 * MS,
+                number=2, interval_ns=10 * MS + 1, count=1_100, deadline_ns=10 * MS,
                 reliability=0.9999, survival_ns=10 * MS,
             ),
             session(
                 "ar_vr_dl", "embb", "ue1", NEAR, "edge1",
-                number=3, interval_ns=16 * MS, count=700, deadline_ns=10 * MS, reliability=0.99,
+                number=3, interval_ns=16 * MS + 3, count=700, deadline_ns=10 * MS, reliability=0.99,
             ),
             session(
                 "hft_order", "urllc", "ue2", NEAR, "edge1",
-                number=4, interval_ns=5 * MS, count=2_000, deadline_ns=500_000,
+                number=4, interval_ns=5 * MS + 9, count=2_000, deadline_ns=500_000,
                 reliability=0.999, judged=("rtt",), kind="rtt",
             ),
             session(
                 "llm_chat", "embb", "ue1", FAR, "cloud1",
-                number=5, interval_ns=40 * MS, count=280, deadline_ns=20 * MS, reliability=0.99,
+                number=5, interval_ns=40 * MS + 7, count=280, deadline_ns=20 * MS, reliability=0.99,
             ),
             session(
                 "best_effort", "best", "ue2", FAR, "cloud1",
-                number=6, interval_ns=4 * MS, count=2_800, deadline_ns=None, reliability=None,
+                number=6, interval_ns=4 * MS + 9, count=2_800, deadline_ns=None, reliability=None,
                 judged=(),
             ),
         ),

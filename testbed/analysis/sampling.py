@@ -1,0 +1,155 @@
+"""What the plan tells of how a session samples the network: phases, and parts of the run.
+
+Two senders with exact periods meet at phases that repeat: packets every T1 fall on
+T2 / gcd(T1, T2) places of a period T2, and never on others. A drift between their clocks
+moves them, and when it has moved them by the gcd all phases were seen. Poisson packets see
+all, and a Poisson source has none. Of other senders whose packets meet on the session's
+path, the phase between any two counts as well: it may make a queue that the session finds.
+What TCP does between packets is not known; whether it is in step shows in the delays only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import combinations, pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from testbed.analysis.independence import Sampling
+from testbed.analysis.variation import Integers
+from testbed.plan.model import Load, Path, Plan, Session, Source
+
+_TICK_NS = 1_000_000
+"""A load sends no more often, several packets at a time."""
+
+_LEAST = 50
+"""Packets of a part."""
+
+
+class _Sender(NamedTuple):
+    """Something that sends over the session's path."""
+
+    period_ns: Fraction | None
+    """None: not known."""
+    drift_ppb: int
+    begin_ns: int
+    end_ns: int
+    hops: frozenset[tuple[str, str]]
+
+
+def sampling(
+    plan: Plan, session: Session, paths: Iterable[Path], intended_ns: Integers
+) -> Sampling:
+    """Of a session's packets, due at these moments, in order, over `paths`."""
+    if not len(intended_ns):
+        return Sampling(locked=False)
+    begin_ns, end_ns = int(intended_ns[0]), int(intended_ns[-1])
+    hops = frozenset(hop for path in paths for hop in pairwise(path.nodes))
+    beside = [
+        sender._replace(hops=sender.hops & hops)
+        for sender in _senders(plan, session, hops)
+        if sender.hops & hops and sender.begin_ns <= end_ns and sender.end_ns >= begin_ns
+    ]
+    seen = []
+    if session.arrivals == "periodic":
+        own = Fraction(session.interval_ns)
+        seen = [
+            _phases(own, other, getattr(session, "drift_ppb", 0), end_ns - begin_ns)
+            for other in beside
+            if other.period_ns is not None
+        ]
+    for one, other in combinations(beside, 2):
+        if one.hops & other.hops and one.period_ns is not None and other.period_ns is not None:
+            short, long = sorted((one, other), key=lambda sender: sender.period_ns or 0)
+            seen.append(
+                _phases(long.period_ns or Fraction(1), short, long.drift_ppb, end_ns - begin_ns)
+            )
+    known = [phases for phases in seen if phases is not None]
+    unknown = any(sender.period_ns is None for sender in beside)
+    return Sampling(
+        phases=min(known, default=None),
+        locked=unknown,
+        parts=_parts(plan, beside, intended_ns),
+    )
+
+
+def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> Iterator[_Sender]:
+    """All but the session itself that is not random, whatever its path."""
+    for other in plan.sessions:
+        if other.id != session.id and other.arrivals == "periodic":
+            yield _Sender(
+                Fraction(other.interval_ns),
+                getattr(other, "drift_ppb", 0),
+                other.start_ns,
+                other.start_ns + other.count * other.interval_ns,
+                _hops(other),
+            )
+    for load in plan.loads:
+        gap_ns = Fraction(8 * load.packet_bytes * 1_000_000_000, load.rate_bps)
+        yield _Sender(
+            None if load.kind == "tcp" else max(gap_ns, Fraction(_TICK_NS)),
+            getattr(load, "drift_ppb", 0),
+            load.start_ns,
+            load.start_ns + load.duration_ns,
+            _hops(load),
+        )
+    for port in plan.ports:
+        at = frozenset([(port.node, port.peer_node)])
+        if not at & hops:
+            continue
+        for source in port.sources:
+            if source.arrivals == "periodic":
+                yield _Sender(_period_ns(source), 0, source.start_ns, source.stop_ns, at)
+        if port.gates:
+            cycle_ns = sum(gate.interval_ns for gate in port.gates)
+            yield _Sender(Fraction(cycle_ns), 0, 0, plan.duration_ns, at)
+
+
+def _hops(flow: Session | Load) -> frozenset[tuple[str, str]]:
+    return frozenset(hop for path in (flow.forward, flow.reverse) for hop in pairwise(path.nodes))
+
+
+def _period_ns(source: Source) -> Fraction:
+    """From burst to burst, as the port counts it: whole picoseconds."""
+    weights = sum(weight for _, weight in source.sizes)
+    bits = sum(8 * size * weight for size, weight in source.sizes)
+    return Fraction(bits * source.burst * 10**12 // (weights * source.rate_bps), 1000)
+
+
+def _phases(period_ns: Fraction, other: _Sender, drift_ppb: int, span_ns: int) -> int | None:
+    """Places of the other's period on which packets every `period_ns` fall; None: on all.
+
+    >>> flow = _Sender(Fraction(200_000), 0, 0, 10**9, frozenset())
+    >>> _phases(Fraction(2_000_000), flow, 0, 10**9), _phases(Fraction(3_999), flow, 0, 10**9)
+    (1, 200000)
+    >>> _phases(Fraction(2_000_000), flow, 100_000, 10**9), _phases(Fraction(3_999), flow, 1, 10**9)
+    (1, None)
+    """
+    theirs_ns = other.period_ns or Fraction(1)
+    common_ns = Fraction(
+        math.gcd(
+            period_ns.numerator * theirs_ns.denominator, theirs_ns.numerator * period_ns.denominator
+        ),
+        period_ns.denominator * theirs_ns.denominator,
+    )
+    if span_ns * abs(drift_ppb - other.drift_ppb) >= common_ns * 1_000_000_000:
+        return None
+    return int(theirs_ns / common_ns)
+
+
+def _parts(plan: Plan, beside: Iterable[_Sender], intended_ns: Integers) -> tuple[int, ...]:
+    """Packets before which something changes, far enough apart for an average of each part."""
+    moments = {event.at_ns for event in plan.events}
+    for sender in beside:
+        moments |= {sender.begin_ns, sender.end_ns}
+    for port in plan.ports:
+        for source in port.sources:
+            moments |= {source.start_ns, source.stop_ns}
+    parts: list[int] = []
+    for at in np.searchsorted(intended_ns, sorted(moments)).tolist():
+        if at - (parts[-1] if parts else 0) >= _LEAST and len(intended_ns) - at >= _LEAST:
+            parts.append(at)
+    return tuple(parts)

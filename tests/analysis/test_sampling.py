@@ -1,0 +1,165 @@
+"""What a plan tells of the phases that a session sees, and of the parts of its run."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.analysis.independence import Sampling
+from testbed.analysis.sampling import sampling
+from testbed.plan.model import Gate, Load, Plan, Session, Source
+from testbed.scenario.model import LinkEvent
+from tests.results import synthetic
+
+MS = 1_000_000
+PLAN = msgspec.structs.replace(synthetic.plan(), events=())
+SESSION = msgspec.structs.replace(PLAN.sessions[0], interval_ns=2 * MS, count=5000)
+
+
+def other(interval_ns: int, id_: str = "other") -> Session:
+    return msgspec.structs.replace(SESSION, id=id_, interval_ns=interval_ns, count=5000)
+
+
+def of(*others: Session, session: Session = SESSION, **plan: object) -> Sampling:
+    made = msgspec.structs.replace(PLAN, sessions=(session, *others), **plan)
+    return sampled(made, session)
+
+
+def sampled(plan: Plan, session: Session = SESSION) -> Sampling:
+    due = session.start_ns + session.interval_ns * np.arange(session.count)
+    return sampling(plan, session, (session.forward,), due)
+
+
+def load(kind: str, rate_bps: int, **fields: int) -> Load:
+    return Load(
+        id="load",
+        slice=SESSION.slice,
+        kind=kind,  # type: ignore[arg-type]
+        src=SESSION.sender,
+        dst=SESSION.reflector,
+        src_ip=SESSION.sender_ip,
+        dst_ip=SESSION.reflector_ip,
+        port=5001,
+        rate_bps=rate_bps,
+        packet_bytes=1250,
+        dscp=0,
+        start_ns=fields.get("start_ns", 0),
+        duration_ns=fields.get("duration_ns", 10**10),
+        forward=SESSION.forward,
+        reverse=SESSION.reverse,
+    )
+
+
+def background(arrivals: str, **fields: int) -> Plan:
+    """On the first port of the session's path."""
+    source = Source(
+        id="b",
+        slice=SESSION.slice,
+        queue=0,
+        rate_bps=3_000_000,
+        sizes=((750, 1),),
+        arrivals=arrivals,  # type: ignore[arg-type]
+        burst=1,
+        seed=1,
+        start_ns=fields.get("start_ns", 0),
+        stop_ns=fields.get("stop_ns", 10**10),
+    )
+    first = PLAN.port(*SESSION.forward.nodes[:2])
+    ports = tuple(
+        msgspec.structs.replace(port, sources=(source,)) if port == first else port
+        for port in PLAN.ports
+    )
+    return msgspec.structs.replace(PLAN, sessions=(SESSION,), ports=ports)
+
+
+def test_alone_there_is_no_phase() -> None:
+    assert of() == Sampling(phases=None, locked=False, parts=())
+
+
+@pytest.mark.parametrize(
+    ("interval_ns", "phases"),
+    [(2 * MS, 1), (MS, 1), (4 * MS, 2), (5 * MS, 5), (1_999_999, 1_999_999)],
+)
+def test_exact_periods_meet_at_few_phases(interval_ns: int, phases: int) -> None:
+    assert of(other(interval_ns)).phases == phases
+
+
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_phases_are_the_places_packets_fall_on(own: int, theirs: int) -> None:
+    session = msgspec.structs.replace(SESSION, interval_ns=own, count=theirs)
+    places = {own * n % theirs for n in range(theirs)}
+    one = msgspec.structs.replace(other(theirs), count=10**6)
+    assert of(one, session=session).phases == len(places) == theirs // gcd(own, theirs)
+
+
+def test_others_that_meet_each_other_have_a_phase_too() -> None:
+    """Each is seen at very many phases by the session, but they at one by one another."""
+    beside = other(1_999_999, "a"), other(1_999_999, "b")
+    assert of(beside[0]).phases == 1_999_999
+    assert of(*beside).phases == 1
+    poisson = msgspec.structs.replace(SESSION, arrivals="poisson")
+    assert of(beside[0], session=poisson).phases is None
+    assert of(*beside, session=poisson).phases == 1
+
+
+def test_who_never_meets_the_session_does_not_count() -> None:
+    apart = msgspec.structs.replace(
+        other(2 * MS), forward=_elsewhere(SESSION), reverse=_elsewhere(SESSION)
+    )
+    assert of(apart).phases is None
+    over = msgspec.structs.replace(other(2 * MS), start_ns=100 * 10**9)
+    assert of(over).phases is None
+
+
+def _elsewhere(session: Session) -> object:
+    return msgspec.structs.replace(session.forward, nodes=tuple(reversed(session.forward.nodes)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate_bps", "expected"),
+    [
+        ("flood", 2_500_000, (2, False)),  # every 4 ms
+        ("flood", 100_000_000, (1, False)),  # every 0.1 ms, but a load wakes once in 1 ms
+        ("udp", 2_000_000, (5, False)),
+        ("tcp", 100_000_000, (None, True)),
+    ],
+)
+def test_loads(kind: str, rate_bps: int, expected: tuple[int | None, bool]) -> None:
+    found = of(loads=(load(kind, rate_bps),))
+    assert (found.phases, found.locked) == expected
+
+
+def test_background_is_random_or_has_a_period() -> None:
+    assert sampled(background("poisson")) == Sampling(phases=None, locked=False, parts=())
+    assert sampled(background("periodic")).phases == 1  # 750 bytes at 3 Mbit/s: 2 ms
+
+
+def test_gates_have_a_cycle() -> None:
+    first = PLAN.port(*SESSION.forward.nodes[:2])
+    gates = (Gate(interval_ns=5 * MS, open=(0,)), Gate(interval_ns=5 * MS, open=(1,)))
+    ports = tuple(
+        msgspec.structs.replace(port, gates=gates) if port == first else port for port in PLAN.ports
+    )
+    assert of(ports=ports, duration_ns=10**10).phases == 5
+
+
+def test_a_run_has_parts_where_the_plan_changes_it() -> None:
+    event = LinkEvent(at_ns=5 * 10**9, action="cut", a="agg1", b="core1")
+    assert of(events=(event,)).parts == (2500,)
+    flood = load("flood", 2_500_000, start_ns=3 * 10**9, duration_ns=2 * 10**9)
+    assert of(loads=(flood,)).parts == (1500, 2500)
+    assert of(loads=(flood,), events=(event,)).parts == (1500, 2500)
+    near = msgspec.structs.replace(event, at_ns=5 * 10**9 + 49 * 2 * MS)
+    assert of(events=(event, near)).parts == (2500,)  # too few for an average of their own
+    assert of(events=(msgspec.structs.replace(event, at_ns=20 * MS),)).parts == ()
+    assert sampled(background("poisson", start_ns=4 * 10**9)).parts == (2000,)
+
+
+def test_nothing_was_sent() -> None:
+    empty = np.array([], dtype=np.int64)
+    assert sampling(PLAN, SESSION, (SESSION.forward,), empty) == Sampling(locked=False)
