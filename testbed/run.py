@@ -7,7 +7,6 @@ folder by one rename, or vanishes.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -23,9 +22,10 @@ from testbed.analysis.outage import write_outages
 from testbed.analysis.promises import write_promises
 from testbed.analysis.summary import write_summary
 from testbed.errors import LabError, TestbedError
-from testbed.lab.base import CONSOLE, Lab
+from testbed.lab.base import Lab
 from testbed.lab.process import lacking
 from testbed.lab.unprivileged import take_back
+from testbed.memory import lack
 from testbed.plan import background
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
@@ -104,7 +104,7 @@ def execute(
         (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
         (job / "job.json").write_text(json.dumps({"verb": "run"}))
         before = measure_host()
-        problem = _guest(lab, job, show, limit, prepared.scenario.seed)
+        problem = _guest(prepared, lab, job, show, limit)
         provenance = Provenance.of(
             scenario=prepared.scenario,
             lab=lab.describe(),
@@ -123,9 +123,11 @@ def execute(
         raise problem
 
 
-def _guest(lab: Lab, job: Path, show: Stage, limit: Limits, seed: int) -> TestbedError | None:
+def _guest(
+    prepared: Prepared, lab: Lab, job: Path, show: Stage, limit: Limits
+) -> TestbedError | None:
     """Run the guest program to its end; what went wrong, if anything."""
-    problem = _watched(lab, job, show, limit, seed)
+    problem = _watched(prepared, lab, job, show, limit)
     return problem and (_damage(lab, job) or problem)
 
 
@@ -136,7 +138,10 @@ def _damage(lab: Lab, job: Path) -> LabError | None:
     return lacking(lab, damaged) if damaged else None
 
 
-def _watched(lab: Lab, job: Path, show: Stage, limit: Limits, seed: int) -> TestbedError | None:
+def _watched(
+    prepared: Prepared, lab: Lab, job: Path, show: Stage, limit: Limits
+) -> TestbedError | None:
+    seed = prepared.scenario.seed
     with _started(lab, job, GUEST, seed=seed) as process, Pauses(lab, process) as pauses:
 
         def clock_s() -> float:
@@ -154,7 +159,7 @@ def _watched(lab: Lab, job: Path, show: Stage, limit: Limits, seed: int) -> Test
                 return _stuck(what, lab, progress)
             time.sleep(0.05)
         progress.poll()
-    return _verdict(job, process.returncode, lab.name)
+    return _verdict(job, process.returncode, lab, prepared.plan)
 
 
 def _stuck(what: str, lab: Lab, progress: _Follower) -> LabError:
@@ -169,20 +174,15 @@ def _stuck(what: str, lab: Lab, progress: _Follower) -> LabError:
     )
 
 
-def _verdict(job: Path, code: int, lab: str) -> TestbedError | None:
-    lack = _lack_of_memory(job)
-    if lack is not None:
-        return LabError(
-            lack,
-            where=f"lab {lab}",
-            expected="what fits into the lab's memory (memory_bytes in a run's 0-provenance.json)",
-            remedy="a smaller network, or fewer programs at once, in the lab and beside it",
-        )
+def _verdict(job: Path, code: int, lab: Lab, plan: Plan | None) -> TestbedError | None:
+    short = lack(job, lab, plan)
+    if short is not None:
+        return short
     done = job / DONE
     if not done.exists():
         return LabError(
             f"the lab ended with code {code} before the guest program was done",
-            where=f"lab {lab}",
+            where=f"lab {lab.name}",
             expected="done.json in the job folder",
             remedy=_tail(job),
         )
@@ -194,19 +194,6 @@ def _verdict(job: Path, code: int, lab: str) -> TestbedError | None:
     return kind(
         error["what"], where=error["where"], expected=error["expected"], remedy=error["remedy"]
     )
-
-
-def _lack_of_memory(job: Path) -> str | None:
-    """What User-Mode Linux says when its own or the host's memory is full."""
-    console = job / CONSOLE
-    words = console.read_text(errors="replace") if console.exists() else ""
-    killed = re.findall(r"^Out of memory: Killed process \d+ \((.+?)\) ", words, re.MULTILINE)
-    if killed:
-        names = ", ".join(dict.fromkeys(killed))
-        return f"the lab ran out of memory: its kernel ended {names}"
-    if re.search(r"^Bus error - the host /dev/shm", words, re.MULTILINE):
-        return "the host had no memory left for the lab"
-    return None
 
 
 def _tail(job: Path) -> str:
@@ -274,7 +261,7 @@ def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | No
             (job / "script").write_bytes(sys.stdin.buffer.read())
         with kept(), _started(lab, job, GUEST, interactive=True) as process:
             code = process.wait()
-        problem = _verdict(job, code, lab.name)
+        problem = _verdict(job, code, lab, prepared.plan if prepared else None)
         if problem is not None:
             raise _damage(lab, job) or problem
         return code

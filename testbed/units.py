@@ -27,6 +27,7 @@ _RATE = {
 }
 _LENGTH = {"m": 1e-3, "km": 1.0}
 _SIZE = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+_MEMORY = {**_SIZE, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TB": 1e12, "TiB": 2**40}
 
 
 def _parse(text: object, units: dict[str, float], kind: str, example: str, where: str) -> float:
@@ -75,6 +76,11 @@ def length_km(text: object, where: str = "") -> float:
 def size_bytes(text: object, where: str = "") -> int:
     """Size in bytes. Raises InputError."""
     return round(_parse(text, _SIZE, "size", "1500 B", where))
+
+
+def memory_bytes(text: object, where: str = "") -> int:
+    """'2 GiB' -> 2147483648. Raises InputError."""
+    return round(_parse(text, _MEMORY, "memory size", "2 GiB", where))
 
 
 def show_ns(value: float) -> str:

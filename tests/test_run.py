@@ -9,6 +9,7 @@ import pytest
 
 from testbed.errors import LabError
 from testbed.lab.base import CONSOLE
+from testbed.lab.virtual import VirtualLab
 from testbed.run import PACKET_S, SETUP_SECONDS, _verdict, limits
 from tests.virtual.asked import asked
 
@@ -38,13 +39,13 @@ def test_limits_count_packets_of_loads() -> None:
 )
 def test_end_without_a_word_of_the_guest(words: str, told: str, tmp_path: Path) -> None:
     (tmp_path / CONSOLE).write_text("booting\n" + words)
-    problem = _verdict(tmp_path, 255, "virtual")
+    problem = _verdict(tmp_path, 255, VirtualLab(), None)
     assert isinstance(problem, LabError)
     assert problem.what == told
 
 
 def test_run_that_lost_a_program_for_want_of_memory_is_not_ok(tmp_path: Path) -> None:
     (tmp_path / "done.json").write_text('{"status": "ok", "error": null}')
-    assert _verdict(tmp_path, 0, "virtual") is None
+    assert _verdict(tmp_path, 0, VirtualLab(), None) is None
     (tmp_path / CONSOLE).write_text(KILLED)
-    assert isinstance(_verdict(tmp_path, 0, "virtual"), LabError)
+    assert isinstance(_verdict(tmp_path, 0, VirtualLab(), None), LabError)

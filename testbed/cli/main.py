@@ -12,7 +12,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from testbed import __version__
+from testbed import __version__, units
 from testbed.cli import listing, parts
 from testbed.cli.console import (
     Verbs,
@@ -50,6 +50,12 @@ seed_option = click.option(
     show_default=True,
     help="Seed of everything random.",
 )
+memory_option = click.option(
+    "--memory",
+    metavar="SIZE",
+    help='The lab\'s own memory, as in --memory "4 GiB". Default: what the plan needs, and at '
+    "least 2 GiB in the virtual lab; taken from this machine as it is used.",
+)
 pcap_option = click.option(
     "--pcap",
     "captures",
@@ -80,6 +86,7 @@ def main() -> None:
 @lab_option
 @seed_option
 @pcap_option
+@memory_option
 @click.option("--timeout", type=click.FloatRange(min=1), help="Wall seconds until given up.")
 @json_option
 def run(
@@ -88,6 +95,7 @@ def run(
     lab: str | None,
     seed: int,
     captures: tuple[str, ...],
+    memory: str | None,
     timeout: float | None,
     as_json: bool,
 ) -> None:
@@ -99,19 +107,21 @@ def run(
     testbed run metro_slices --set flood=0.5 --set flood=1.2     (a sweep)
     testbed run metro_slices --pcap park:eth0 --json
     """
-    from testbed.prepare import prepare  # noqa: PLC0415  (--help stays fast)
+    from testbed.memory import fitted  # noqa: PLC0415  (--help stays fast)
+    from testbed.prepare import prepare  # noqa: PLC0415
     from testbed.results.folder import RunFolder  # noqa: PLC0415
     from testbed.run import command_line, execute  # noqa: PLC0415
 
     points = _points(settings(pairs))
     plans = [prepare(name, point, seed=seed, captures=captures) for point in points]
+    memory_bytes = _memory(memory)
     chosen, notes = _lab(lab)
     runs: list[RunFolder] = []
     for point, prepared in zip(points, plans, strict=True):
         with progress(quiet=as_json) as show:
             folder = execute(
                 prepared,
-                chosen,
+                fitted(chosen, prepared.plan, memory_bytes),
                 root=discovery.home() / "results",
                 notes=notes,
                 command=command_line(),
@@ -254,6 +264,7 @@ def doctor(as_json: bool) -> None:
     metavar="|".join(LABS),
     help="As for run. Default: wall, or else native, whose clocks run as yours does; then virtual.",
 )
+@memory_option
 @click.option(
     "--northbound",
     type=click.IntRange(1, 65535),
@@ -261,7 +272,12 @@ def doctor(as_json: bool) -> None:
     help="Take slice orders over HTTP at this port of the lab's 127.0.0.1.",
 )
 def shell(
-    topology: str, pairs: tuple[str, ...], policy: str, lab: str | None, northbound: int | None
+    topology: str,
+    pairs: tuple[str, ...],
+    policy: str,
+    lab: str | None,
+    memory: str | None,
+    northbound: int | None,
 ) -> None:
     """Open a Mininet prompt on a topology, all hosts connected.
 
@@ -272,13 +288,15 @@ def shell(
 
     The lab sees this project's files, as /project, and none beside it.
     """
+    from testbed.memory import fitted  # noqa: PLC0415
     from testbed.prepare import bare  # noqa: PLC0415
     from testbed.run import converse  # noqa: PLC0415
 
     given = {key: values[-1] for key, values in settings(pairs).items()}
     prepared = bare(topology, given, policy)
+    plan, memory_bytes = prepared.plan, _memory(memory)
     chosen, _ = _lab(lab or _interactive())
-    plan = prepared.plan
+    chosen = fitted(chosen, plan, memory_bytes)
     seconds = 5 if chosen.name == "virtual" else 15
     err.print(
         f"{topology} in the {chosen.name} lab: {len(plan.hosts)} hosts, "
@@ -292,9 +310,10 @@ def shell(
     "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
 @lab_option
+@memory_option
 @click.option("--ovs/--no-ovs", default=True, show_default=True, help="Start Open vSwitch first.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(lab: str | None, ovs: bool, command: tuple[str, ...]) -> None:
+def exec_(lab: str | None, memory: str | None, ovs: bool, command: tuple[str, ...]) -> None:
     """Run a command inside the lab; its exit code is returned.
 
     \b
@@ -303,7 +322,10 @@ def exec_(lab: str | None, ovs: bool, command: tuple[str, ...]) -> None:
     """
     from testbed.run import converse  # noqa: PLC0415
 
+    memory_bytes = _memory(memory)
     chosen, _ = _lab(lab)
+    if memory_bytes is not None:
+        chosen = chosen.sized(memory_bytes)
     sys.exit(converse(chosen, "exec", {"argv": list(command), "ovs": ovs}, None))
 
 
@@ -337,6 +359,11 @@ def _lab(name: str | None) -> tuple[Any, tuple[str, ...]]:
     for note in notes:
         show_note(err, note)
     return lab, tuple(notes)
+
+
+def _memory(text: str | None) -> int | None:
+    """A size of memory. Raises InputError."""
+    return None if text is None else units.memory_bytes(text, "--memory")
 
 
 def _interactive() -> str | None:

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from testbed.emulation import modules
-from testbed.emulation.ovsdb import Database, JsonRpc, insert, mapping, mutate, named, select
+from testbed.emulation.ovsdb import (
+    Database,
+    JsonRpc,
+    insert,
+    lab_memory_remedy,
+    mapping,
+    mutate,
+    named,
+    select,
+)
 from testbed.errors import EmulationError
 
 COUNTS_CPUS_AFTER_S = 10.05
@@ -187,6 +196,7 @@ class Ovs:
                 raise EmulationError(
                     f"ovs-vswitchd did not act within {timeout_s:.0f} s",
                     where=str(self.rundir / "ovs-vswitchd.log"),
+                    remedy=lab_memory_remedy(),
                 )
 
     def _verify(self, bridges: Sequence[Bridge]) -> None:

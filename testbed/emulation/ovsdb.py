@@ -16,6 +16,15 @@ from testbed.errors import EmulationError
 Row = dict[str, Any]
 
 
+def lab_memory_remedy() -> str:
+    """What to do when Open vSwitch is late, with the memory that this lab has left."""
+    rows = dict(row.split(":") for row in Path("/proc/meminfo").read_text().splitlines())
+    total, left = (int(rows[name].split()[0]) >> 10 for name in ("MemTotal", "MemAvailable"))
+    if left < total / 8:
+        return f'{left} of {total} MiB of memory are left: --memory "{2 * total} MiB"'
+    return f"a smaller network; memory is not short, {left} of {total} MiB are left"
+
+
 class JsonRpc:
     """One connection, one call at a time. Raises OSError if the peer is not there."""
 
@@ -44,7 +53,8 @@ class JsonRpc:
         except OSError as error:
             raise EmulationError(
                 f"Open vSwitch did not answer {method}: {error}",
-                remedy="see the logs in its working folder",
+                where="its logs are in its working folder",
+                remedy=lab_memory_remedy(),
             ) from None
         if answer.get("error"):
             raise EmulationError(f"Open vSwitch refused {method}: {answer['error']}")

@@ -50,6 +50,11 @@ class Lab(Protocol):
         """
         ...
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """What the lab has for itself; None where it takes the host's."""
+        ...
+
     def start(
         self, job: Path, argv: Sequence[str], *, interactive: bool = False, seed: int = 1
     ) -> subprocess.Popen[bytes]:
@@ -63,6 +68,11 @@ class Lab(Protocol):
         `seed` is of all the kernel's randomness, where the lab can give it one.
         Raises LabError when the lab cannot start.
         """
+        ...
+
+    def sized(self, memory_bytes: int) -> Lab:
+        """The same lab with that much memory. Raises InputError: it cannot be had, or this
+        lab has none of its own."""
         ...
 
     def pause(self, process: subprocess.Popen[bytes], *, paused: bool) -> bool:

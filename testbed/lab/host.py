@@ -40,6 +40,11 @@ def available_memory_bytes() -> int:
     return 2 << 30
 
 
+def memory_bytes() -> int:
+    """All the memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def missing_memory(least_bytes: int) -> list[Missing]:
     """Memory, when less than that can be taken."""
     available_bytes = available_memory_bytes()

@@ -21,8 +21,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from testbed.errors import InputError
 from testbed.lab import host, image, unprivileged
-from testbed.lab.base import GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
+from testbed.lab.base import GUEST_JOB, GUEST_PROJECT, PROJECT, Lab, Missing
 from testbed.lab.checksums import Depth
 from testbed.lab.process import spawn
 
@@ -40,6 +41,7 @@ class NativeLab:
     """This machine's kernel. `modules`: what it must have loaded, or be able to load."""
 
     name = "native"
+    memory_bytes: int | None = None
 
     def __init__(self, modules: dict[str, str] | None = None) -> None:
         self.modules = MODULES if modules is None else modules
@@ -71,6 +73,14 @@ class NativeLab:
             argv,
             lambda handshake, terminal: self._command(job, handshake, terminal),
             interactive=interactive,
+        )
+
+    def sized(self, memory_bytes: int) -> Lab:
+        """It has none of its own."""
+        raise InputError(
+            "the native lab takes this machine's memory as it needs it",
+            where="--memory",
+            remedy="--lab virtual or --lab wall, or no --memory",
         )
 
     def pause(self, process: subprocess.Popen[bytes], *, paused: bool) -> bool:

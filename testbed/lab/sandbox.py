@@ -12,6 +12,7 @@ def bubblewrap(
     writable: bool = False,
     network: bool = False,
     proc: bool = True,
+    tmp_bytes: int | None = None,
     read: Mapping[Path, str] | None = None,
     write: Mapping[Path, str] | None = None,
     env: Mapping[str, str] | None = None,
@@ -22,13 +23,15 @@ def bubblewrap(
     Args:
         read, write: host paths and where they appear inside.
         network: keep the host's network.
+        tmp_bytes: what /tmp may hold; None is half of the host's memory.
         proc: show the sandbox's processes and the kernel's settings, not to be written.
         env: the whole environment inside.
     """
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--uid", "0", "--gid", "0"]
     command += ["--share-net"] if network else ["--hostname", "lab"]
     command += ["--bind" if writable else "--ro-bind", str(root), "/"]
-    command += ["--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - inside
+    size = [] if tmp_bytes is None else ["--size", str(tmp_bytes)]
+    command += ["--dev", "/dev", *size, "--tmpfs", "/tmp"]  # noqa: S108 - inside
     # the settings are open to user id 0 of the host, and to no capability: root's sandbox is
     # denied them by the mount alone, and denied to mount anew
     command += ["--proc", "/proc", "--remount-ro", "/proc"] if proc else []

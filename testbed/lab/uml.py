@@ -10,12 +10,15 @@ can mount through hostfs whatever its kernel's process sees. It ends with its ca
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+from testbed.errors import InputError
 from testbed.lab import host, image, unprivileged
 from testbed.lab.base import EXIT, GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
 from testbed.lab.checksums import Depth
@@ -25,6 +28,9 @@ from testbed.lab.sandbox import bubblewrap
 LEAST_MEMORY_BYTES = 256 << 20
 """Twice what the smallest network takes. With too little, the kernel is busy for ever
 with reading programs anew that it has just forgotten."""
+
+_SOCKETS_BYTES = 16 << 20
+"""What else the kernel's process keeps where its memory is, at most."""
 
 _GUEST_INIT = f"{GUEST_PROJECT}/testbed/lab/guest-init"
 
@@ -100,6 +106,22 @@ class UmlLab:
             interactive=interactive,
         )
 
+    def sized(self, memory_bytes: int) -> Self:
+        """The same lab with other memory, in whole MiB. Raises InputError."""
+        total_bytes = host.memory_bytes()
+        if not LEAST_MEMORY_BYTES <= memory_bytes <= total_bytes:
+            little = memory_bytes < LEAST_MEMORY_BYTES
+            raise InputError(
+                f"a lab with {memory_bytes >> 20} MiB of memory cannot "
+                + ("work" if little else "be had: this machine has less"),
+                where="--memory",
+                expected=f"{LEAST_MEMORY_BYTES >> 20} MiB to {total_bytes >> 20} MiB, "
+                "which is all that this machine has",
+            )
+        other = copy.copy(self)
+        other.memory_bytes = memory_bytes >> 20 << 20
+        return other
+
     def pause(self, process: subprocess.Popen[bytes], *, paused: bool) -> bool:
         """The wall's clock goes on."""
         return False
@@ -115,7 +137,7 @@ class UmlLab:
         if kernel.modules is not None:
             shared[kernel.modules] = "/usr/lib/uml/modules"
         env = {"LAB_HANDSHAKE": str(handshake), "LAB_TERMINAL": "yes" if terminal else ""}
-        env["TMPDIR"] = "/dev/shm"  # noqa: S108 - private to the sandbox; holds the guest's memory
+        env["TMPDIR"] = "/tmp"  # noqa: S108 - private to the sandbox; holds the guest's memory
         kind = os.environ.get("TERM", "dumb") if terminal else "dumb"
         first = unprivileged.prefix(built.root, shared)
         if first:
@@ -125,7 +147,14 @@ class UmlLab:
             root, write = built.root, {job: GUEST_JOB}
             read = {path: inside for path, inside in shared.items() if path != job}
         # a session of its own: else what breaks out of the kernel could type into the terminal
-        confined = bubblewrap(root, proc=False, read=read, write=write, env=env)
+        confined = bubblewrap(
+            root,
+            proc=False,
+            tmp_bytes=self.memory_bytes + _SOCKETS_BYTES,
+            read=read,
+            write=write,
+            env=env,
+        )
         return [
             *first,
             *confined,

@@ -43,6 +43,8 @@ WRONG = [
     (("run", "metro_slices", "--lab", "wal"), 2, "did you mean 'wall'"),
     (("shell", "metro_rign"), 2, "did you mean 'metro_ring'"),
     (("shell", "metro_ring", "--set", "sites=-3"), 2, "sites"),
+    (("shell", "metro_ring", "--memory", "2"), 2, "has no unit"),
+    (("exec", "--memory", "abc", "--", "true"), 2, "'abc' is not a memory size"),
     (("shell", "metro_ring", "--set", "span=-3 km"), 2, "negative"),
     (("shell", "zoo", "--set", "name=sndlib/brain"), 2, "brain"),
     (("report", "no-such-run"), 2, "no-such-run"),

@@ -17,6 +17,8 @@ from testbed.lab.checksums import Depth
 class PaperLab:
     """A lab that is only asked what it lacks."""
 
+    memory_bytes: int | None = None
+
     def __init__(self, name: str, *lacks: str) -> None:
         self.name = name
         self._lacks = [Missing(what, f"{name} needs it", f"install {what}") for what in lacks]
@@ -30,6 +32,9 @@ class PaperLab:
     def start(
         self, job: Path, argv: Sequence[str], *, interactive: bool = False, seed: int = 1
     ) -> subprocess.Popen[bytes]:
+        raise NotImplementedError
+
+    def sized(self, memory_bytes: int) -> Lab:
         raise NotImplementedError
 
     def pause(self, process: subprocess.Popen[bytes], *, paused: bool) -> bool:
