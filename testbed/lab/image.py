@@ -31,6 +31,7 @@ from testbed.lab.base import Missing
 from testbed.lab.cache import Say
 from testbed.lab.checksums import Depth
 from testbed.lab.sandbox import bubblewrap
+from testbed.process import dying_with_caller
 
 SUITE = "bookworm"
 PACKAGES = (
@@ -152,12 +153,13 @@ def unpack_debian(root: Path, packages: Iterable[str], what: str = "the lab imag
     script = f"trap 'trap - TERM; kill 0' TERM; ({pipeline}) & wait $!"
     with tempfile.TemporaryFile() as words:
         with subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", "bash", "-c", script],
+            ["bash", "-c", script],
             stdin=subprocess.DEVNULL,
             stderr=words,
             env={"TMPDIR": "/var/tmp", **os.environ},  # noqa: S108 - /tmp is often small
             start_new_session=True,
             umask=0o022,
+            preexec_fn=dying_with_caller(signal.SIGTERM),  # noqa: PLW1509 - no other thread runs
         ) as process:
             try:
                 code = process.wait()
@@ -230,6 +232,7 @@ def _python(root: Path) -> None:
             text=True,
             check=False,
             umask=0o022,
+            preexec_fn=dying_with_caller(),
         )
         if done.returncode and exact:
             raise LabError(

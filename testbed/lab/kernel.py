@@ -34,6 +34,7 @@ from testbed.lab.base import PROJECT, Missing
 from testbed.lab.cache import Say
 from testbed.lab.checksums import Depth
 from testbed.lab.sandbox import bubblewrap
+from testbed.process import dying_with_caller
 
 RECIPE = PROJECT / "kernel"
 SOURCE = "linux-source-6.12"
@@ -194,6 +195,7 @@ def _inside(root: Path, command: str) -> str:
         text=True,
         check=False,
         umask=0o022,
+        preexec_fn=dying_with_caller(),
     )
     if done.returncode:
         raise _failed(command, done.stdout + done.stderr)
@@ -212,6 +214,7 @@ def _compile(root: Path, say: Say) -> None:
             stderr=subprocess.STDOUT,
             text=True,
             umask=0o022,
+            preexec_fn=dying_with_caller(),  # noqa: PLW1509 - no other thread runs
         ) as process,
     ):
         assert process.stdout is not None
