@@ -8,7 +8,8 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.emulation.port_qdisc import PortQueue
-from testbed.plan.bounds import windows_of
+from testbed.errors import PlanError
+from testbed.plan.bounds import hold_delays, windows_of
 from testbed.plan.model import DelayBound, Gate, Session
 from testbed.scenario.model import Background, Scheduler, Slice
 from testbed.slices import service
@@ -212,7 +213,21 @@ def test_a_policed_load_of_a_higher_slice_is_bounded(kind: str) -> None:
     assert bounds(free)[0].latency_ns is None
     held = scenario(**given, policing_burst_bytes=15_000)
     (session,) = compiled(LowestDelay(), held).sessions
-    assert bounds(session)[0].latency_ns is not None
+    bound, _ = bounds(session)
+    assert bound.latency_ns is not None
+    waited = bound.latency_ns - session.forward_budget.total_ns
+    assert waited >= 8 * 15_000 * S // (100 * MBIT)  # what the policer lets pass at once
+
+
+def test_no_delay_is_promised_without_a_bound() -> None:
+    first = Slice(id="first", sst=2, priority=10)
+    noise = Background(id="noise", src="h3", dst="h2", slice="first", rate_bps=MBIT, duration_ns=S)
+    gold = msgspec.structs.replace(GOLD, delay_ns=S)
+    asked = scenario(slices=(first, gold), backgrounds=(noise,))
+    sessions = compiled(LowestDelay(), asked).sessions
+    with pytest.raises(PlanError, match=r"gold cannot be promised a delay of 1\.00 s") as caught:
+        hold_delays(sessions, {"gold": gold})
+    assert "kept to nothing" in caught.value.where
 
 
 def test_both_copies_of_frer_are_answered() -> None:
