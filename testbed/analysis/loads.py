@@ -6,6 +6,7 @@
     late start       the first packet left more than 10 ms after its moment; of those two
     early end        it ended more than 10 ms before its end and that of the last probe, TCP
                      more than RATE_SHARE of its duration
+    late end         the last packet left more than 10 ms after its end; of those two
     rate             as many bytes as its rate asks for in the time it ran, to RATE_SHARE and
                      a packet; TCP sends less when the network has no room for more, so it
                      only must not send more
@@ -72,6 +73,9 @@ def _of(
     if early_ns > slack_ns:
         because = f": {row['error']}" if row.get("error") else ""
         yield "less", f"ended {show_ns(early_ns)} early{because}"
+    late_ns = (row.get("last_ns") or 0) - load.duration_ns
+    if late_ns > FIRST_NS:
+        yield "less", f"ended {show_ns(late_ns)} late"
     asked = load.rate_bps / 8 * seconds
     off = RATE_SHARE * asked + load.packet_bytes
     rates = f"sent {show_bps(round(8 * sent / seconds))} of {show_bps(load.rate_bps)} asked"

@@ -60,6 +60,8 @@ def row(**given: Any) -> dict[str, Any]:
         ({"sent_bytes": 1_186_000}, "less", "sent 9.488 Mbit/s of 10 Mbit/s asked"),
         ({"seconds": 0.99, "sent_bytes": 1_237_500}, None, ""),
         ({"seconds": 0.98, "sent_bytes": 1_225_000}, "less", "ended 20.0 ms early"),
+        ({"last_ns": 1_010 * MS}, None, ""),
+        ({"last_ns": 1_011 * MS}, "less", "ended 11.0 ms late"),
         ({"sent_bytes": 0, "error": "killed"}, "less", "sent nothing: killed"),
         ({"sent_bytes": None}, "less", "sent nothing: it was not started"),
     ],
