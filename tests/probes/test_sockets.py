@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.probes import sockets
 from testbed.probes.batches import Inbox, Outbox, Train, name_of
+from testbed.probes.clock import clock_pair
 from testbed.probes.messages import leading_packet
 from testbed.probes.sockets import dropped, keeps_moments, open_udp
-from tests.probes.plans import A_IP, B_IP
+from tests.probes.plans import A_IP, B_IP, MS
 
 SINK = name_of("127.0.0.1", 9)
 NOWHERE = name_of("255.255.255.255", 9)
@@ -99,3 +101,23 @@ def test_what_finds_the_buffer_full_is_counted(
 def test_this_kernel_keeps_no_moments() -> None:
     """Stock kernels send at once: nobody may rely on them to wait."""
     assert not keeps_moments()
+
+
+def test_a_send_that_is_held_up_until_its_moment_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class HeldUp(Train):
+        def put(self, i: int, number: int, head: bytes, moment_ns: int = 0) -> None:
+            super().put(i, number, head, moment_ns)
+            while time.monotonic_ns() < moment_ns - 700_000:
+                pass
+
+    monkeypatch.setattr(sockets, "Train", HeldUp)
+    assert not keeps_moments()
+
+
+def test_clocks_are_compared_while_nothing_holds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = iter([0, 30 * MS, 31 * MS, 31 * MS + 20_000])
+    monkeypatch.setattr(time, "monotonic_ns", lambda: next(reads))
+    monkeypatch.setattr(time, "time_ns", iter([1029 * MS, 1031 * MS + 15_000]).__next__)
+    assert clock_pair() == (31 * MS + 10_000, 1031 * MS + 15_000)
