@@ -32,7 +32,7 @@ from testbed.analysis.terms import Held, Promise
 from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
 from testbed.plan.model import Load, Path, Plan, Session
 from testbed.scenario.model import Slice, Slo
-from testbed.units import show_bps, show_bytes, show_ns
+from testbed.units import show_bps, show_ns
 
 WINDOW_NS = 2_000_000_000
 """Of delay-critical and other GBR flows by default (TS 23.501 table 5.7.4-1)."""
@@ -233,10 +233,10 @@ def _maximum(
 def _mtu(flow: Traffic, asked: int) -> tuple[Held, str]:
     size = flow.frame_bytes
     if size < asked:
-        return "not shown", f"the largest frame sent was {show_bytes(size)}"
+        return "not shown", f"the largest frame sent was {size} B"
     if flow.arrived_whole:
-        return "kept", f"frames of {show_bytes(size)} arrived"
-    return "broken", f"no frame of {show_bytes(size)} arrived"
+        return "kept", f"frames of {size} B arrived"
+    return "broken", f"no frame of {size} B arrived"
 
 
 def _label(path: Path) -> int:

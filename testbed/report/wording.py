@@ -12,7 +12,7 @@ from testbed.analysis.outage import YARDSTICK_NS, Outage
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.summary import PERCENTILES, SummaryRow
 from testbed.analysis.terms import Held, Promise
-from testbed.units import show_bps, show_bytes, show_ns
+from testbed.units import show_bps, show_ns
 
 NONE = "\N{EN DASH}"
 _DOUBTS: dict[Doubt, str] = {
@@ -326,7 +326,7 @@ def _quantity(row: Promise, value: float | str) -> str:
     if row.term in ("guaranteed rate", "maximum rate"):
         return show_bps(value)
     if row.term == "MTU":
-        return show_bytes(value)
+        return f"{value:.0f} B"
     return nominal(round(value)) if value == row.asked else delay(value)
 
 
