@@ -74,13 +74,17 @@ def test_lost_packets_and_warm_up_are_not_held_against_it() -> None:
 
 def test_what_is_not_judged() -> None:
     slow = LIMIT_NS + 1
-    assert rows(plan(), raw(plan(), slow, late_ns=LATE_NS + 1))[0].bound == "not judged"
+    for off_ns in (LATE_NS + 1, -LATE_NS - 1):
+        assert rows(plan(), raw(plan(), slow, late_ns=off_ns))[0].bound == "not judged"
     noisy = EXACT._replace(floor=msgspec.structs.replace(EXACT.floor, p999_ns=1e6))  # type: ignore[type-var]
     assert rows(plan(), raw(plan(), slow), noisy)[0].bound == "not judged"
     assert rows(plan(None), raw(plan(), slow))[0].bound == "no bound"
 
 
-@pytest.mark.parametrize(("at", "word"), [(2500, "exceeded"), (7000, "kept"), (9500, "kept")])
+@pytest.mark.parametrize(
+    ("at", "word"),
+    [(2500, "exceeded"), (5940, "exceeded"), (5950, "kept"), (7000, "kept"), (9500, "kept")],
+)
 @pytest.mark.parametrize("repaired", [False, True])
 def test_only_until_the_first_link_goes_down(at: int, word: str, repaired: bool) -> None:
     """The made-up run cuts a fibre after 6 s; packets leave every ms."""
@@ -103,6 +107,8 @@ def test_a_queue_longer_than_its_bound() -> None:
         return {"ports": [{"name": "agg1-eth2", "queues": [queue]}]}
 
     assert bounds.exceeded(asked, found, control(1500)) is None
+    eventful = msgspec.structs.replace(asked, events=plan(events=True).events)
+    assert bounds.exceeded(eventful, found, control(1501)) is None
     assert bounds.exceeded(asked, found, control(None)) is None
     error = bounds.exceeded(asked, found, control(1501))
     assert error is not None

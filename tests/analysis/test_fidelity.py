@@ -190,6 +190,22 @@ def test_the_floor_of_a_known_null_path() -> None:
     assert len(late) == 400
 
 
+def test_the_way_back_over_the_null_path_may_be_the_later_one() -> None:
+    frame = _null([4_000.0] * 400)
+    frame.loc[10, "reverse_ns"] = 7_000_000
+    _, floor = null_floor(frame, 0)
+    assert floor is not None
+    assert (floor.max_ns, floor.stalls) == (7e6, 1)
+
+
+def test_the_null_path_warms_up_as_sessions_do() -> None:
+    frame = _null([9e6] * 4 + [4_000.0] * 396)
+    warmup_ns = int(frame["intended_ns"].iloc[4])
+    late, floor = null_floor(frame, warmup_ns)
+    assert floor is not None
+    assert (len(late), floor.max_ns, floor.stalls) == (396, 4_000, 0)
+
+
 def test_shaper_errors_by_port() -> None:
     names = [port.name for port in PLAN.ports]
     at = PLAN.port("gnb1", "agg1").name

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from testbed.analysis.fidelity import NOTHING_KNOWN, Floor
 from testbed.analysis.summary import (
     SummaryRow,
     budget,
@@ -153,6 +154,19 @@ def test_a_message_is_there_when_all_of_it_is(plan: Plan) -> None:
     assert (there.packets, there.packets_lost, there.packets_reordered) == (30_000, 10, 2)
     assert (back.messages, back.lost, back.packets, back.packets_lost) == (10_000, 0, 10_000, 0)
     assert (trip.lost, trip.packets, trip.packets_lost) == (10, 40_000, 10)
+
+
+def test_a_packet_faster_than_its_budget_is_the_labs_error(plan: Plan) -> None:
+    session = _one(plan, "hft_order")
+    rows = synthetic.raw(session)
+    total_ns = budget(session, "rtt").total_ns
+    rows["forward_ns"], rows["reverse_ns"] = total_ns, 0
+    rows["forward_ns"][1500] = total_ns - 700
+    floor = Floor(packets=9, lost=0, hop_ns=0, p99_ns=0, p999_ns=0, max_ns=0, stalls=0)
+    samples = tidy(session.id, rows).to_pandas().assign(schedule_error_ns=0)
+    one = msgspec.structs.replace(plan, sessions=(session,))
+    (row,) = summarise(one, samples, NOTHING_KNOWN._replace(floor=floor))
+    assert (row.min_ns, row.fidelity_ns, row.fidelity_shaper_ns) == (total_ns - 700, 700, 700)
 
 
 @pytest.mark.parametrize("way", ["forward", "reverse"])
