@@ -16,6 +16,8 @@ class DeterministicPath(Experiment):
     dc1 it is `load` times the ring's rate.
     """
 
+    headline = "bounds"
+
     def build(
         self,
         spans: int = 10,

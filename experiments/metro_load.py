@@ -17,6 +17,8 @@ class MetroLoad(Experiment):
     for one shared queue.
     """
 
+    headline = "gain"
+
     def build(
         self,
         load: float = 0.8,

@@ -18,6 +18,8 @@ class SliceIsolation(Experiment):
     each of the two ports that it shares: 0.12 ms at 100 Mbit/s.
     """
 
+    headline = "isolation"
+
     def build(
         self,
         scheduler: str = "htb",

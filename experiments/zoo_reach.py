@@ -14,6 +14,8 @@ class ZooReach(Experiment):
     topohub's GROUP/NAME.
     """
 
+    headline = "reach"
+
     def build(
         self,
         name: str = "topozoo/Surfnet",

@@ -265,8 +265,3 @@ def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | No
         if problem is not None:
             raise _damage(lab, job) or problem
         return code
-
-
-def command_line() -> tuple[str, ...]:
-    """The command that runs this again."""
-    return ("testbed", *sys.argv[1:])

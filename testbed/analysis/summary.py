@@ -34,6 +34,7 @@ from testbed.analysis.sampling import sampling
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.errors import TestbedError
 from testbed.plan.model import Budget, Plan, Session
+from testbed.plan.model import Path as Way
 from testbed.process import write_whole
 from testbed.results.folder import CONTROL, FIDELITY, SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
@@ -225,6 +226,19 @@ def budget(session: Session, direction: Direction) -> Budget:
     )
 
 
+def passed(session: Session, direction: Direction) -> tuple[Way, ...]:
+    """The paths of a direction."""
+    if direction == "rtt":
+        return session.forward, session.reverse
+    return (session.forward,) if direction == "forward" else (session.reverse,)
+
+
+def observed(plan: Plan, session: Session, direction: Direction, now: Series) -> Observations:
+    """A session's delays in a direction, and how its plan had them sample the network."""
+    sampled = sampling(plan, session, passed(session, direction), now.intended_ns)
+    return Observations(now.delay_ns, sampled)
+
+
 def _row(
     plan: Plan,
     known: Instrument,
@@ -239,12 +253,9 @@ def _row(
     delay = now.delay_ns
     arrived = np.sort(delay[np.isfinite(delay)])
     parts = budget(session, direction)
-    paths = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
-        direction, (session.forward, session.reverse)
-    )
-    sampled = sampling(plan, session, paths, now.intended_ns)
-    seen = Observations(delay, sampled)
-    apart = sampled._replace(parts=())  # of pairs: other indices
+    paths = passed(session, direction)
+    seen = observed(plan, session, direction, now)
+    apart = seen.sampling._replace(parts=())  # of pairs: other indices
     p50, p99, p999 = (percentile(seen, p) for p in PERCENTILES.values())
     least = float(arrived[0]) if len(arrived) else None
     late = schedule_error(kept)
@@ -307,7 +318,7 @@ def _row(
         messages_needed=verdict.needed,
         duration_needed_ns=_duration_ns(session, packets, verdict.needed),
         ipdv_p99_ns=_value(percentile(Observations(np.abs(ipdv(now.seq, delay)), apart), 99)),
-        pdv_p99_ns=_value(percentile(Observations(pdv(delay), sampled), 99)),
+        pdv_p99_ns=_value(percentile(Observations(pdv(delay), seen.sampling), 99)),
         reordered=int(kept[list(REORDERED[direction])].any(axis=1).sum()),
         packets_reordered=late_packets,
         availability=_availability(session, now),

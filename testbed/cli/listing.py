@@ -20,6 +20,8 @@ from testbed.text import visible
 from testbed.units import show_ns
 
 if TYPE_CHECKING:
+    from testbed.analysis.over_runs import OverRuns
+    from testbed.analysis.summary import SummaryRow
     from testbed.results.folder import RunFolder
 
 Row = dict[str, Any]
@@ -121,6 +123,14 @@ def show_plan(plan: Plan, console: Terminal, *, rules: bool) -> None:
         console.print(table, "")
 
 
+def show_beforehand(plan: Plan, console: Terminal) -> None:
+    """Print which deadlines are settled without a run."""
+    from testbed.report.beforehand import beforehand  # noqa: PLC0415
+
+    if told := beforehand(plan):
+        console.print(told)
+
+
 def show_notes(notes: Iterable[str], console: Terminal) -> None:
     """Print what has to be known of a plan."""
     for note in notes:
@@ -165,33 +175,73 @@ def usable(checks: Any) -> bool:
     return any(check.ok for check in checks if check.name in {f"lab {name}" for name in LABS})
 
 
-def verdicts(run: RunFolder, given: Mapping[str, str], *, as_json: bool, console: Terminal) -> None:
-    """Print a run's verdict table below what was set for it, or one JSON object."""
+def verdicts(
+    run: RunFolder,
+    given: Mapping[str, str],
+    *,
+    as_json: bool,
+    brief: bool = False,
+    console: Terminal,
+) -> None:
+    """Print a run's verdict table below what was set for it, or its answer alone if `brief`, or
+    one JSON object."""
+    from testbed.report.headline import headline  # noqa: PLC0415
     from testbed.report.lifecycle import lifecycle_table  # noqa: PLC0415
     from testbed.report.table import verdict_table  # noqa: PLC0415
 
     if as_json:
-        row = {"run": str(run.path), "settings": given, "summary": run.summary_rows()}
+        row = {
+            "run": str(run.path),
+            "settings": given,
+            "seed": run.scenario.seed,
+            "summary": run.summary_rows(),
+        }
         click.echo(msgspec.json.encode(row).decode())
         return
     if given:
-        console.print(_settings(given), style="bold cyan")
+        console.print(settings_text(given), style="bold cyan")
+    if brief:
+        console.print(headline(run, rows_of(run)))
+        console.print(f"run folder  {run.path}\n")
+        return
     console.print(verdict_table(run))
     if (orders := lifecycle_table(run)) is not None:
         console.print(orders)
     console.print(f"\nrun folder  {run.path}\nreport      testbed report {run.path.name}")
 
 
-def show_sweep(
-    points: Sequence[Mapping[str, str]], runs: Sequence[RunFolder], console: Terminal
-) -> None:
-    """Print the runs of a sweep side by side: a row for each, p99 or else max, and verdict."""
+def rows_of(run: RunFolder) -> list[SummaryRow]:
+    """A run's summary. Raises ResultError."""
     from testbed.analysis.summary import summarise_run  # noqa: PLC0415
+
+    return summarise_run(run)[0]
+
+
+def show_over_runs(
+    given: Mapping[str, str],
+    seeds: Sequence[int],
+    question: str,
+    rows: Sequence[OverRuns],
+    console: Terminal,
+) -> None:
+    """Print what runs with these seeds show together."""
+    from testbed.report.over_runs import over_runs_table  # noqa: PLC0415
+
+    if given:
+        console.print(settings_text(given), style="bold cyan")
+    console.print(over_runs_table(rows, seeds, question))
+
+
+def show_sweep(
+    points: Sequence[Mapping[str, str]],
+    found: Sequence[Sequence[SummaryRow | OverRuns]],
+    console: Terminal,
+) -> None:
+    """Print the points of a sweep side by side: a row for each, p99 or else max, and verdict."""
     from testbed.report import wording  # noqa: PLC0415
 
     cells: list[dict[str, str]] = []
-    for run in runs:
-        rows, _ = summarise_run(run)
+    for rows in found:
         cells.append(
             {
                 f"{row.session} {row.direction}": f"{wording.delay(row.p99.value)} "
@@ -213,5 +263,6 @@ def show_sweep(
     console.print(table)
 
 
-def _settings(given: Mapping[str, str]) -> str:
+def settings_text(given: Mapping[str, str]) -> str:
+    """What was set, for people."""
     return "  ".join(f"{key}={value}" for key, value in given.items())

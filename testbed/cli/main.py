@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,12 @@ import msgspec
 from rich.text import Text
 
 from testbed import __version__, units
-from testbed.cli import listing, parts
+from testbed.cli import listing, parts, runs
 from testbed.cli.console import (
     Verbs,
     err,
     json_option,
     out,
-    progress,
     settings,
     show_error,
     show_note,
@@ -45,10 +44,12 @@ set_option = click.option(
 )
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=1,
-    show_default=True,
-    help="Seed of everything random.",
+    "seeds",
+    type=click.IntRange(0, runs.LAST_SEED),
+    multiple=True,
+    default=(1,),
+    show_default="1",
+    help="Seed of everything random; repeat it for others.",
 )
 memory_option = click.option(
     "--memory",
@@ -87,13 +88,20 @@ def main() -> None:
 @seed_option
 @pcap_option
 @memory_option
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Run it N times, with seeds from --seed on, and say what the runs show together.",
+)
 @click.option("--timeout", type=click.FloatRange(min=1), help="Wall seconds until given up.")
 @json_option
 def run(
     name: str,
     pairs: tuple[str, ...],
     lab: str | None,
-    seed: int,
+    seeds: tuple[int, ...],
+    repeat: int | None,
     captures: tuple[str, ...],
     memory: str | None,
     timeout: float | None,
@@ -105,33 +113,29 @@ def run(
     testbed run metro_slices
     testbed run metro_slices --set flood=1.5 --set policy=shortest_path
     testbed run metro_slices --set flood=0.5 --set flood=1.2     (a sweep)
+    testbed run metro_slices --repeat 10                         (ten seeds)
     testbed run metro_slices --pcap park:eth0 --json
     """
     from testbed.memory import fitted  # noqa: PLC0415  (--help stays fast)
     from testbed.prepare import prepare  # noqa: PLC0415
-    from testbed.results.folder import RunFolder  # noqa: PLC0415
-    from testbed.run import command_line, execute  # noqa: PLC0415
 
-    points = _points(settings(pairs))
-    plans = [prepare(name, point, seed=seed, captures=captures) for point in points]
+    wanted = [
+        runs.Asked(point, seed, prepare(name, point, seed=seed, captures=captures))
+        for point in runs.points(settings(pairs))
+        for seed in runs.seeds(seeds, repeat)
+    ]
     memory_bytes = _memory(memory)
     chosen, notes = _lab(lab)
-    runs: list[RunFolder] = []
-    for point, prepared in zip(points, plans, strict=True):
-        with progress(quiet=as_json) as show:
-            folder = execute(
-                prepared,
-                fitted(chosen, prepared.plan, memory_bytes),
-                root=discovery.home() / "results",
-                notes=notes,
-                command=command_line(),
-                show=show,
-                timeout_s=timeout,
-            )
-        runs.append(RunFolder(folder))
-        listing.verdicts(runs[-1], point, as_json=as_json, console=out)
-    if len(runs) > 1 and not as_json:
-        listing.show_sweep(points, runs, out)
+    error = runs.carry_out(
+        wanted,
+        lambda plan: fitted(chosen, plan, memory_bytes),
+        notes=notes,
+        options=runs.shared_options(lab, captures, memory, timeout),
+        timeout_s=timeout,
+        as_json=as_json,
+    )
+    if error is not None:
+        sys.exit(error.exit_code)
 
 
 @main.command("list")
@@ -155,7 +159,9 @@ def list_(as_json: bool) -> None:
 @set_option
 @seed_option
 @pcap_option
-def check(name: str, pairs: tuple[str, ...], seed: int, captures: tuple[str, ...]) -> None:
+def check(
+    name: str, pairs: tuple[str, ...], seeds: tuple[int, ...], captures: tuple[str, ...]
+) -> None:
     """Parse and plan an experiment and walk its tables; needs no lab and no root.
 
     NAME may be "all".
@@ -164,7 +170,7 @@ def check(name: str, pairs: tuple[str, ...], seed: int, captures: tuple[str, ...
 
     names = list(discovery.files("experiment")) if name == "all" else [name]
     for each in names:
-        for point in _points(settings(pairs)):
+        for point, seed in product(runs.points(settings(pairs)), runs.seeds(seeds, None)):
             prepared = prepare(each, point, seed=seed, captures=captures)
             plan = prepared.plan
             out.print(
@@ -173,6 +179,7 @@ def check(name: str, pairs: tuple[str, ...], seed: int, captures: tuple[str, ...
                 f"{len(plan.sessions)} sessions, {len(plan.loads)} loads, "
                 f"{len(plan.rules)} rules; every packet reaches its host on its planned path",
             )
+            listing.show_beforehand(plan, out)
             listing.show_notes(prepared.notes, out)
 
 
@@ -182,16 +189,19 @@ def check(name: str, pairs: tuple[str, ...], seed: int, captures: tuple[str, ...
 @seed_option
 @click.option("--rules", "show_rules", is_flag=True, help="Also print every OpenFlow rule.")
 @json_option
-def plan(name: str, pairs: tuple[str, ...], seed: int, show_rules: bool, as_json: bool) -> None:
+def plan(
+    name: str, pairs: tuple[str, ...], seeds: tuple[int, ...], show_rules: bool, as_json: bool
+) -> None:
     """Print what a run would install: paths, queues, delay budget, rules."""
     from testbed.prepare import prepare  # noqa: PLC0415
 
-    for point in _points(settings(pairs)):
+    for point, seed in product(runs.points(settings(pairs)), runs.seeds(seeds, None)):
         prepared = prepare(name, point, seed=seed)
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(prepared.plan), indent=1))
         else:
             listing.show_plan(prepared.plan, out, rules=show_rules)
+            listing.show_beforehand(prepared.plan, out)
             listing.show_notes(prepared.notes, out)
 
 
@@ -344,11 +354,6 @@ def new(kind: str, name: str) -> None:
     path = write_template(kind, name)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     out.print(f"wrote {shown}")
-
-
-def _points(given: dict[str, list[str]]) -> list[dict[str, str]]:
-    """The product of all values given for each parameter: one run each."""
-    return [dict(zip(given, values, strict=True)) for values in itertools.product(*given.values())]
 
 
 def _lab(name: str | None) -> tuple[Any, tuple[str, ...]]:

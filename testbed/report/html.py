@@ -15,7 +15,9 @@ from testbed.errors import ResultError
 from testbed.plan.model import Plan
 from testbed.process import write_whole
 from testbed.report import figures, style, wording
+from testbed.report.headline import headline
 from testbed.report.map import draw_map
+from testbed.report.remedies import remedies
 from testbed.report.style import Picture
 from testbed.results.folder import FIGURES, LOADS, REPORT, RunFolder
 from testbed.results.staging import FULL
@@ -48,6 +50,8 @@ def write_report(run: Path, output: Path | None = None) -> Path:
             say=wording,
             command=shlex.join(folder.provenance.command),
             loads=load_rows(folder),
+            answer=headline(folder, rows),
+            remedies=remedies(folder.scenario, rows),
             packets=wording.packets(rows),
             events=wording.outages(outages(folder.plan, folder.samples)),
             promises=promises_of(folder),

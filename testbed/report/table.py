@@ -19,6 +19,8 @@ from testbed.analysis.outage import outages
 from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import PERCENTILES, SummaryRow, summarise_run
 from testbed.report import wording
+from testbed.report.headline import headline
+from testbed.report.remedies import remedies
 from testbed.results.folder import RunFolder
 from testbed.text import visible
 
@@ -46,28 +48,42 @@ def verdict_table(run: RunFolder) -> RenderableType:
     """A run's verdict table with plain words below. Raises ResultError."""
     rows, known = summarise_run(run)
     notes = [
+        *remedies(run.scenario, rows),
         *wording.packets(rows),
         *wording.outages(outages(run.plan, run.samples)),
         *wording.promises(promises_of(run)),
         *wording.deviations(known),
         *run.provenance.notes,
     ]
-    return summary_table(rows, known, title=run.scenario.question, notes=notes)
+    if run.scenario.headline != "verdicts":
+        notes.insert(0, wording.tally(rows))
+    return summary_table(
+        rows, known, title=run.scenario.question, answer=headline(run, rows), notes=notes
+    )
 
 
 def summary_table(
-    rows: Sequence[SummaryRow], known: Instrument, *, title: str = "", notes: Sequence[str] = ()
+    rows: Sequence[SummaryRow],
+    known: Instrument,
+    *,
+    title: str = "",
+    answer: str = "",
+    notes: Sequence[str] = (),
 ) -> RenderableType:
-    """The verdict table of summary rows; `notes` are further lines below."""
-    lines = (Text(visible(line)) for line in _footer(rows, known, notes))
-    return Group(VerdictTable(rows, title), *lines)
+    """The verdict table of summary rows below a question and its answer; `notes` are lines
+    below."""
+    above = [Text(visible(title), style="bold")] if title else []
+    if answer:
+        above.append(Text(visible(answer)))
+    lines = (Text(visible(line)) for line in [*notes, *_footer(rows, known)])
+    return Group(*above, VerdictTable(rows), *lines)
 
 
 class VerdictTable:
     """Rows and verdicts, in as many columns as fit."""
 
-    def __init__(self, rows: Sequence[SummaryRow], title: str = "") -> None:
-        self._rows, self._title = rows, title
+    def __init__(self, rows: Sequence[SummaryRow]) -> None:
+        self._rows = rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         names = [f"{row.app} {row.direction}" for row in self._rows]
@@ -79,9 +95,6 @@ class VerdictTable:
             box=box.SIMPLE_HEAD,
             padding=(0, gap - 1, 0, 0),
             pad_edge=False,
-            title=Text(visible(self._title)) if self._title else None,
-            title_justify="left",
-            title_style="bold",
         )
         table.add_column("class\nslice: path", no_wrap=True, overflow="ellipsis")
         for column in columns:
@@ -147,8 +160,7 @@ def _percentile(row: SummaryRow, name: str) -> Text:
     return Text(text, style="dim" if getattr(row, name) is None else "")
 
 
-def _footer(rows: Sequence[SummaryRow], known: Instrument, notes: Sequence[str]) -> list[str]:
-    lines = [wording.tally(rows), wording.precision(rows, known)]
+def _footer(rows: Sequence[SummaryRow], known: Instrument) -> list[str]:
     reading = "Delays are one-way unless marked rtt; the budget is without queueing"
     if any(row.bound_ns is not None for row in rows):
         reading += ", the bound with it (network calculus)"
@@ -156,4 +168,4 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument, notes: Sequence[str])
         reading += " until the first event changes the network"
     if any(row.messages and row.p999 is None for row in rows):
         reading += "; n<3688 is a percentile that takes 3,688 independent messages"
-    return [*lines, f"{reading}.", *notes]
+    return [wording.precision(rows, known), f"{reading}."]

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from testbed.analysis.fidelity import Doubt, Instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage
+from testbed.analysis.over_runs import OverRuns
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.summary import PERCENTILES, SummaryRow
 from testbed.analysis.terms import Held, Promise
@@ -23,6 +24,15 @@ _DOUBTS: dict[Doubt, str] = {
     "": "",
 }
 SIGNS = {"met": "✓", "not shown": "?", "missed": "✗", "not valid": "!", "no deadline": NONE}
+
+
+def listed(words: Iterable[str]) -> str:
+    """
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def delay(value: float | None) -> str:
@@ -203,7 +213,7 @@ def bound(row: SummaryRow) -> str:
     return f"at most {delay(row.bound_ns)} ({kept}), if {row.bound_assumptions}"
 
 
-def tally(rows: Sequence[SummaryRow]) -> str:
+def tally(rows: Sequence[SummaryRow | OverRuns]) -> str:
     """How many of how many deadlines were met, in plain words."""
     words = Counter(row.verdict for row in rows if row.verdict != "no deadline")
     judged = sum(words.values())
@@ -213,24 +223,11 @@ def tally(rows: Sequence[SummaryRow]) -> str:
     if words["missed"]:
         parts.append(f"{words['missed']} missed")
     if words["not shown"]:
-        parts.append(f"{words['not shown']} not shown{_too_few(rows)}")
+        parts.append(f"{words['not shown']} not shown")
     if words["not valid"]:
         why = dict.fromkeys(_DOUBTS[row.doubt] for row in rows if row.verdict == "not valid")
         parts.append(f"{words['not valid']} not valid: {' and '.join(why)}")
     return ", ".join(parts) + "."
-
-
-def _too_few(rows: Sequence[SummaryRow]) -> str:
-    """What would show the deadlines that were not shown."""
-    few = [row for row in rows if row.verdict == "not shown"]
-    takes = {
-        f"{row.app} {row.direction} takes {row.observations_needed:,} phases"
-        if row.limit == "phases"
-        else f"{row.app} {row.direction} takes {row.messages_needed:,} messages"
-        for row in few
-        if row.observations_needed and (row.limit == "phases" or row.messages_needed)
-    }
-    return f" ({'; '.join(sorted(takes))})" if takes else ""
 
 
 def precision(rows: Sequence[SummaryRow], known: Instrument) -> str:

@@ -32,6 +32,8 @@ from testbed.scenario.model import (
     Capture,
     Event,
     Flow,
+    Headline,
+    OrderEvent,
     Param,
     Probe,
     Recovery,
@@ -54,7 +56,15 @@ _MS = 1_000_000
 
 
 class Experiment:
-    """One question, asked with real packets. Subclass it and write build()."""
+    """One question, asked with real packets. Subclass it and write build().
+
+    Attributes:
+        headline: what answers the question: `verdicts`, `outages`, `orders`, `isolation`,
+            `bounds`, `gain` or `reach` (testbed/report/headline.py). Without, it is `orders` or
+            `outages` where there are such events, else `verdicts`.
+    """
+
+    headline: Headline | None = None
 
     def __init__(self, network: Callable[[TopologyRef], Network]) -> None:
         self._network = network
@@ -503,11 +513,14 @@ def scenario_of(
         ) from error
     if experiment._topology is None:
         raise InputError("build() names no topology", where=where, expected="self.topology(NAME)")
+    if kind.headline not in (None, *get_args(Headline)):
+        raise unknown("headline", str(kind.headline), get_args(Headline), where=where)
     if not experiment._slices:
         raise InputError("build() defines no slice", where=where, expected="self.slice(ID, sst=..)")
     scenario = Scenario(
         experiment=name,
         question=_question(kind),
+        headline=kind.headline or _headline(experiment._events),
         params=params,
         seed=seed,
         policy=experiment._policy,
@@ -552,6 +565,12 @@ def _misspelt(error: Exception, experiment: Experiment, where: str) -> InputErro
             ]
             return unknown(f"argument of {call}()", keyword, known, where=where)
     return None
+
+
+def _headline(happens: Sequence[Event]) -> Headline:
+    if any(isinstance(event, OrderEvent) for event in happens):
+        return "orders"
+    return "outages" if happens else "verdicts"
 
 
 def _question(kind: type[Any]) -> str:

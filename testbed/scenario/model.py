@@ -390,12 +390,18 @@ Scheduler = Literal["fifo", "htb", "strict_priority", "time_aware"]
 """How ports choose the next packet: testbed/plan/queues.py."""
 
 
+Headline = Literal["verdicts", "outages", "orders", "isolation", "bounds", "gain", "reach"]
+"""What answers a question: testbed/report/headline.py."""
+
+
 class Scenario(Frozen, frozen=True, kw_only=True):
     """One run's question."""
 
     schema: int = SCHEMA
     experiment: str
     question: str
+    headline: Headline = "verdicts"
+    """What kind of answer the question asks for."""
     params: dict[str, Param]
     seed: int
     policy: str

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from testbed.cli.console import Terminal
-from testbed.cli.listing import show_sweep, usable
+from testbed.cli.listing import rows_of, show_sweep, usable
 from testbed.lab.doctor import Check
 from testbed.results.folder import RunFolder
 from tests.results import synthetic
@@ -14,7 +14,7 @@ def test_a_sweep_has_a_row_for_each_setting(tmp_path: Path) -> None:
     run = synthetic.run_folder(tmp_path / "run")
     console = Terminal(file=io.StringIO(), width=200)
     points = [{"flood": "0.5", "policy": "p"}, {"flood": "[1.2]", "policy": "p"}]
-    show_sweep(points, [RunFolder(run)] * 2, console)
+    show_sweep(points, [rows_of(RunFolder(run))] * 2, console)
     assert isinstance(console.file, io.StringIO)
     *_, head, first, second = filter(None, map(str.strip, console.file.getvalue().splitlines()))
     assert head.split()[0] == "flood"

@@ -75,7 +75,7 @@ def test_it_is_one_file_that_asks_for_no_other(page: str) -> None:
 def test_it_has_every_part(page: str) -> None:
     for text in (
         "Made-up data for tests",
-        "3 of 6 deadlines met, 1 missed, 2 not shown",
+        "3 of 6 deadlines are met: telesurgery_haptic UL/DL",
         "Map of the network",
         "Delay by class",
         "Delay budget against measured",

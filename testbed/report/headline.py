@@ -1,0 +1,266 @@
+"""A run's answer to its experiment's question, in one sentence with its numbers.
+
+What kind of answer a question asks for is the scenario's `headline`: the experiment's own,
+or else told from what it asks (scenario_of).
+
+    verdicts   which deadlines are met, and by how much the others are not
+    outages    how long events interrupt what flows, and what they cost
+    orders     whether slices that run notice that others come, change and go
+    isolation  whether those beside a flooded slice keep their deadlines
+    bounds     whether a packet takes longer than network calculus allows
+    gain       what load adds to the delay of each
+    reach      how many lie within a delay
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from testbed.analysis.outage import YARDSTICK_NS, Outage, outages
+from testbed.analysis.phases import Phase, phases
+from testbed.analysis.summary import SummaryRow
+from testbed.report import wording
+from testbed.report.wording import listed
+from testbed.results.folder import CONTROL, RunFolder
+from testbed.scenario.model import Headline, OrderEvent
+
+_NAMED = 6
+"""So many are named; of more, their number is told."""
+
+
+def headline(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
+    """The answer of a run with these rows; empty if it measured nothing."""
+    if not rows:
+        return ""
+    return _KINDS[run.scenario.headline](run, rows)
+
+
+def _verdicts(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
+    judged = [row for row in rows if row.verdict != "no deadline"]
+    if not judged:
+        return "No class of this run has a deadline."
+    met = [row for row in judged if row.verdict == "met"]
+    told = [f"{_count(met, judged)}"]
+    for word, ending in (
+        ("missed", ""),
+        ("not shown", " not shown either way"),
+        ("not valid", " not valid: the lab is not exact enough"),
+    ):
+        these = [row for row in judged if row.verdict == word]
+        if not these:
+            continue
+        if word == "missed":
+            told.append("missed by " + listed(_missed(rows, row) for row in these))
+        else:
+            told.append(f"{_names(rows, these)}{ending}")
+    return "; ".join(told) + "."
+
+
+def _count(met: Sequence[SummaryRow], judged: Sequence[SummaryRow]) -> str:
+    if len(met) == len(judged):
+        return f"All {len(judged)} deadlines are met" if len(met) > 1 else "The deadline is met"
+    if not met:
+        return f"None of {len(judged)} deadlines is met" if len(judged) > 1 else "No deadline met"
+    named = f": {_names(judged, met)}" if len(met) <= _NAMED else ""
+    return f"{len(met)} of {len(judged)} deadlines are met{named}"
+
+
+def _missed(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
+    deadline = wording.nominal(row.deadline_ns)
+    if row.ground == "budget":
+        why = f"takes {wording.delay(row.budget_ns)} without any queue"
+    else:
+        why = f"{wording.share(row.miss_ratio)} lost or later"
+    return f"{_name(rows, row)} ({why}; {deadline} asked)"
+
+
+def _outages(run: RunFolder, _rows: Sequence[SummaryRow]) -> str:
+    found = outages(run.plan, run.samples)
+    told, harmless = [], []
+    for (event, at_ns), group in groupby(found, key=lambda row: (row.event, row.at_ns)):
+        worst = [row for row in group if row.lost]
+        when = f"{event} at {at_ns / 1e9:g} s"
+        if worst:
+            told.append(f"{when} interrupts {listed(map(_interrupted, worst))}")
+        else:
+            harmless.append(when)
+    if not told:
+        return f"Not at all: no message was lost by {listed(harmless)}."
+    lasting = [row.outage_ns for row in found if row.lost]
+    longest = None if None in lasting else max(filter(None, lasting), default=0)
+    if longest is None:
+        sign = "not restored"
+    else:
+        side = "within" if longest <= YARDSTICK_NS else "over"
+        sign = f"{side} the {wording.nominal(YARDSTICK_NS)} of transport networks"
+    spared = f"; {listed(harmless)} costs nothing" if harmless else ""
+    return f"{_capital('; '.join(told))} ({sign}){spared}."
+
+
+def _interrupted(row: Outage) -> str:
+    name = f"{row.app} {row.direction}"
+    cost = f"{row.lost:,} {'message' if row.lost == 1 else 'messages'}"
+    if row.outage_ns is None:
+        return f"{name} for good, {cost} lost"
+    return f"{name} for {wording.delay(row.outage_ns)}, {cost} lost"
+
+
+def _orders(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
+    happened = [row for row in run.record(CONTROL)["events"] if row.get("answer")]
+    carried = sum(row["answer"]["status"] < 300 for row in happened)
+    ordered = {e.id for e in run.plan.events if isinstance(e, OrderEvent)}
+    theirs = {s.id for s in run.scenario.slices} - ordered
+    before: dict[str, Phase] = {}
+    after: dict[str, list[Phase]] = {}
+    for phase in phases(run.plan, run.samples):
+        name = f"{phase.session} {phase.direction}"
+        if phase.event is None:
+            before[name] = phase
+        else:
+            after.setdefault(name, []).append(phase)
+    standing = [row for row in rows if row.slice in theirs] or list(rows)
+    disturbed = [
+        row for row in standing if any(p.lost for p in after.get(_id(row), ())) or row.bound_over
+    ]
+    told = listed(_before_and_after(row, before, after) for row in standing)
+    answered = f"{carried} of {len(happened)} requests were carried out"
+    if carried < len(happened):
+        answered += f", {len(happened) - carried} refused"
+    if disturbed:
+        who = _names(rows, disturbed)
+        return f"Yes: {who} lost messages or exceeded a bound ({told}); {answered}."
+    return f"No: none of their messages was lost ({told}); {answered}."
+
+
+def _id(row: SummaryRow) -> str:
+    return f"{row.session} {row.direction}"
+
+
+def _before_and_after(
+    row: SummaryRow, before: dict[str, Phase], after: dict[str, list[Phase]]
+) -> str:
+    first = before[_id(row)].max_ns if _id(row) in before else None
+    later = max((p.max_ns for p in after.get(_id(row), ()) if p.max_ns is not None), default=None)
+    return f"{_id(row)} at most {wording.delay(first)} before, {wording.delay(later)} after"
+
+
+def _isolation(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
+    loaded = {load.slice for load in run.plan.loads}
+    loaded |= {source.slice for port in run.plan.ports for source in port.sources}
+    judged = [row for row in rows if row.verdict != "no deadline"]
+    others = [row for row in judged if row.slice not in loaded]
+    flooded = [row for row in judged if row.slice in loaded]
+    if not others or not loaded:
+        return _verdicts(run, rows)
+    kept = [row for row in others if row.verdict == "met"]
+    lost = [row for row in others if row.verdict == "missed"]
+    worst = max((row.max_ns for row in others if row.max_ns is not None), default=None)
+    if len(kept) == len(others):
+        told = f"Yes: {_names(rows, kept)} {_keep(kept)}, {wording.delay(worst)} at most"
+    elif lost:
+        told = f"No: missed by {listed(_missed(rows, row) for row in lost)}"
+    else:
+        unsure = [row for row in others if row not in kept]
+        told = f"Not shown for {_names(rows, unsure)}, {wording.delay(worst)} at most"
+    told += f", while {listed(sorted(loaded))} is flooded"
+    if flooded:
+        told += f" and takes up to {wording.delay(max(_largest(row) for row in flooded))}"
+    return f"{told}."
+
+
+def _keep(rows: Sequence[SummaryRow]) -> str:
+    deadlines = {wording.nominal(row.deadline_ns) for row in rows}
+    one = len(rows) == 1
+    return f"{'keeps' if one else 'keep'} {listed(sorted(deadlines))}"
+
+
+def _largest(row: SummaryRow) -> float:
+    return math.inf if row.lost or row.max_ns is None else row.max_ns
+
+
+def _bounds(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
+    over = [row for row in rows if row.bound == "exceeded"]
+    if over:
+        number = sum(row.bound_over for row in over)
+        return f"Yes: {number:,} messages of {_names(rows, over)} took longer than their bound."
+    held = [row for row in rows if row.bound == "kept" and row.bound_ns and row.max_ns is not None]
+    without = [row for row in rows if row not in held]
+    if not held:
+        return "No bound could be judged."
+    nearest = max(held, key=lambda row: (row.max_ns or 0) / (row.bound_ns or 1))
+    share = (nearest.max_ns or 0) / (nearest.bound_ns or 1)
+    told = (
+        f"No: of {sum(row.messages for row in held):,} messages none took longer than its bound; "
+        f"{_name(rows, nearest)} came nearest, {wording.delay(nearest.max_ns)} of "
+        f"{wording.delay(nearest.bound_ns)} ({100 * share:.0f} %)"
+    )
+    if without:
+        told += f"; not held against a bound: {_names(rows, without)}"
+    return f"{told}."
+
+
+def _gain(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
+    return f"Queues add {listed(_gained(rows, row) for row in rows)}."
+
+
+def _gained(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
+    for name, shown in (("p999", "at p99.9"), ("p99", "at p99")):
+        estimate = getattr(row, name)
+        if estimate is not None:
+            return f"{_more(estimate.value, row)} {shown} to {_name(rows, row)} ({row.slice})"
+    return f"{_more(row.max_ns, row)} at most to {_name(rows, row)} ({row.slice})"
+
+
+def _more(value: float | None, row: SummaryRow) -> str:
+    return wording.delay(None if value is None else value - row.budget_ns)
+
+
+def _reach(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
+    judged = [row for row in rows if row.verdict != "no deadline"]
+    if not judged:
+        return _verdicts(run, rows)
+    within = [row for row in judged if row.verdict == "met"]
+    unsure = [row for row in judged if row.verdict in ("not shown", "not valid")]
+    limit = listed(sorted({wording.nominal(row.deadline_ns) for row in judged}))
+    told = (
+        f"{len(within)} of {len(judged)} ({wording.share(len(within) / len(judged))}) lie within "
+        f"{limit}"
+    )
+    if unsure:
+        told += f", {len(unsure)} are not shown either way"
+    farthest = max(judged, key=_largest)
+    most = wording.delay(_largest(farthest))
+    return f"{told}; the farthest, {_name(rows, farthest)}, takes up to {most}."
+
+
+def _name(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
+    """A row as its table calls it, or by its session where several have one class."""
+    shared = len({other.session for other in rows if other.app == row.app}) > 1
+    return f"{row.session if shared else row.app} {row.direction}"
+
+
+def _names(rows: Sequence[SummaryRow], these: Sequence[SummaryRow]) -> str:
+    if len(these) > _NAMED:
+        return f"{len(these)} of them"
+    by_name: dict[str, list[str]] = {}
+    for row in these:
+        name = _name(rows, row).removesuffix(f" {row.direction}")
+        by_name.setdefault(name, []).append(row.direction)
+    return listed(f"{name} {'/'.join(ways)}" for name, ways in by_name.items())
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+_KINDS: dict[Headline, Callable[[RunFolder, Sequence[SummaryRow]], str]] = {
+    "verdicts": _verdicts,
+    "outages": _outages,
+    "orders": _orders,
+    "isolation": _isolation,
+    "bounds": _bounds,
+    "gain": _gain,
+    "reach": _reach,
+}

@@ -1,0 +1,119 @@
+"""Several runs of one command: each kept, told together, and none lost by another's failure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from testbed import run as run_module
+from testbed.analysis.summary import write_summary
+from testbed.cli import runs
+from testbed.cli.main import main
+from testbed.errors import EmulationError, InputError, LabError, TestbedError
+from testbed.prepare import prepare
+from testbed.results.folder import SCENARIO
+from tests.results import synthetic
+
+RING = "slice_isolation"
+
+
+def test_seeds_are_counted_from_the_only_one_or_each_named() -> None:
+    assert runs.seeds((1,), None) == [1]
+    assert runs.seeds((5,), 3) == [5, 6, 7]
+    assert runs.seeds((4, 2), None) == [4, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "repeat", "what"),
+    [
+        ((1, 1), None, "seed 1 is there twice"),
+        ((1, 2), 3, "several seeds, and a number of repetitions"),
+        ((2**32 - 1,), 2, "too large"),
+    ],
+)
+def test_seeds_that_cannot_be(given: tuple[int, ...], repeat: int | None, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        runs.seeds(given, repeat)
+
+
+def test_the_command_of_a_run_is_its_own() -> None:
+    asked = runs.Asked({"flooded": "video"}, 4, prepare(RING, {"flooded": "video"}, seed=4))
+    options = runs.shared_options("virtual", ("h2:eth0",), None, 30.0)
+    assert runs.command(asked, options) == (
+        *("testbed", "run", RING, "--set", "flooded=video", "--seed", "4"),
+        *("--lab", "virtual", "--pcap", "h2:eth0", "--timeout", "30"),
+    )
+
+
+class Lab:
+    """Makes up a run, or fails."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.failing: dict[int, TestbedError] = {}
+        self.seeds: list[int] = []
+
+    def execute(self, prepared: Any, *_: Any, **given: Any) -> Path:
+        seed = prepared.scenario.seed
+        self.seeds.append(seed)
+        if seed in self.failing:
+            raise self.failing[seed]
+        folder = synthetic.run_folder(self.root / f"{len(self.seeds)}")
+        scenario = msgspec.structs.replace(synthetic.scenario(), seed=seed)
+        (folder / SCENARIO).write_bytes(msgspec.json.encode(scenario))
+        write_summary(folder)
+        return folder
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    made = Lab(tmp_path)
+    monkeypatch.setattr(run_module, "execute", made.execute)
+    monkeypatch.setattr("testbed.cli.main._lab", lambda _name: (made, ()))
+    return made
+
+
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["run", RING, *words])
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_repetitions_are_run_and_told_together(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said, _ = typed(capsys, "--repeat", "2", "--json")
+    assert (code, lab.seeds) == (0, [1, 2])
+    first, second, together = map(json.loads, said.splitlines())
+    assert (first["seed"], second["seed"], together["seeds"]) == (1, 2, [1, 2])
+    assert {row["runs"] for row in together["over_runs"]} == {2}
+
+
+def test_a_failure_in_the_middle_keeps_the_others(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.failing[2] = EmulationError("a packet took more than its bound")
+    code, said, _ = typed(capsys, "--seed", "1", "--seed", "2", "--seed", "3", "--json")
+    assert (code, lab.seeds) == (5, [1, 2, 3])
+    assert json.loads(said.splitlines()[-1])["seeds"] == [1, 3]
+
+
+def test_when_the_first_fails_none_follows(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.failing[1] = LabError("no kernel")
+    code, _, _ = typed(capsys, "--repeat", "3")
+    assert (code, lab.seeds) == (4, [1])
+
+
+def test_points_are_repeated_each(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--set", "flood=0.5", "--set", "flood=1.5", "--repeat", "2", "--json")
+    _, said, _ = typed(capsys, *words)
+    assert lab.seeds == [1, 2, 1, 2]
+    rows = [json.loads(line) for line in said.splitlines()]
+    assert [row["settings"]["flood"] for row in rows if "over_runs" in row] == ["0.5", "1.5"]

@@ -1,0 +1,144 @@
+"""Headlines answer the question with its numbers, and never more than was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from testbed.analysis.summary import SummaryRow, summarise_run
+from testbed.plan.model import Load
+from testbed.report.headline import headline
+from testbed.results.folder import SCENARIO, RunFolder
+from testbed.scenario.model import Headline
+from tests.results import synthetic
+
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return RunFolder(synthetic.run_folder(tmp_path_factory.mktemp("headline") / "run"))
+
+
+@pytest.fixture(scope="module")
+def rows(run: RunFolder) -> list[SummaryRow]:
+    return summarise_run(run)[0]
+
+
+class Asked(RunFolder):
+    """The made-up run, asked something else."""
+
+    def __init__(self, run: RunFolder, kind: Headline) -> None:
+        super().__init__(run.path)
+        self.__dict__["scenario"] = msgspec.structs.replace(run.scenario, headline=kind)
+
+
+def answer(run: RunFolder, kind: Headline, rows: list[SummaryRow]) -> str:
+    return headline(Asked(run, kind), rows)
+
+
+def changed(row: SummaryRow, **fields: Any) -> SummaryRow:
+    return msgspec.structs.replace(row, **fields)
+
+
+def test_verdicts_name_who_misses_and_by_how_much(run: RunFolder, rows: list[SummaryRow]) -> None:
+    first = [changed(row, verdict="met", ground="sample") for row in rows[:2]]
+    late = changed(rows[3], verdict="missed", ground="sample", miss_ratio=0.021, deadline_ns=5 * MS)
+    far = changed(
+        rows[3], verdict="missed", ground="budget", budget_ns=27 * MS, deadline_ns=20 * MS
+    )
+    assert answer(run, "verdicts", first) == "All 2 deadlines are met."
+    told = answer(run, "verdicts", [*first, late])
+    assert told == (
+        "2 of 3 deadlines are met: telesurgery_haptic UL/DL; missed by "
+        f"{late.app} {late.direction} (2.1 % lost or later; 5 ms asked)."
+    )
+    assert "takes 27.0 ms without any queue; 20 ms asked" in answer(run, "verdicts", [far])
+    unsure = answer(run, "verdicts", [*first, changed(rows[2], verdict="not shown")])
+    assert unsure.endswith("not shown either way.")
+
+
+def test_outages_say_how_long_and_what_it_cost(run: RunFolder, rows: list[SummaryRow]) -> None:
+    told = answer(run, "outages", rows)
+    assert told == (
+        "Cut core1-agg2 at 6 s interrupts best_effort rtt for 8.00 ms, 40 messages lost (within "
+        "the 50 ms of transport networks)."
+    )
+
+
+def test_isolation_is_not_claimed_where_it_was_not_shown(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    plan = run.plan
+    load: dict[str, Any] = {
+        "id": "f", "slice": "best", "kind": "flood", "src": "ue2", "dst": "cloud1",
+        "src_ip": "10.0.0.1", "dst_ip": "10.0.0.2", "port": 5201, "rate_bps": 10**7,
+        "packet_bytes": 1448, "dscp": 0, "start_ns": 0, "duration_ns": 10**9,
+        "forward": plan.sessions[0].forward, "reverse": plan.sessions[0].reverse,
+    }  # fmt: skip
+    flooded = Asked(run, "isolation")
+    flooded.__dict__["plan"] = msgspec.structs.replace(plan, loads=(Load(**load),))
+    kept = [changed(row, verdict="met", max_ns=2.0 * MS) for row in rows[:2]]
+    loud = changed(rows[2], slice="best", verdict="missed", max_ns=30.0 * MS, lost=0)
+    told = headline(flooded, [*kept, loud])
+    assert told == (
+        "Yes: telesurgery_haptic UL/DL keep 5 ms, 2.00 ms at most, while best is flooded and "
+        "takes up to 30.0 ms."
+    )
+    unsure = [kept[0], changed(kept[1], verdict="not shown")]
+    assert headline(flooded, unsure).startswith("Not shown for telesurgery_haptic DL")
+    broken = [kept[0], changed(kept[1], verdict="missed", ground="sample", miss_ratio=0.5)]
+    assert headline(flooded, broken).startswith("No: missed by telesurgery_haptic DL (50 %")
+
+
+def test_bounds_tell_who_came_nearest_or_went_beyond(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    kept = [
+        changed(row, bound="kept", bound_ns=4 * MS, max_ns=n * 1.0 * MS, bound_over=0)
+        for n, row in enumerate(rows[:3], start=1)
+    ]
+    told = answer(run, "bounds", kept)
+    assert told.startswith("No: of ")
+    assert "3.00 ms of 4.00 ms (75 %)" in told
+    over = changed(kept[0], bound="exceeded", bound_over=5)
+    assert answer(run, "bounds", [over, *kept[1:]]).startswith("Yes: 5 messages of telesurgery")
+    assert answer(run, "bounds", [changed(row, bound="not judged") for row in kept]) == (
+        "No bound could be judged."
+    )
+
+
+def test_reach_counts_those_within(run: RunFolder, rows: list[SummaryRow]) -> None:
+    judged = [
+        changed(row, verdict=word, max_ns=at * MS, deadline_ns=MS, lost=0)
+        for row, word, at in zip(rows, ("met", "met", "missed"), (0.5, 0.9, 1.48), strict=False)
+    ]
+    told = answer(run, "reach", judged)
+    assert told.startswith("2 of 3 (67 %) lie within 1 ms; the farthest,")
+    assert told.endswith("takes up to 1.48 ms.")
+
+
+def test_gain_is_what_queues_add(run: RunFolder, rows: list[SummaryRow]) -> None:
+    told = answer(run, "gain", rows[:1])
+    assert told.startswith("Queues add ")
+    assert "at p99.9 to telesurgery_haptic UL (urllc)" in told
+
+
+def test_each_kind_is_one_sentence_of_any_run(run: RunFolder, rows: list[SummaryRow]) -> None:
+    kinds: tuple[Headline, ...] = ("verdicts", "outages", "isolation", "bounds", "gain", "reach")
+    for kind in kinds:
+        told = answer(run, kind, rows)
+        assert told.endswith("."), kind
+        assert "\n" not in told
+
+
+def test_nothing_measured_has_no_answer(run: RunFolder) -> None:
+    assert headline(run, []) == ""
+
+
+def test_the_scenario_is_read_from_the_run(run: RunFolder) -> None:
+    raw = (Path(run.path) / SCENARIO).read_bytes()
+    assert msgspec.json.decode(raw).get("headline", "verdicts") == run.scenario.headline

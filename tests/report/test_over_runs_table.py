@@ -1,0 +1,119 @@
+"""Words about deadlines before, after and over runs: what is settled, and what to type."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from rich.console import Console
+
+from controllers.policies.lowest_delay import LowestDelay
+from testbed.analysis.independence import Observations, Sampling
+from testbed.analysis.over_runs import OverRuns, pooled
+from testbed.analysis.summary import SummaryRow, summarise
+from testbed.plan.model import Plan, Session
+from testbed.report.beforehand import beforehand
+from testbed.report.over_runs import over_runs_table
+from testbed.report.remedies import remedies
+from testbed.results.samples import tidy
+from testbed.scenario.model import Scenario
+from tests.plan.networks import MS, S, compiled, flow, probe, scenario
+from tests.results import synthetic
+
+
+@pytest.fixture(scope="module")
+def row() -> SummaryRow:
+    plan = synthetic.plan()
+    session = plan.sessions[1]
+    frame = tidy(session.id, synthetic.raw(session)).to_pandas()
+    return summarise(msgspec.structs.replace(plan, sessions=(session,)), frame)[0]
+
+
+def with_deadline(plan: Plan, deadline_ns: int | None) -> Plan:
+    sessions: tuple[Session, ...] = tuple(
+        msgspec.structs.replace(one, deadline_ns=deadline_ns) for one in plan.sessions
+    )
+    return msgspec.structs.replace(plan, sessions=sessions)
+
+
+def test_what_bound_and_budget_settle_is_said_before_the_run() -> None:
+    plan = compiled(LowestDelay())
+    (session,) = plan.sessions
+    assert session.forward_bound is not None
+    assert session.forward_bound.latency_ns is not None
+    met = beforehand(with_deadline(plan, session.forward_bound.latency_ns))
+    assert met == (
+        "Deadlines before the run: p UL met at every phase, by the bound (network calculus)."
+    )
+    least_ns = session.forward_budget.total_ns
+    assert beforehand(with_deadline(plan, least_ns - 1)).endswith(
+        "beyond reach: the budget alone is more."
+    )
+    assert beforehand(with_deadline(plan, None)) == ""
+
+
+def test_what_only_packets_show_is_not_said_to_be_settled() -> None:
+    flooded = scenario(flows=(flow(kind="flood", rate_bps=200_000_000),), probes=(probe(),))
+    told = beforehand(compiled(LowestDelay(), msgspec.structs.replace(flooded, scheduler="fifo")))
+    assert told == "Deadlines before the run: p UL measured."
+
+
+def unshown(row: SummaryRow, **fields: Any) -> SummaryRow:
+    told = {"session": "p", "verdict": "not shown", "limit": "", "direction": "UL"}
+    return msgspec.structs.replace(row, **(told | fields))
+
+
+def asked(**params: str) -> Scenario:
+    return scenario(params=params, probes=(probe(duration_ns=20 * S),))
+
+
+def test_what_was_not_shown_says_what_to_type(row: SummaryRow) -> None:
+    few = unshown(row, duration_needed_ns=100 * S)
+    assert remedies(asked(duration="20 s", other="3 s"), [few]) == [
+        'To show p UL: --set duration="101 s".'
+    ]
+    assert remedies(asked(other="x"), [few]) == ['To show p UL: probe p with duration="101 s".']
+    long = unshown(row, duration_needed_ns=3 * 3600 * S, direction="DL")
+    assert remedies(asked(duration="20 s"), [few, long]) == [
+        'To show p UL and p DL: --set duration="3.1 h".'
+    ]
+
+
+def test_one_phase_asks_for_repetitions(row: SummaryRow) -> None:
+    phase = unshown(row, limit="phases", phases=1, effective=1.0, observations_needed=368)
+    (line,) = remedies(asked(), [phase])
+    assert line.endswith("all its messages saw one phase of the senders it meets: --repeat 368.")
+    none = unshown(row, duration_needed_ns=None)
+    assert "no sample can show" in remedies(asked(), [none])[0]
+    assert remedies(asked(), [msgspec.structs.replace(none, verdict="met")]) == []
+
+
+@pytest.fixture
+def together(row: SummaryRow) -> OverRuns:
+    """Ten runs of one phase each, three of them late."""
+    runs = [
+        Observations(np.full(100, (12.0 if n < 3 else 2.0) * MS), Sampling(phases=1))
+        for n in range(10)
+    ]
+    rows = [
+        msgspec.structs.replace(row, miss_ratio=float(n < 3), reliability=0.5, max_ns=2.0 * MS)
+        for n in range(10)
+    ]
+    return pooled(rows, runs)
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_runs_that_disagree_are_said_to_depend_on_the_seed(together: OverRuns, width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(over_runs_table([together], list(range(1, 11)), "A [/b] question?"))
+    text = console.export_text()
+    assert all(len(line) <= width for line in text.splitlines())
+    assert "A [/b] question?" in text
+    assert "3 of 10" in text
+    assert "10 obs." in text
+    assert "? not shown" in text
+    assert "10 runs, seeds 1 to 10: 0 of 1 deadlines met, 1 not shown." in text
+    assert "it depends on the seed" in " ".join(text.split())
