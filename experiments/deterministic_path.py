@@ -24,7 +24,7 @@ class DeterministicPath(Experiment):
         load: float = 0.8,
         scheduler: str = "strict_priority",
         rate: str = "100 Mbit/s",
-        duration: str = "6 s",
+        duration: str = "10 s",
     ) -> None:
         full = rate_bps(rate, "parameter rate")
         self.topology(
@@ -41,7 +41,7 @@ class DeterministicPath(Experiment):
                 "dc1",
                 slice="control",
                 id=f"spans-{span}",
-                interval="10.3 ms",
+                interval="10.2973 ms",
                 deadline="5 ms",
                 duration=duration,
             )

@@ -27,7 +27,7 @@ class SliceIsolation(Experiment):
         police: bool = False,
         rate: str = "100 Mbit/s",
         flood: float = 1.5,
-        duration: str = "8 s",
+        duration: str = "12 s",
     ) -> None:
         full = rate_bps(rate, "parameter rate")
         self.topology("metro_ring", rate=rate, access_rate=f"{10 * full} bit/s")
@@ -51,14 +51,14 @@ class SliceIsolation(Experiment):
         self.slice("video", sst=1, priority=40, guaranteed=share(0.3), maximum=share(0.4))
         self.slice("bulk", sst=1, priority=80, maximum=share(0.5))
         for name in ("surgery", "video", "bulk"):
-            # 7.3 ms is no multiple of a packet's time: probes meet the flood at all phases
+            # the flood sends once a millisecond: probes meet it at 10,000 phases
             self.probe(
                 "site_reach",
                 "h3",
                 "dc1",
                 slice=name,
                 id=name,
-                interval="7.3 ms",
+                interval="7.2973 ms",
                 duration=duration,
                 deadline="5 ms",
             )

@@ -20,10 +20,7 @@ import numpy as np
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.variation import Integers
-from testbed.plan.model import Load, Path, Plan, Session, Source
-
-_TICK_NS = 1_000_000
-"""A load sends no more often, several packets at a time."""
+from testbed.plan.model import FLOOD_TICK_NS, Load, Path, Plan, Session, Source
 
 _LEAST = 50
 """Packets of a part."""
@@ -57,7 +54,7 @@ def sampling(
     if session.arrivals == "periodic":
         own = Fraction(session.interval_ns)
         seen = [
-            _phases(own, other, getattr(session, "drift_ppb", 0), end_ns - begin_ns)
+            _phases(own, other, session.drift_ppb, end_ns - begin_ns)
             for other in beside
             if other.period_ns is not None
         ]
@@ -82,16 +79,17 @@ def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> 
         if other.id != session.id and other.arrivals == "periodic":
             yield _Sender(
                 Fraction(other.interval_ns),
-                getattr(other, "drift_ppb", 0),
+                other.drift_ppb,
                 other.start_ns,
                 other.start_ns + other.count * other.interval_ns,
                 _hops(other),
             )
     for load in plan.loads:
+        tick_ns = FLOOD_TICK_NS if load.kind == "flood" else 0
         gap_ns = Fraction(8 * load.packet_bytes * 1_000_000_000, load.rate_bps)
         yield _Sender(
-            None if load.kind == "tcp" else max(gap_ns, Fraction(_TICK_NS)),
-            getattr(load, "drift_ppb", 0),
+            None if load.kind == "tcp" else max(gap_ns, Fraction(tick_ns)),
+            load.drift_ppb,
             load.start_ns,
             load.start_ns + load.duration_ns,
             _hops(load),

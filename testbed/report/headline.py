@@ -42,7 +42,7 @@ def _verdicts(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     if not judged:
         return "No class of this run has a deadline."
     met = [row for row in judged if row.verdict == "met"]
-    told = [f"{_count(met, judged)}"]
+    told = [_count(met, judged)] if met or len(judged) > 1 else []
     for word, ending in (
         ("missed", ""),
         ("not shown", " not shown either way"),
@@ -52,17 +52,20 @@ def _verdicts(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
         if not these:
             continue
         if word == "missed":
-            told.append("missed by " + listed(_missed(rows, row) for row in these))
+            told.append(
+                ("missed by " if told else "Missed by ")
+                + listed(_missed(rows, row) for row in these)
+            )
         else:
             told.append(f"{_names(rows, these)}{ending}")
-    return "; ".join(told) + "."
+    return f"{'; '.join(told)}."
 
 
 def _count(met: Sequence[SummaryRow], judged: Sequence[SummaryRow]) -> str:
     if len(met) == len(judged):
         return f"All {len(judged)} deadlines are met" if len(met) > 1 else "The deadline is met"
     if not met:
-        return f"None of {len(judged)} deadlines is met" if len(judged) > 1 else "No deadline met"
+        return f"None of {len(judged)} deadlines is met"
     named = f": {_names(judged, met)}" if len(met) <= _NAMED else ""
     return f"{len(met)} of {len(judged)} deadlines are met{named}"
 

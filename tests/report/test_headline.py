@@ -56,7 +56,9 @@ def test_verdicts_name_who_misses_and_by_how_much(run: RunFolder, rows: list[Sum
         "2 of 3 deadlines are met: telesurgery_haptic UL/DL; missed by "
         f"{late.app} {late.direction} (2.1 % lost or later; 5 ms asked)."
     )
-    assert "takes 27.0 ms without any queue; 20 ms asked" in answer(run, "verdicts", [far])
+    assert answer(run, "verdicts", [far]) == (
+        f"Missed by {far.app} {far.direction} (takes 27.0 ms without any queue; 20 ms asked)."
+    )
     unsure = answer(run, "verdicts", [*first, changed(rows[2], verdict="not shown")])
     assert unsure.endswith("not shown either way.")
 
