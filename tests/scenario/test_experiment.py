@@ -169,3 +169,37 @@ def test_an_experiment_needs_a_topology_and_a_slice() -> None:
 
     with pytest.raises(InputError, match="no topology"):
         scenario_of("empty", Empty, {}, seed=1, network=UNUSED)
+
+
+class Timed(Experiment):
+    """When is it sent?"""
+
+    def build(self, drift: float = 20.0, own: float = -3.5) -> None:
+        self.topology("metro_ring")
+        self.clocks(drift_ppm=drift)
+        self.slice("s", sst=1)
+        self.probe("site_reach", "h1", "h2", slice="s", duration="2 s", phase="3 ms")
+        self.probe("site_reach", "h1", "h3", slice="s", duration="2 s", drift_ppm=own)
+        self.flow("f", "h2", "h3", slice="s", rate="1 Mbit/s", duration="2 s", phase="0 s")
+
+
+def test_phases_and_clocks_are_part_of_the_scenario() -> None:
+    asked = scenario_of("timed", Timed, {}, seed=1, network=UNUSED)
+    assert asked.clock_drift_ppb == 20_000
+    fixed, drifting = asked.probes
+    assert (fixed.phase_ns, fixed.drift_ppb) == (3_000_000, None)
+    assert (drifting.phase_ns, drifting.drift_ppb) == (None, -3500)
+    assert asked.flows[0].phase_ns == 0
+    with pytest.raises(InputError, match="drift_ppm = -1"):
+        scenario_of("timed", Timed, {"drift": -1.0}, seed=1, network=UNUSED)
+
+
+def test_a_headline_is_the_experiments_own_or_told_from_its_events() -> None:
+    def of(kind: type[Experiment]) -> str:
+        return scenario_of("x", kind, {}, seed=1, network=UNUSED).headline
+
+    assert (of(Sample), of(Timed)) == ("outages", "verdicts")
+    assert of(type("Own", (Timed,), {"headline": "reach"})) == "reach"
+    with pytest.raises(InputError, match=r"headline 'isolatoin'") as wrong:
+        of(type("Wrong", (Timed,), {"headline": "isolatoin"}))
+    assert "isolation" in str(wrong.value)
