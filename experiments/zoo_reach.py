@@ -41,8 +41,7 @@ class ZooReach(Experiment):
                 site,
                 path[0],
                 slice="reach",
-                phase=f"{i * interval_ms / len(sites)} ms",  # else they queue on each other
                 duration=duration,
-                interval=f"{interval_ms} ms",
+                interval=f"{interval_ms * 1000 + i} us",  # alike, they would keep their phases
                 id=f"{site}-{path[0]}",
             )
