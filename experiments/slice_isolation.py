@@ -50,15 +50,15 @@ class SliceIsolation(Experiment):
         )
         self.slice("video", sst=1, priority=40, guaranteed=share(0.3), maximum=share(0.4))
         self.slice("bulk", sst=1, priority=80, maximum=share(0.5))
-        for name in ("surgery", "video", "bulk"):
-            # the flood sends once a millisecond: probes meet it at 10,000 phases
+        for n, name in enumerate(("surgery", "video", "bulk")):
+            # the flood sends once a millisecond: probes meet it, and each other, at many phases
             self.probe(
                 "site_reach",
                 "h3",
                 "dc1",
                 slice=name,
                 id=name,
-                interval="7.2973 ms",
+                interval=f"{7297.3 + 101.7 * n:g} us",
                 duration=duration,
                 deadline="5 ms",
             )
