@@ -23,7 +23,7 @@ class ZooReach(Experiment):
         centres: int = 2,
         kind: str = "roadm",
         interval_ms: int = 50,
-        duration: str = "20 s",
+        duration: str = "22 s",
     ) -> None:
         zoo = self.topology("zoo", name=name, route_factor=route_factor, centres=centres, kind=kind)
         self.slice("reach", sst=1)
@@ -42,6 +42,6 @@ class ZooReach(Experiment):
                 path[0],
                 slice="reach",
                 duration=duration,
-                interval=f"{interval_ms * 1000 + i} us",  # alike, they would keep their phases
+                interval=f"{interval_ms * 1000 + 97 * i} us",  # alike, they would keep a phase
                 id=f"{site}-{path[0]}",
             )
