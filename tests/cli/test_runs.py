@@ -74,6 +74,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     made = Lab(tmp_path)
     monkeypatch.setattr(run_module, "execute", made.execute)
     monkeypatch.setattr("testbed.cli.main._lab", lambda _name: (made, ()))
+    monkeypatch.setattr("testbed.memory.fitted", lambda lab, *_: lab)
     return made
 
 
