@@ -75,7 +75,9 @@ def test_lost_packets_and_warm_up_are_not_held_against_it() -> None:
 def test_what_is_not_judged() -> None:
     slow = LIMIT_NS + 1
     for off_ns in (LATE_NS + 1, -LATE_NS - 1):
-        assert rows(plan(), raw(plan(), slow, late_ns=off_ns))[0].bound == "not judged"
+        one = raw(plan(), slow)
+        one["schedule_error_ns"][5] = off_ns
+        assert rows(plan(), one)[0].bound == "not judged"
     noisy = EXACT._replace(floor=msgspec.structs.replace(EXACT.floor, p999_ns=1e6))  # type: ignore[type-var]
     assert rows(plan(), raw(plan(), slow), noisy)[0].bound == "not judged"
     assert rows(plan(None), raw(plan(), slow))[0].bound == "no bound"
