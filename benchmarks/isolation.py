@@ -28,10 +28,11 @@ from benchmarks.ports import reference
 from testbed.emulation.lab_qdisc import options
 from testbed.lab.virtual import VirtualLab
 from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
-from testbed.plan.model import FLOOD_TICK_NS, Load, Plan
+from testbed.plan.model import FLOOD_TICK_NS, Load, Plan, Source
 from testbed.plan.model import Path as Way
 from testbed.plan.pacing import by_clock, stretched
 from testbed.prepare import prepare
+from testbed.reference import sources
 from testbed.reference.port import Arrival, run
 from testbed.results.folder import RunFolder
 from testbed.run import execute
@@ -86,12 +87,27 @@ def predicted(plan: Plan, packets: list[Packet]) -> dict[tuple[str, int], int]:
             size = p.payload_bytes + HEADER_BYTES + LABEL_BYTES * labelled
             queue = p.way.queue if port.queues or port.policers else 0
             arrivals.append(Arrival(at[p.owner, p.number], size, queue))
-        for p, fate in zip(here, run(reference(options(port)), arrivals), strict=True):
+        background = sources.arrivals(*map(_source, port.sources))
+        fates = run(reference(options(port)), arrivals, background)
+        for p, fate in zip(here, fates, strict=True):
             if fate.delivery_ns is None:
                 del at[p.owner, p.number]
             else:
                 at[p.owner, p.number] = fate.delivery_ns
     return at
+
+
+def _source(source: Source) -> sources.Source:
+    return sources.Source(
+        rate_bps=source.rate_bps,
+        sizes=source.sizes,
+        queue=source.queue,
+        arrivals=source.arrivals,
+        burst=source.burst,
+        seed=source.seed,
+        start_ns=source.start_ns,
+        stop_ns=source.stop_ns,
+    )
 
 
 def _hops(way: Way) -> set[tuple[str, str]]:

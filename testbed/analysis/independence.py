@@ -150,12 +150,13 @@ class Observations:
 
     @property
     def phases(self) -> int | None:
-        """Distinct phases seen by plan, and by the period in which the delays repeat."""
+        """Distinct phases seen by plan, and by the period in which the delays repeat, of the
+        whole run or of its second half."""
         known = self.sampling.phases
         if not self.sampling.locked:
             return known
-        seen = period(self.delays)
-        return seen if known is None else known if seen is None else min(known, seen)
+        repeated = (period(self.delays), period(self.delays[len(self.delays) // 2 :]))
+        return min((seen for seen in (known, *repeated) if seen is not None), default=None)
 
     def _base(self) -> tuple[float, bool]:
         """The longest time of those that do not depend on x; whether chance explains all."""

@@ -151,7 +151,7 @@ def _ground(row: SummaryRow, asked: str) -> str:
     if row.verdict == "met":
         return f"; {asked}, shown with 97.5 % confidence{worth(row)}"
     if row.verdict == "missed":
-        return f", a share of {share(row.miss_ratio)}; {asked}"
+        return f", a share of {share(row.miss_ratio)}; {asked}{worth(row)}"
     return f"; {asked}, which {_takes(row)}{worth(row)}"
 
 

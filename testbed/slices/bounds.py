@@ -349,16 +349,17 @@ class Network:
             return AtPort(hop.port, wait, 0, full=False, lossless=hop.policer is None)
         backlogs = [server.backlog_bits(served.curve) for server in served.servers]
         least = min((bits for bits in backlogs if bits is not None), default=None)
-        return AtPort(hop.port, wait, least, served.full, self._lossless(hop, least))
+        return AtPort(hop.port, wait, least, served.full, self._lossless(hop, served, least))
 
-    def _lossless(self, hop: Hop, backlog_bits: int | None) -> bool:
-        """Whether the backlog fits into the queue, were all its packets of the smallest size."""
-        if hop.policer is not None or backlog_bits is None:
+    def _lossless(self, hop: Hop, served: _Served, backlog_bits: int | None) -> bool:
+        """Whether the backlog fits into the queue, were all its packets of the smallest size and
+        another queue's in transmission."""
+        if hop.policer is not None or served.full or backlog_bits is None:
             return False
         (queue,) = (queue for queue in self.ports[hop.port].queues if queue.id == hop.queue)
         members = self._members[hop.port][hop.queue]
         least_bits = min(flow.smallest_bits + flow.hops[at].extra_bits for flow, at in members)
-        return backlog_bits <= (queue.limit_packets + 1) * least_bits
+        return backlog_bits <= queue.limit_packets * least_bits
 
     def _once(self, flow: Flow) -> int | None:
         """The bound with the flow's own servers concatenated."""

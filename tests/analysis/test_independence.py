@@ -99,6 +99,15 @@ def test_alternating_delays_are_worth_no_more_than_their_number() -> None:
     assert seen.phases == 2
 
 
+def test_what_settles_repeats() -> None:
+    """As TCP does: beginnings differ, and then its bursts come at one phase for ever."""
+    values = np.full(3000, 7.0)
+    values[:300] = np.random.default_rng(3).uniform(size=300)
+    assert Observations(values, Sampling()).phases == 1
+    values[:1600] = 9.0 + np.arange(1600)
+    assert Observations(values, Sampling()).phases is None
+
+
 def test_constant_delays() -> None:
     values = np.full(3000, 7.0)
     assert size(values, 8.0) == 3000

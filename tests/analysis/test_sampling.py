@@ -107,6 +107,17 @@ def test_others_that_meet_each_other_have_a_phase_too() -> None:
     assert of(*beside, session=poisson).phases == 1
 
 
+def test_a_drift_moves_the_phase() -> None:
+    """10 s of packets every 2 ms beside others every 2 ms: at 200 ppm they move by 2 ms."""
+    for drift_ppb, phases in ((200_000, 1), (200_100, None), (-200_100, None), (0, 1)):
+        session = msgspec.structs.replace(SESSION, drift_ppb=drift_ppb)
+        assert of(other(2 * MS), session=session).phases == phases
+        beside = msgspec.structs.replace(other(2 * MS), drift_ppb=drift_ppb)
+        assert of(beside).phases == phases
+        both = msgspec.structs.replace(beside, drift_ppb=drift_ppb)
+        assert of(both, session=session).phases == 1
+
+
 def test_who_never_meets_the_session_does_not_count() -> None:
     apart = msgspec.structs.replace(
         other(2 * MS), forward=_elsewhere(SESSION), reverse=_elsewhere(SESSION)

@@ -40,6 +40,8 @@ class Outcome(NamedTuple):
     bits: int
     most_ns: int
     bound: Bound | Endless
+    lost: bool
+    """Whether the flow lost any."""
 
 
 def play(case: Case) -> list[Outcome]:
@@ -56,7 +58,9 @@ def play(case: Case) -> list[Outcome]:
                 if 8 * packet.bytes == bits and at is not None
             ]
             if took:
-                found.append(Outcome(flow.id, bits, max(took), limits[flow.id]))
+                found.append(
+                    Outcome(flow.id, bits, max(took), limits[flow.id], None in arrived[flow.id])
+                )
     return found
 
 

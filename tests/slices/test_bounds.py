@@ -24,6 +24,8 @@ def test_no_packet_exceeds_its_bound(kind: str, data: st.DataObject) -> None:
         if isinstance(outcome.bound, Bound):
             assert outcome.most_ns <= outcome.bound.latency_ns, outcome
             assert outcome.bound.fixed_ns <= outcome.bound.latency_ns
+            if all(at.lossless for at in outcome.bound.ports):
+                assert not outcome.lost, outcome
 
 
 def flow(
@@ -47,6 +49,20 @@ def share(case: Case, name: str) -> float:
 
 
 P0, P1 = Hop("p0"), Hop("p1")
+
+
+@pytest.mark.parametrize(("room", "lossless"), [(5, True), (3, False)])
+def test_a_queue_that_holds_the_whole_backlog_loses_nothing(room: int, lossless: bool) -> None:
+    """Five packets at once: one in transmission, four that wait. Small ones need more room."""
+    port = Port("p0", 10 * MBIT, queues=(Queue(limit_packets=room),))
+    own = flow("own", (P0,), 1000, burst(1000, 5, 1), 5)
+    (outcome,) = play(Case((port,), (own,), {"own": [Packet(0, 1000)] * 5}))
+    assert isinstance(outcome.bound, Bound)
+    assert (outcome.bound.ports[0].lossless, outcome.lost) == (lossless, not lossless)
+    mixed = replace(own, smallest_bits=8 * 500)
+    assert not bounds([port], [mixed])["own"].ports[0].lossless  # type: ignore[union-attr]
+    policed = flow("own", (Hop("p0", policer=Policer("p", Bucket(8000, MBIT))),), 1000, None)
+    assert not bounds([port], [policed])["own"].ports[0].lossless  # type: ignore[union-attr]
 
 
 def test_fifo_all_bursts_at_once() -> None:
