@@ -108,7 +108,7 @@ def execute(
         provenance = Provenance.of(
             scenario=prepared.scenario,
             lab=lab.describe(),
-            notes=(*notes, *prepared.notes),
+            notes=(*notes, *prepared.notes, *_died(job)),
             command=tuple(command),
             host_before=before,
             host_after=measure_host(),
@@ -129,6 +129,13 @@ def _guest(
     """Run the guest program to its end; what went wrong, if anything."""
     problem = _watched(prepared, lab, job, show, limit)
     return problem and (_damage(lab, job) or problem)
+
+
+def _died(job: Path) -> list[str]:
+    """The processes that ended unasked, and what that means; those of loads are told there."""
+    control = job / "control.json"
+    died = json.loads(control.read_text())["died"] if control.exists() else []
+    return [f"{row['told'][0].upper()}{row['told'][1:]}." for row in died if not row["about"]]
 
 
 def _damage(lab: Lab, job: Path) -> LabError | None:

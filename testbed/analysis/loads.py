@@ -1,6 +1,7 @@
 """Which loads were not sent as planned, from the plan and 6-loads.json.
 
     nothing sent     it was not started, or ended with an error before its first packet
+    cut off          one of its processes was killed
     burst            a packet of the first 10 ms left before its schedule had it due; of `udp`
                      and `flood`, whose packets the kernel stamped as they left
     late start       the first packet left more than 10 ms after its moment; of those two
@@ -58,6 +59,9 @@ def _of(
     load: Load, row: dict[str, Any], measured_ns: int
 ) -> Iterator[tuple[Literal["less", "more"], str]]:
     sent, seconds = row.get("sent_bytes"), row.get("seconds")
+    if sent is None and row.get("cut_off_ns") is not None:
+        yield "less", f"was cut off, and what it had sent is not known: {row['error']}"
+        return
     if not sent or not seconds:
         yield "less", f"sent nothing: {row.get('error') or 'it was not started'}"
         return

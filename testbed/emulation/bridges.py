@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +56,17 @@ class Ovs:
             if mine
             else self._db.transact(insert("QoS", "qos", {"type": "linux-noop"}))[0]["uuid"]
         )
+
+    @property
+    def children(self) -> Mapping[str, subprocess.Popen[bytes]]:
+        """Its daemons, where they are our own."""
+        return {}
+
+    def words(self, program: str) -> str:
+        """The last lines of a daemon's log."""
+        log = self.rundir / f"{program}.log"
+        lines = log.read_text(errors="replace").splitlines()[-3:] if log.exists() else []
+        return f"{log.name}: {' | '.join(lines)}"
 
     def stop(self) -> None:
         """Let go of it; it runs on."""

@@ -19,7 +19,10 @@ _START_S, _STOP_S = 20, 10
 
 
 class Capture:
-    """A running capture of one interface; `stop` completes the file."""
+    """A running capture of one interface; `stop` completes the file.
+
+    One that ended by itself is left as it is: whoever watches `process` tells of it.
+    """
 
     def __init__(self, interface: str, namespace: int, file: Path) -> None:
         self.file = file
@@ -28,7 +31,7 @@ class Capture:
         command += ["--time-stamp-precision=nano", "--immediate-mode", "--packet-buffered"]
         try:
             with entered(namespace):
-                self._process = subprocess.Popen(
+                self.process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -46,13 +49,13 @@ class Capture:
             raise
 
     def _wait_listening(self, interface: str) -> None:
-        assert self._process.stderr is not None
+        assert self.process.stderr is not None
         said = b""
         deadline = time.monotonic() + _START_S
         while b"listening on" not in said:
             left = deadline - time.monotonic()
-            ready = left > 0 and select.select([self._process.stderr], [], [], left)[0]
-            heard = os.read(self._process.stderr.fileno(), 4096) if ready else b""
+            ready = left > 0 and select.select([self.process.stderr], [], [], left)[0]
+            heard = os.read(self.process.stderr.fileno(), 4096) if ready else b""
             if not heard:
                 raise EmulationError(
                     f"tcpdump does not capture {interface}: {said.decode().strip()}",
@@ -62,16 +65,18 @@ class Capture:
 
     def stop(self) -> None:
         """End the capture; the file is whole after this. Raises EmulationError."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+        if self.process.poll() is not None:
+            self.process.communicate()
+            return
+        self.process.send_signal(signal.SIGINT)
         try:
-            _, said = self._process.communicate(timeout=_STOP_S)
+            _, said = self.process.communicate(timeout=_STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+            self.process.kill()
+            self.process.communicate()
             raise EmulationError("tcpdump did not end", where=str(self.file)) from None
-        if self._process.returncode:
+        if self.process.returncode:
             raise EmulationError(
-                f"tcpdump ended with status {self._process.returncode}: {said.decode().strip()}",
+                f"tcpdump ended with status {self.process.returncode}: {said.decode().strip()}",
                 where=str(self.file),
             )

@@ -22,6 +22,7 @@ from typing import Any
 
 from testbed.emulation import links, netns, qdisc
 from testbed.emulation.netlink import Netlink
+from testbed.emulation.watch import Watch, ended
 from testbed.errors import EmulationError
 from testbed.plan.model import Plan, Port
 from testbed.process import child_environment
@@ -42,11 +43,17 @@ _TIMEOUT_S = 120.0
 
 
 class Controller:
-    """The controller process, watched through its status file. Use `controller`."""
+    """The controller process, asked through its status file. Use `controller`.
 
-    def __init__(self, job: Path, address: str, namespace: int | None) -> None:
+    `watch` is told of it: without a controller switches forward as before.
+    """
+
+    def __init__(
+        self, job: Path, address: str, namespace: int | None, watch: Watch | None = None
+    ) -> None:
         self.address = (address, PORT)
         self._job, self._namespace = job, namespace
+        self._watch = watch or Watch()
         self._log = job / "controller.log"
         self._process = self.start()
 
@@ -69,10 +76,14 @@ class Controller:
             self._process = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.STDOUT, env=child_environment()
             )
+        self._watch.add(
+            "the controller", self._process, "paths were not repaired and rules not changed"
+        )
         return self._process
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
+        self._watch.forget(self._process)
         self._process.kill()
         self._process.wait()
 
@@ -92,37 +103,45 @@ class Controller:
         while not done():
             code = self._process.poll()
             if code is not None and not done():
-                raise EmulationError(f"the controller ended with code {code}", where=self._tail())
+                raise EmulationError(f"the controller {ended(code)}", where=self._tail())
             if time.monotonic() > end:
                 raise EmulationError(f"{what} within {_TIMEOUT_S:.0f} s", where=self._tail())
             time.sleep(0.02)
 
     def counters(self, seconds: float = 30.0) -> dict[str, Any]:
-        """End the controller; its status with every rule's counters.
+        """Its status with every rule's counters as they are now; it runs on.
 
-        One that was killed is started again to ask for them.
+        One that has ended is started again to ask for them. Raises EmulationError, with its
+        last words if it ends again.
         """
-        if self._process.poll() == -signal.SIGKILL:
+        if self._process.poll() is not None:
             self.start(keep=True)
-            self.wait_installed()
-        self._process.terminate()
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise EmulationError("the controller did not report its counters") from None
+            try:
+                self.wait_installed()
+            except EmulationError as error:
+                what = f"{error.what} again, when it was started anew for its counters"
+                raise EmulationError(what, where=error.where) from error
+        before = self._snapshots()
+        self._process.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + seconds
+        while self._snapshots() == before:
+            code = self._process.poll()
+            if code is not None:
+                what = f"the controller {ended(code)} when it was asked for its counters"
+                raise EmulationError(what, where=self._tail())
+            if time.monotonic() > end:
+                raise EmulationError("the controller did not report its counters")
+            time.sleep(0.02)
         status: dict[str, Any] = json.loads(STATUS.read_text())
-        if "counters" not in status:
-            raise EmulationError(
-                f"the controller ended without its counters (code {self._process.returncode})",
-                where=self._tail(),
-            )
         return status
+
+    def _snapshots(self) -> int:
+        status = json.loads(STATUS.read_text()) if STATUS.exists() else {}
+        return int(status.get("snapshots", 0))
 
     def end(self) -> None:
         """End it if it runs."""
-        if self._process.poll() is None:
-            self.kill()
+        self.kill()
 
     def _listening(self) -> bool:
         """Whether somebody listens on its port (state 0A in /proc/net/tcp)."""
@@ -135,11 +154,11 @@ class Controller:
 
     def _tail(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "controller"
+        return f"controller.log: {' | '.join(lines[-3:])}" if lines else "controller"
 
 
 @contextmanager
-def controller(job: Path, plan: Plan) -> Iterator[Controller]:
+def controller(job: Path, plan: Plan, watch: Watch | None = None) -> Iterator[Controller]:
     """The controller of a plan, as a child process behind its channel, until the end."""
     with ExitStack() as stack:
         address, namespace = _LOOPBACK, None
@@ -148,7 +167,7 @@ def controller(job: Path, plan: Plan) -> Iterator[Controller]:
                 _CONTROLLER,
                 stack.enter_context(_channel(plan.recovery.control_delay_ns)),
             )
-        control = Controller(job, address, namespace)
+        control = Controller(job, address, namespace, watch)
         stack.callback(control.end)
         yield control
 

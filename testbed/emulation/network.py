@@ -30,6 +30,7 @@ from testbed.emulation.netlink import Netlink
 from testbed.emulation.nodes import LabHost, LabLink, LabSwitch
 from testbed.emulation.ovs import Bridge, Ovs, running_ovs, start_ovs
 from testbed.emulation.readback import PortCounters, PortReadback, Readback
+from testbed.emulation.watch import Watch
 from testbed.errors import EmulationError, unknown
 from testbed.plan.model import Plan, Port
 from testbed.scenario.model import Capture as Wanted
@@ -332,7 +333,9 @@ class LabNet(Mininet):  # type: ignore[misc]
         output(f"*** Results: {result}\n")
         return result
 
-    def start_captures(self, wanted: Iterable[Wanted], folder: Path) -> list[Path]:
+    def start_captures(
+        self, wanted: Iterable[Wanted], folder: Path, watch: Watch | None = None
+    ) -> list[Path]:
         """Capture at ports into `folder`/<node>-<peer>.pcap, until `stop_captures` or
         `stop`; all listen when this returns. Raises EmulationError, InputError."""
         files = []
@@ -343,13 +346,20 @@ class LabNet(Mininet):  # type: ignore[misc]
                 raise unknown("neighbour", one.peer, peers, where=f"capture at {one.node}")
             file = folder / f"{one.node}-{one.peer}.pcap"
             self._captures.append(Capture(port.name, self.netns(one.node), file))
+            if watch is not None:
+                means = f"{file.name} has only the packets until then"
+                name = f"the capture (tcpdump) at {port.name}"
+                watch.add(name, self._captures[-1].process, means)
             files.append(file)
         return files
 
-    def stop_captures(self) -> None:
+    def stop_captures(self, watch: Watch | None = None) -> None:
         """Complete all capture files. Raises EmulationError."""
         while self._captures:
-            self._captures.pop().stop()
+            capture = self._captures.pop()
+            if watch is not None:
+                watch.forget(capture.process)
+            capture.stop()
 
     def waitConnected(  # noqa: N802
         self, timeout: float | None = None, delay: float = 0.05

@@ -15,11 +15,13 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from testbed.emulation.bridges import COUNTS_CPUS_AFTER_S, Bridge, Ovs, uptime_s
 from testbed.emulation.ovsdb import Database, insert, mapping
+from testbed.emulation.watch import ended
 from testbed.errors import EmulationError
 from testbed.process import dying_with_caller
 
@@ -111,15 +113,17 @@ class PrivateOvs(Ovs):
                     ) from None
                 time.sleep(0.005)
 
+    @property
+    def children(self) -> Mapping[str, subprocess.Popen[bytes]]:
+        return self._children
+
     def check_alive(self) -> None:
         for program, child in self._children.items():
             if child.poll() is not None:
-                log = self.rundir / f"{program}.log"
-                words = log.read_text().splitlines()[-3:] if log.exists() else []
                 raise EmulationError(
-                    f"{program} ended with status {child.returncode}",
-                    where=str(log),
-                    expected="; ".join(words),
+                    f"{program} {ended(child.returncode)}",
+                    where=self.words(program),
+                    expected="a daemon that runs as long as the lab",
                     remedy="`testbed doctor` says what the lab lacks",
                 )
 

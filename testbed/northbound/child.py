@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulation.control import CHANGES, ORDERS
+from testbed.emulation.watch import Watch
 from testbed.errors import EmulationError
 from testbed.northbound.address import BASE, MEDIA, PORT, entry
 from testbed.probes.engine import SAMPLES
@@ -26,7 +27,7 @@ _ANSWER_S = 120.0
 class Northbound:
     """The service on the lab's loopback interface, for the plan and scenario of a job."""
 
-    def __init__(self, job: Path, port: int = PORT) -> None:
+    def __init__(self, job: Path, port: int = PORT, watch: Watch | None = None) -> None:
         """Returns when it listens. Raises EmulationError."""
         self._port, self._log = port, job / "northbound.log"
         ORDERS.unlink(missing_ok=True)
@@ -45,6 +46,14 @@ class Northbound:
             raise EmulationError(
                 "the northbound service did not start",
                 where=self._log.read_text(errors="replace").strip() or "no word of it",
+            )
+        if watch is not None:
+            watch.add(
+                "the northbound service",
+                self._process,
+                "no order is taken without it",
+                vital=True,
+                said=lambda: self._log.read_text(errors="replace").strip()[-300:],
             )
 
     def stop(self) -> None:

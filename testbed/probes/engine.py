@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulation.netns import entered
+from testbed.emulation.watch import ended
 from testbed.errors import EmulationError
 from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
@@ -36,6 +37,11 @@ from testbed.process import child_environment
 
 SAMPLES = "samples"
 _PRIME_PACE_S = 0.01
+_MEANS = {
+    "sender": "no probe is sent without it",
+    "receiver": "no reply is counted without it",
+    "reflector": "no probe is answered without it",
+}
 _READY_S = 60.0
 _END_S = 30.0
 _LAST_REPLIES_S = 0.2
@@ -79,6 +85,7 @@ class ProbeEngine:
         self._read: list[tuple[str, socket.socket]] = []
         """Of the sockets those whose packets are all read, and what they hold."""
         self._timed = False
+        self._start_ns = 0
         self._children: dict[str, subprocess.Popen[str]] = {}
 
     def prepare(self) -> None:
@@ -104,16 +111,21 @@ class ProbeEngine:
             self.close()
             raise
 
-    def run(self, start_ns: int) -> None:
-        """Send everything from `start_ns` (CLOCK_MONOTONIC) on; blocks till the grace is over."""
+    def run(self, start_ns: int, check: Callable[[], None] = lambda: None) -> None:
+        """Send everything from `start_ns` (CLOCK_MONOTONIC) on; blocks till the grace is over.
+
+        `check` is called ten times a second meanwhile, and may raise what ends it.
+        """
         if not self._plan.sessions:
             return
+        self._start_ns = start_ns
         try:
             sender = self._children["sender"]
             self._tell("sender", f"start {start_ns}")
             self._prime(start_ns)
             while sender.poll() is None:
                 self._check("receiver", "reflector")
+                check()
                 time.sleep(0.1)
             if sender.returncode:
                 raise self._failure("sender")
@@ -279,10 +291,12 @@ class ProbeEngine:
         if child.poll() is None:
             child.kill()
         said = child.communicate()[1].strip().splitlines()
+        after_s = (time.monotonic_ns() - self._start_ns) / 1e9 if self._start_ns else -1.0
+        when = f"after {after_s:.1f} s of traffic" if after_s >= 0 else "before traffic began"
         return EmulationError(
-            f"the probe {name} ended early",
-            where=f"exit status {child.returncode}" + (f": {said[-1]}" if said else ""),
-            expected="a process that runs as long as the measurement",
+            f"the probe {name} {ended(child.returncode)} {when}",
+            where=said[-1] if said else "it left no word",
+            expected=f"a process that runs as long as the measurement: {_MEANS[name]}",
         )
 
 

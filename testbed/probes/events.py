@@ -18,7 +18,7 @@ then events of 24 octets, little endian:
     REFLECTOR_RX      sender's seq         T2                   reflector's seq, TOS, TTL
     REFLECTOR_TX      sender's seq         T3                   reflector's seq
     LEADING_RX        message's number     arrival              packet's index, TOS, TTL
-    CLOCK             -                    CLOCK_MONOTONIC      CLOCK_REALTIME
+    CLOCK             ns it took to read   CLOCK_MONOTONIC      CLOCK_REALTIME
     START             -                    start of traffic     -
     END               -                    -                    -
 

@@ -149,8 +149,8 @@ class Reflector:
                 self.read_stamps(endpoint)
         if self._log is not None:
             self._log.flush()
-        monotonic_ns, self._kept_ns = clock_pair()
-        self._offset_ns = self._kept_ns - monotonic_ns
+        now = clock_pair()
+        self._kept_ns, self._offset_ns = now.realtime_ns, now.offset_ns
 
     def answer(self, endpoint: Endpoint, now_ns: int) -> int:
         """Answer the requests that are waiting, at most one batch; how many there were."""

@@ -33,8 +33,9 @@ what is not known is MISSING. Columns:
 
 All stamps are of one clock (namespaces share the kernel's), so one-way delays have no
 clock error. Kernel stamps are CLOCK_REALTIME, the schedule is CLOCK_MONOTONIC; pairs
-of both, logged every second, join them. A run that was cut off ends with the last message
-that is known to have been sent.
+of both, logged every second, join them. Where a pair shows that a program has set the
+clock, the messages around have no row: which of their stamps are older, nobody knows. A
+run that was cut off ends with the last message that is known to have been sent.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ from numpy.typing import NDArray
 from testbed.errors import ResultError
 from testbed.probes import events
 from testbed.probes.arrivals import MISSING, Arrivals, Messages, first_times
+from testbed.probes.clocks import READABLE_NS
+
+_UNDERWAY_NS = 5_000_000_000
+"""As long as a run waits for a message at most."""
 
 Samples = NDArray[np.void]
 
@@ -160,6 +165,10 @@ class Logs:
         self._complete = bool((self._sent["kind"] == events.END).any())
         self._start_ns = int(start["a"][0])
         self._mono_ns, self._offset_ns = clock["a"], clock["b"] - clock["a"]
+        width = clock["number"].astype(np.int64)
+        readable = (width[:-1] + width[1:]) // 2 + READABLE_NS
+        self._set = np.flatnonzero(np.abs(np.diff(self._offset_ns)) > readable)
+        """Pairs after which the clock was set, before the next."""
 
     def samples(self, session: str) -> Samples:
         """One session's table. Raises ResultError."""
@@ -215,15 +224,30 @@ class Logs:
             table[f"reordered_{name}"] = side.reordered
             table[f"copies_{name}"] = np.minimum(side.copies, 255)
         table["tos_forward"], table["tos_reverse"] = last.tos, reverse.tos
-        return table
+        return table[~self._around_a_step(sent["a"])]
+
+    def _around_a_step(self, mono_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which moments are so near to one at which the clock was set that a stamp before it
+        may be compared with one after it."""
+        near = np.zeros(len(mono_ns), bool)
+        for at in self._set:
+            begin, end = self._mono_ns[at] - _UNDERWAY_NS, self._mono_ns[at + 1]
+            near |= (begin <= mono_ns) & (mono_ns <= end)
+        return near
 
     def _offset_at(self, mono_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """CLOCK_REALTIME - CLOCK_MONOTONIC at each moment, between the logged pairs."""
+        """CLOCK_REALTIME - CLOCK_MONOTONIC at each moment, between the logged pairs.
+
+        Where the clock was set, what was before the step holds until just before the pair
+        that shows it.
+        """
         base = self._offset_ns[0]
+        at = np.insert(self._mono_ns, self._set + 1, self._mono_ns[self._set + 1] - 1)
+        offset = np.insert(self._offset_ns, self._set + 1, self._offset_ns[self._set])
         drift = np.interp(
             (mono_ns - self._mono_ns[0]).astype(float),
-            (self._mono_ns - self._mono_ns[0]).astype(float),
-            (self._offset_ns - base).astype(float),
+            (at - self._mono_ns[0]).astype(float),
+            (offset - base).astype(float),
         )
         return np.asarray(base + np.rint(drift).astype(np.int64), np.int64)
 

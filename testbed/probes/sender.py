@@ -154,9 +154,9 @@ def _slept(moment_ns: int, stop: Stop) -> bool:
 
 def _compare_clocks(log: EventLog) -> int:
     """CLOCK_REALTIME - CLOCK_MONOTONIC, and a row of both in the log."""
-    monotonic_ns, realtime_ns = clock_pair()
-    log.add(CLOCK, 0, 0, 0, monotonic_ns, realtime_ns)
-    return realtime_ns - monotonic_ns
+    now = clock_pair()
+    log.add(CLOCK, 0, 0, min(now.width_ns, 0xFFFF_FFFF), now.monotonic_ns, now.realtime_ns)
+    return now.offset_ns
 
 
 def run_job() -> None:

@@ -84,7 +84,7 @@ def keeps_moments() -> bool:
         train.send(sock.fileno(), 1)
         in_time = time.monotonic_ns() < moment_ns - _NEAR_NS
         time.sleep(2 * _TRIAL_NS / 1e9)
-        monotonic_ns, realtime_ns = clock_pair()
+        monotonic_ns, realtime_ns, _ = clock_pair()
         stamps = [stamp_ns for _, stamp_ns in Inbox().read_stamps(sock.fileno())]
         kept = bool(stamps) and stamps[0] - realtime_ns > moment_ns - monotonic_ns - _NEAR_NS
         return in_time and kept

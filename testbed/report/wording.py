@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from testbed.analysis.fidelity import Doubt, Instrument
+from testbed.analysis.fidelity import EXACT_NS, Doubt, Instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage
 from testbed.analysis.over_runs import OverRuns
 from testbed.analysis.percentiles import Estimate, needed
@@ -238,7 +238,7 @@ def precision(rows: Sequence[SummaryRow], known: Instrument) -> str:
     if floor is None or not errors:
         return f"Lab {known.lab} ({clock}): no null path was measured, its own error is unknown."
     least, most = min(errors), max(errors)
-    if {row.fidelity for row in rows} == {"exact"}:
+    if most < EXACT_NS:
         how = f"exact, every number to {delay(most)}"
     elif delay(least) == delay(most):
         how = f"numbers are good to {delay(most)}"

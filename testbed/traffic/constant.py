@@ -173,9 +173,10 @@ def run_job() -> None:
     for row in rows:
         row.shift(start_ns)
     send_all(rows, stop)
-    now_ns, realtime_ns = clock_pair()
+    now = clock_pair()
     print(
-        json.dumps({row.id: row.report(now_ns, realtime_ns - now_ns) for row in rows}), flush=True
+        json.dumps({row.id: row.report(now.monotonic_ns, now.offset_ns) for row in rows}),
+        flush=True,
     )
 
 

@@ -8,11 +8,12 @@
 loads.json is a list, one object a load, rates in bit/s of UDP or TCP payload:
 
     {"id", "kind", "asked_bps", "sent_bps", "sent_bytes", "received_bytes", "lost_packets",
-     "retransmits", "seconds", "first_ns", "last_ns", "ahead_packets", "error"}
+     "retransmits", "seconds", "first_ns", "last_ns", "ahead_packets", "error", "cut_off_ns"}
 
 What is not known is null: TCP loses no packets for good and says of no packet when it
 left, UDP retransmits none, and a load that never ran has an error and no rate. The
-times of packets are those of constant.py.
+times of packets are those of constant.py. `cut_off_ns` is when one of its processes was
+killed, from the start of traffic.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulation.netns import entered
+from testbed.emulation.watch import Watch
 from testbed.errors import EmulationError
 from testbed.plan.model import Load, Plan
 from testbed.plan.pacing import rate_by_clock
@@ -49,10 +51,18 @@ class Loads:
     Args:
         netns: an open file descriptor of a host's network namespace.
         folder: where loads.json goes.
+        watch: is told of the processes.
     """
 
-    def __init__(self, plan: Plan, netns: Callable[[str], int], folder: Path) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        netns: Callable[[str], int],
+        folder: Path,
+        watch: Watch | None = None,
+    ) -> None:
         self._netns, self._folder = netns, folder
+        self._watch = watch or Watch()
         self._constant = [load for load in plan.loads if load.kind != "tcp"]
         self._iperfs = [load for load in plan.loads if load.kind == "tcp"]
         self._servers: dict[str, subprocess.Popen[str]] = {}
@@ -70,6 +80,7 @@ class Loads:
         try:
             for load in self._iperfs:
                 self._servers[load.id] = self._spawn(load.dst, _server(load))
+                self._watch_iperf(load, "server", self._servers[load.id])
             if self._constant:
                 self._prepare_constant()
             for load in self._iperfs:
@@ -115,7 +126,12 @@ class Loads:
             if self._over.is_set():
                 return
             self._clients[load.id] = self._spawn(load.src, _client(load))
+            self._watch_iperf(load, "client", self._clients[load.id])
         self._over.wait()
+
+    def _watch_iperf(self, load: Load, side: str, child: subprocess.Popen[str]) -> None:
+        means = f"it sent less than load {load.id} asks"
+        self._watch.add(f"its iperf3 {side}", child, means, ends=True, about=[load.id])
 
     def _prepare_constant(self) -> None:
         rows: list[dict[str, Any]] = []
@@ -145,6 +161,9 @@ class Loads:
             [sys.executable, "-m", "testbed.traffic.constant"],
             pass_fds=[row["fd"] for row in rows],
         )
+        ids = [load.id for load in self._constant]
+        means = f"it sent less than asked: {', '.join(ids)}"
+        self._watch.add("the sender of loads", self._sender, means, ends=True, about=ids)
         assert self._sender.stdin is not None
         assert self._sender.stdout is not None
         self._sender.stdin.write(json.dumps({"loads": rows}) + "\n")
@@ -188,6 +207,9 @@ class Loads:
 
     def _end(self) -> list[dict[str, Any]]:
         self._over.set()
+        for child in (*self._clients.values(), *self._servers.values(), self._sender):
+            if child is not None:
+                self._watch.forget(child)
         clients = {key: _finish(child) for key, child in self._clients.items()}
         for child in self._servers.values():
             _finish(child)
@@ -206,6 +228,9 @@ class Loads:
             sink = self._sinks.get(load.id)
             received = max(0, sink_packets(sink) - 1) if sink is not None else 0  # less the first
             rows.append(constant_row(load, sent.get(load.id) or why, received))
+        for row in rows:  # a process that was killed is the cause of what the others say
+            if (death := self._watch.cause(row["id"])) is not None:
+                row |= {"error": str(death), "cut_off_ns": death.at_ns}
         for sock in [*self._sockets, *self._sinks.values()]:
             sock.close()
         self._clients, self._servers, self._sender = {}, {}, None
@@ -269,7 +294,7 @@ def _row(load: Load) -> dict[str, Any]:
         "id": load.id,
         "kind": load.kind,
         "asked_bps": load.rate_bps,
-        **dict.fromkeys((*unknown, "seconds", *_TIMES, "error")),
+        **dict.fromkeys((*unknown, "seconds", *_TIMES, "error", "cut_off_ns")),
     }
 
 

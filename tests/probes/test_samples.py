@@ -20,6 +20,7 @@ MS = 1_000_000
 START = 5_000 * MS
 OFFSET = 1_700_000_000 * 10**9
 EVERY = 10 * MS
+SECOND = 1000 * MS
 
 
 class Fate(NamedTuple):
@@ -31,8 +32,15 @@ class Fate(NamedTuple):
     reverse: int | None = 2 * MS
 
 
-def write(folder: Path, fates: list[Fate], drift: int = 0) -> Path:
-    """The logs of session "one" (index 1), among those of a session "zero"."""
+def write(
+    folder: Path, fates: list[Fate], drift: int = 0, *, step: tuple[int, int] | None = None
+) -> Path:
+    """The logs of session "one" (index 1), among those of a session "zero".
+
+    `drift`: ns by which the last pair of clocks, read in as long, differs from the first.
+    `step`: the message before which the clock is set, and by how many ns; pairs are a
+    second apart then.
+    """
     logs = {
         name: EventLog(folder / name, ["zero", "one"])
         for name in (events.SENT_FILE, events.RECEIVED_FILE, events.REFLECTED_FILE)
@@ -40,13 +48,16 @@ def write(folder: Path, fates: list[Fate], drift: int = 0) -> Path:
     sent, received, reflected = logs.values()
     sent.add(events.START, 0, 0, 0, START, 0)
     end = START + (len(fates) + 1) * EVERY
-    sent.add(events.CLOCK, 0, 0, 0, START, START + OFFSET)
-    sent.add(events.CLOCK, 0, 0, 0, end, end + OFFSET + drift)
+    set_at, by = step or (len(fates), 0)
+    sent.add(events.CLOCK, 0, 0, abs(drift), START, START + OFFSET)
+    for at in range(START + SECOND, end if step else START, SECOND):
+        sent.add(events.CLOCK, 0, 0, 0, at, at + OFFSET + by * (at > START + set_at * EVERY))
+    sent.add(events.CLOCK, 0, 0, abs(drift), end, end + OFFSET + by + drift)
     arrivals: list[tuple[int, int]] = []
     back: list[tuple[int, int, int]] = []
     for seq, fate in enumerate(fates):
         due = START + seq * EVERY
-        t1 = due + OFFSET + fate.late
+        t1 = due + OFFSET + fate.late + by * (seq >= set_at)
         sent.add(events.SENT, 0, 1, seq, due, t1 - 50)
         sent.add(events.SENT, 0, 0, seq, due, t1 - 40)
         received.add(events.SENDER_TX, 0, 1, seq, t1, 0)
@@ -161,8 +172,10 @@ def test_messages_of_several_packets(
         assert row["reordered_forward"] == (bool(mine and overtaken) and min(overtaken) < max(mine))
 
 
-def one(folder: Path, happened: list[Fate], drift: int = 0) -> Samples:
-    return read_samples(write(folder, happened, drift), "one")
+def one(
+    folder: Path, happened: list[Fate], drift: int = 0, *, step: tuple[int, int] | None = None
+) -> Samples:
+    return read_samples(write(folder, happened, drift, step=step), "one")
 
 
 def test_overtaken_on_the_way_there(tmp_path: Path) -> None:
@@ -194,6 +207,18 @@ def test_clock_drift_is_taken_out_of_the_schedule_only(tmp_path: Path) -> None:
     error = table["schedule_error_ns"]
     assert list(np.diff(error)) == [-500] * 4
     assert error[0] == 0
+
+
+@pytest.mark.parametrize("by", [3600 * SECOND, -3600 * SECOND, 50 * MS, -2 * MS, 5_000])
+def test_messages_around_a_set_clock_are_left_out_and_all_others_right(
+    by: int, tmp_path: Path
+) -> None:
+    table = one(tmp_path, [Fate(late=7)] * 1200, step=(850, by))
+    gone = set(range(1200)) - set(table["seq"].tolist())
+    assert gone == set(range(300, 901))  # from 5 s before the pair before it to the pair after
+    assert set(table["forward_ns"]) == {MS}
+    assert set(table["reverse_ns"]) == {2 * MS}
+    assert set(table["schedule_error_ns"]) == {7}
 
 
 def test_refused_message_is_lost_and_shifts_nobody(tmp_path: Path) -> None:
