@@ -36,7 +36,6 @@ from testbed.process import write_json
 from testbed.scenario.model import ControllerEvent, Event, OrderEvent
 
 if TYPE_CHECKING:
-    from testbed.emulation.appctl import Appctl
     from testbed.emulation.control import Controller
     from testbed.emulation.network import LabNet
     from testbed.emulation.watch import Watch
