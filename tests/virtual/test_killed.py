@@ -111,7 +111,7 @@ def _found(lab: Lab, jobs: Path, cases: Sequence[str]) -> dict[str, Found]:
     command = ["python3", "-m", "tests.virtual.killing", "/results"]
     code = lab.start(jobs, command).wait(timeout=850)
     assert code == 0, (jobs / "console.log").read_text()[-2000:]
-    return {case: Found(jobs / case, _verdict(jobs / case, 0, lab.name)) for case in cases}
+    return {case: Found(jobs / case, _verdict(jobs / case, 0, lab, None)) for case in cases}
 
 
 @pytest.fixture(scope="module")
