@@ -120,4 +120,4 @@ def test_clocks_are_compared_while_nothing_holds_up(monkeypatch: pytest.MonkeyPa
     reads = iter([0, 30 * MS, 31 * MS, 31 * MS + 20_000])
     monkeypatch.setattr(time, "monotonic_ns", lambda: next(reads))
     monkeypatch.setattr(time, "time_ns", iter([1029 * MS, 1031 * MS + 15_000]).__next__)
-    assert clock_pair() == (31 * MS + 10_000, 1031 * MS + 15_000)
+    assert clock_pair() == (31 * MS + 10_000, 1031 * MS + 15_000, 20_000)
