@@ -87,6 +87,9 @@ def test_a_burst_of_losses_is_one_event() -> None:
     worth = Observations(values, RANDOM).effective(1.0, 0.02)
     assert worth.limit == "correlated"
     assert 25 < worth.time < 60
+    # of one event it is hardly known how long such events last
+    assert worth.surely < worth.size / 1.05
+    assert (worth.packets_for(100) or 0) > 100 * worth.time
     scattered = random.permutation(values)
     assert size(scattered, 1.0) == 2000
 
