@@ -16,7 +16,9 @@ control characters as escapes.
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
+from pathlib import Path
 
 from testbed.text import visible
 
@@ -38,9 +40,12 @@ class TestbedError(Exception):
         super().__init__(what)
         self.what, self.where = visible(what), visible(where)
         self.expected, self.remedy = visible(expected), visible(remedy)
+        self.kept: Path | None = None
+        """The run folder of what was measured until then."""
 
-    def kept_in(self, folder: object) -> None:
+    def kept_in(self, folder: Path) -> None:
         """Add to the remedy where to find what was measured."""
+        self.kept = folder
         kept = visible(f"what was measured is in {folder}")
         self.remedy = "; ".join(filter(None, (self.remedy, kept)))
 
@@ -84,6 +89,21 @@ class ResultError(TestbedError):
     """A run folder cannot be read or written."""
 
     exit_code = 6
+
+
+class Stopped(BaseException):
+    """A signal asked this process to end; everything it started is taken down on the way.
+
+    Attributes:
+        kept: the run folder of what was measured until then.
+        left: where it is, if it could not be made a run folder yet.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+        self.kept: Path | None = None
+        self.left: Path | None = None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> InputError:

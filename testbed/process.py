@@ -1,14 +1,17 @@
-"""Processes that end with the one that started them, and files that are whole or not there."""
+"""Processes that end with the one that started them, whether they did, and files that are whole
+or not there."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import signal
 import stat
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -44,6 +47,41 @@ def _die_with(parent: int, with_signal: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, with_signal, 0, 0, 0)
     if os.getppid() != parent:  # gone before it was asked for
         os._exit(1)
+
+
+ALIVE = ".alive"
+"""File in a job folder that a lab holds as long as any process of it lives."""
+
+
+def hold(job: Path) -> int:
+    """A descriptor for a lab's processes to inherit, by which `ended` knows of them."""
+    held = os.open(job / ALIVE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(held, fcntl.LOCK_SH)
+    return held
+
+
+def ended(job: Path, within_s: float) -> bool:
+    """Whether all processes of the folder's lab are gone, within that time."""
+    end = time.monotonic() + within_s
+    try:
+        asked = os.open(job / ALIVE, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return True
+    try:
+        while True:
+            try:
+                fcntl.flock(asked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    return False
+                time.sleep(0.01)
+            except OSError:
+                return True
+            else:
+                return True
+    finally:
+        os.close(asked)
 
 
 @contextmanager

@@ -6,22 +6,23 @@ folder by one rename, or vanishes.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from testbed import errors
-from testbed.analysis.outage import write_outages
-from testbed.analysis.promises import write_promises
-from testbed.analysis.summary import write_summary
-from testbed.errors import LabError, TestbedError
+from testbed import errors, keep
+from testbed.errors import LabError, ResultError, Stopped, TestbedError
 from testbed.lab.base import Lab
 from testbed.lab.process import lacking
 from testbed.lab.unprivileged import take_back
@@ -29,10 +30,10 @@ from testbed.memory import lack
 from testbed.plan import background
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
-from testbed.process import open_plain
-from testbed.results.folder import collect
+from testbed.process import ended, open_plain
+from testbed.results.janitor import measured
 from testbed.results.provenance import Provenance, measure_host
-from testbed.results.staging import scratch, staging
+from testbed.results.staging import scratch, staging, unwritable
 from testbed.terminal import Pauses, kept
 
 GUEST = ("python3", "-m", "testbed.guest", "/results")
@@ -45,8 +46,12 @@ PACKET_S = 0.3e-3
 BACKGROUND_PACKET_S = 1e-6
 """What a modelled packet may take at one port, at most."""
 
-FINISH = (write_summary, write_outages, write_promises)
-"""What is made of the samples."""
+_ENDING_S = 10.0
+"""What a lab's last processes may take to end once its first has."""
+_LOOK_S = 2.0
+"""How often it is noted how the machine is."""
+_LEAST_FREE_BYTES = 64 << 10
+"""With less, a disk is full."""
 
 Stage = Callable[[dict[str, Any]], None]
 
@@ -94,33 +99,73 @@ def execute(
         show: is given every progress record of the guest.
         timeout_s: wall seconds until the lab is ended; else what limits() says.
 
-    Raises LabError, EmulationError, ResultError. What was measured before an error
-    is kept as a run of status "failed", whose folder the error names; so is a run whose
+    Raises LabError, EmulationError, ResultError, and Stopped when a signal asks this process
+    to end. What was measured until then is kept, as a run of status "unfinished" if its
+    traffic was cut short, else "failed"; the error names its folder. So is a run whose
     packets took longer than the plan's bounds.
     """
     limit = Limits(timeout_s, timeout_s) if timeout_s else limits(prepared.plan)
     with staging(root) as job:
-        (job / "scenario.json").write_bytes(msgspec.json.encode(prepared.scenario))
-        (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
-        (job / "job.json").write_text(json.dumps({"verb": "run"}))
-        before = measure_host()
-        problem = _guest(prepared, lab, job, show, limit)
         provenance = Provenance.of(
             scenario=prepared.scenario,
             lab=lab.describe(),
             notes=(*notes, *prepared.notes, *_died(job)),
             command=tuple(command),
-            host_before=before,
-            host_after=measure_host(),
+            host=measure_host(),
         )
+        problem: TestbedError | Stopped | None
+        try:
+            keep.begin(job, prepared, provenance)
+            problem = _guest(prepared, lab, job, show, limit)
+        except KeyboardInterrupt:
+            problem = Stopped(signal.SIGINT)
+        except Stopped as end:
+            problem = end
+        except OSError as error:
+            problem = unwritable(root, error)
+        if problem is not None and _full(root):
+            problem = unwritable(root, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        folder = _conclude(job, root, problem)
         if problem is None:
-            return collect(job, root, provenance, status="ok", finish=FINISH)
-        if any((job / "samples").glob("*.bin")):
-            kept = collect(
-                job, root, provenance, status="failed", error=str(problem), finish=FINISH
-            )
-            problem.kept_in(kept)
+            assert folder is not None
+            return folder
         raise problem
+
+
+def _conclude(job: Path, root: Path, problem: TestbedError | Stopped | None) -> Path | None:
+    """The run folder of what was measured, of which the problem is told as well.
+
+    Raises Stopped if a signal comes, and ResultError if the folder cannot be made.
+    """
+    said = None if problem is None else str(getattr(problem, "what", problem))
+    try:
+        with suppress(OSError):
+            keep.look(job)
+        folder = keep.conclude(job, root, said)
+    except (KeyboardInterrupt, Stopped) as end:
+        stop = end if isinstance(end, Stopped) else Stopped(signal.SIGINT)
+        stop.left = job if measured(job) else None
+        raise stop from None
+    except ResultError:
+        if isinstance(problem, Stopped):  # how the process ends is the signal's to say
+            problem.left = job
+            raise problem from None
+        raise
+    if folder is None or problem is None:
+        return folder
+    if isinstance(problem, Stopped):
+        problem.kept = folder
+    else:
+        problem.kept_in(folder)
+    return folder
+
+
+def _full(root: Path) -> bool:
+    """Whether there is no room left where results go."""
+    try:
+        return shutil.disk_usage(root).free < _LEAST_FREE_BYTES
+    except OSError:
+        return False
 
 
 def _guest(
@@ -155,10 +200,15 @@ def _watched(
             return time.monotonic() - pauses.total_s
 
         progress = _Follower(job / "progress.jsonl", show, clock_s)
-        end = clock_s() + limit.whole_s
+        look = clock_s()
+        end = look + limit.whole_s
         while process.poll() is None:
             progress.poll()
             now = clock_s()
+            if now >= look:
+                look = now + _LOOK_S
+                with suppress(OSError):  # a full disk: the run will tell
+                    keep.look(job)
             if now > end:
                 return _stuck(f"the lab was ended after {limit.whole_s:.0f} s", lab, progress)
             if progress.stage == "traffic" and now > progress.heard_s + limit.silent_s:
@@ -233,7 +283,10 @@ class _Follower:
                 if not line.endswith(b"\n"):
                     break
                 self._at += len(line)
-                row = json.loads(line)
+                try:
+                    row = json.loads(line)
+                except ValueError:  # torn by a full disk
+                    continue
                 self.stage, self.available_bytes = row["stage"], row["available_bytes"]
                 self.heard_s = self._clock_s()
                 self._show(row)
@@ -251,6 +304,7 @@ def _started(
         if process.poll() is None:
             process.kill()  # a lab takes everything with it
             process.wait()
+        ended(job, _ENDING_S)
         take_back(job)
 
 

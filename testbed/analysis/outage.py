@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from testbed.analysis.cut import as_late, settled
 from testbed.analysis.summary import REORDERED, Direction, judged, series
 from testbed.analysis.variation import Integers
 from testbed.plan.model import Plan, Session
@@ -60,8 +61,9 @@ def _seen(
     events: Sequence[Event], session: Session, direction: Direction, packets: pd.DataFrame
 ) -> list[Outage]:
     """A row for each event."""
-    packets = packets.sort_values("seq")
-    found = series(direction, packets)
+    packets = settled(session, direction, packets.sort_values("seq"))
+    found = series(direction, as_late(direction, packets))
+    known = np.isin(found.seq, series(direction, packets).seq)
     flight_ns = series("rtt", packets).delay_ns
     early_ns = flight_ns[np.isfinite(flight_ns)].max(initial=0)
     if direction != "forward":
@@ -86,7 +88,7 @@ def _seen(
                 session=session.id,
                 app=session.app,
                 direction=session.directions.get(direction, direction),
-                lost=sum(end - first for first, end in mine),
+                lost=sum(int(known[first:end].sum()) for first, end in mine),
                 reordered=int((reordered == number).sum()),
                 outage_ns=_longest(found.intended_ns, mine),
             )

@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 
 from testbed.analysis import fidelity as trust
+from testbed.analysis.cut import settled, under_way
 from testbed.analysis.deadline import Word, judge
 from testbed.analysis.fidelity import Instrument
 from testbed.analysis.independence import Observations, Sampling
@@ -189,7 +190,8 @@ def _rows(
     packets: pd.DataFrame,
     slo: Slo,
 ) -> Iterator[Promise]:
-    kept = measured(session, packets)
+    kept = settled(session, direction, measured(session, packets))
+    overdue = int(under_way(direction, kept).sum())
     now = series(direction, kept)
     delay = now.delay_ns
     arrived = delay[np.isfinite(delay)]
@@ -223,6 +225,8 @@ def _rows(
         held = held or _held(of, percentile, asked)
         if (less and held != "broken") or (more and held != "kept"):
             held, condition = "not valid", _UNPLANNED
+        if held == "kept" and overdue:
+            held, condition = "not shown", f"{overdue:,} messages were overdue at the run's end"
         return Promise(
             slice=session.slice,
             session=session.id,

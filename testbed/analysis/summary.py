@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from testbed.analysis import bounds
 from testbed.analysis import fidelity as trust
+from testbed.analysis.cut import as_late, settled
 from testbed.analysis.deadline import Ground, Word, judge
 from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Instrument, Trust
 from testbed.analysis.independence import Limit, Observations
@@ -77,6 +78,9 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     warmup: int
     lost: int
     """Messages of which a packet is missing."""
+    overdue: int
+    """Messages that had not come by their deadline when the run was cut short: late, but not
+    known to be lost."""
     unstamped: int
     """Arrived without a kernel timestamp; not judged, and not among `messages`."""
     packets: int
@@ -248,9 +252,10 @@ def _row(
     *,
     on_time: bool,
 ) -> SummaryRow:
-    kept = sent(direction, measured(session, packets))
+    kept = settled(session, direction, sent(direction, measured(session, packets)))
     now = series(direction, kept)
     delay = now.delay_ns
+    judged_ = series(direction, as_late(direction, kept))
     arrived = np.sort(delay[np.isfinite(delay)])
     parts = budget(session, direction)
     paths = passed(session, direction)
@@ -265,13 +270,16 @@ def _row(
     limit = bounds.bound_ns(session, direction)
     sent_packets, lost_packets, late_packets = _packets(direction, kept)
     kept_to, over = bounds.judge(plan, now, limit, exact=on_time and found.trust == "exact")
-    verdict = judge(seen, session.deadline_ns, session.reliability)
+    told = seen
+    if len(judged_.delay_ns) != len(delay):  # the run was cut short
+        told = Observations(judged_.delay_ns, sampling(plan, session, paths, judged_.intended_ns))
+    verdict = judge(told, session.deadline_ns, session.reliability)
     proved = decided(plan, session, direction, parts.total_ns)
     if proved == "met" and kept_to != "exceeded" and verdict.packets and not verdict.misses:
         verdict = msgspec.structs.replace(verdict, word="met", ground="bound")
     elif proved == "missed" and verdict.packets and verdict.misses == verdict.packets:
         verdict = msgspec.structs.replace(verdict, word="missed", ground="budget")
-    why = trust.doubt(verdict, seen, session, found, known, paths, late)
+    why = trust.doubt(verdict, told, session, found, known, paths, late)
     return SummaryRow(
         session=session.id,
         app=session.app,
@@ -279,10 +287,11 @@ def _row(
         direction=session.directions.get(direction, direction),
         judged=direction,
         path=">".join(path.nodes),
-        messages=len(delay),
+        messages=len(judged_.delay_ns),
         warmup=len(packets) - len(measured(session, packets)),
         lost=len(delay) - len(arrived),
-        unstamped=len(kept) - len(delay),
+        overdue=len(judged_.delay_ns) - len(delay),
+        unstamped=len(kept) - len(judged_.delay_ns),
         packets=sent_packets,
         packets_lost=lost_packets,
         budget_ns=parts.total_ns,
@@ -321,7 +330,7 @@ def _row(
         pdv_p99_ns=_value(percentile(Observations(pdv(delay), seen.sampling), 99)),
         reordered=int(kept[list(REORDERED[direction])].any(axis=1).sum()),
         packets_reordered=late_packets,
-        availability=_availability(session, now),
+        availability=_availability(session, judged_),
         schedule_error_p99_ns=late,
         fidelity="not valid" if why else found.trust,
         doubt=why,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.segment import Segment
 from rich.text import Text
 
-from testbed.errors import InputError, TestbedError, unknown
+from testbed.errors import InputError, Stopped, TestbedError, unknown
 from testbed.text import visible
 
 _WIDE = 110
@@ -87,9 +88,9 @@ class Verbs(click.Group):
             show_error(error)
             sys.exit(error.exit_code)
         except (click.exceptions.Abort, KeyboardInterrupt):
-            _stopped(signal.SIGINT)
-        except _Ended as end:
-            _stopped(end.number)
+            _stopped(Stopped(signal.SIGINT))
+        except Stopped as end:
+            _stopped(end)
         except click.exceptions.Exit as done:
             sys.exit(done.exit_code)
         except click.ClickException as error:
@@ -99,14 +100,6 @@ class Verbs(click.Group):
             sys.exit(error.exit_code)
         except BrokenPipeError:
             sys.exit(141)
-
-
-class _Ended(BaseException):
-    """A signal asked this process to end; everything it started is taken down on the way."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 @contextmanager
@@ -120,7 +113,7 @@ def _ending() -> Iterator[None]:
     def end(number: int, _frame: object) -> None:
         for each in before:
             signal.signal(each, signal.SIG_IGN)  # the way down is taken once
-        raise _Ended(number)
+        raise Stopped(number)
 
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -132,10 +125,15 @@ def _ending() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stopped(number: int) -> NoReturn:
+def _stopped(end: Stopped) -> NoReturn:
+    parts: list[str | Text] = [Text("stopped", "yellow"), "nothing is left running"]
+    if end.kept is not None:
+        parts.append(f"what was measured is in {end.kept}")
+    if end.left is not None:
+        parts.append(f"`testbed collect {shlex.quote(str(end.left))}` keeps what was measured")
     with suppress(OSError):  # the terminal may be gone
-        err.print(Text("stopped", "yellow"), "nothing is left running", sep="; ")
-    sys.exit(128 + number)
+        err.print(*parts, sep="; ")
+    sys.exit(128 + end.number)
 
 
 def show_error(error: TestbedError) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from testbed.cli.console import Terminal, show_note
+from testbed.cli.console import Terminal, show_error, show_note
 from testbed.errors import InputError
 from testbed.plan.model import Plan
 from testbed.scenario import discovery
@@ -22,6 +22,7 @@ from testbed.units import show_ns
 if TYPE_CHECKING:
     from testbed.analysis.over_runs import OverRuns
     from testbed.analysis.summary import SummaryRow
+    from testbed.keep import Recovered
     from testbed.results.folder import RunFolder
 
 Row = dict[str, Any]
@@ -175,6 +176,37 @@ def usable(checks: Any) -> bool:
     return any(check.ok for check in checks if check.name in {f"lab {name}" for name in LABS})
 
 
+def show_recovered(found: Iterable[Recovered], console: Terminal) -> bool:
+    """Print a line for each folder that a killed run left; whether all could be kept."""
+    from testbed.report.wording import outcome  # noqa: PLC0415
+    from testbed.results.folder import RunFolder  # noqa: PLC0415
+
+    good = True
+    for each in found:
+        if each.error is not None:
+            good = False
+            show_error(each.error)
+        elif each.kept is None:
+            console.print(f"removed {each.job}: no message of it had been sent")
+        else:
+            told = outcome(RunFolder(each.kept).provenance) or "It had all been measured."
+            console.print(f"kept what a killed run measured in {each.kept}. {told}")
+    return good
+
+
+def show_left(folders: Sequence[Path], console: Terminal) -> None:
+    """Say that there are folders of killed runs, which no name of a run means."""
+    if folders:
+        count = (
+            f"{len(folders)} run that was"
+            if len(folders) == 1
+            else f"{len(folders)} runs that were"
+        )
+        console.print(
+            f"{count} killed, or goes on, is no run folder yet: `testbed collect` makes it one"
+        )
+
+
 def verdicts(
     run: RunFolder,
     given: Mapping[str, str],
@@ -190,8 +222,13 @@ def verdicts(
     from testbed.report.table import verdict_table  # noqa: PLC0415
 
     if as_json:
+        made = run.provenance
         row = {
             "run": str(run.path),
+            "status": made.status,
+            "error": made.error,
+            "asked": made.asked,
+            "actual": made.actual,
             "settings": given,
             "seed": run.scenario.seed,
             "summary": run.summary_rows(),

@@ -24,7 +24,7 @@ from testbed.cli.console import (
     show_note,
 )
 from testbed.cli.orders import orders
-from testbed.errors import InputError
+from testbed.errors import InputError, ResultError
 from testbed.scenario import discovery
 
 LABS = ("virtual", "wall", "native")
@@ -116,7 +116,8 @@ def run(
     testbed run metro_slices --repeat 10                         (ten seeds)
     testbed run metro_slices --pcap park:eth0 --json
     """
-    from testbed.memory import fitted  # noqa: PLC0415  (--help stays fast)
+    from testbed.keep import recover  # noqa: PLC0415  (--help stays fast)
+    from testbed.memory import fitted  # noqa: PLC0415
     from testbed.prepare import prepare  # noqa: PLC0415
 
     wanted = [
@@ -126,6 +127,7 @@ def run(
     ]
     memory_bytes = _memory(memory)
     chosen, notes = _lab(lab)
+    listing.show_recovered(recover(discovery.home() / "results"), err)
     error = runs.carry_out(
         wanted,
         lambda plan: fitted(chosen, plan, memory_bytes),
@@ -215,14 +217,37 @@ def plan(
 @json_option
 def report(run: str, output: Path | None, as_json: bool) -> None:
     """Write a run's HTML report (RUN: a folder, its id, or "last")."""
+    from testbed.keep import left  # noqa: PLC0415
     from testbed.report.html import write_report  # noqa: PLC0415
     from testbed.results.folder import find_run  # noqa: PLC0415
 
+    listing.show_left(left(discovery.home() / "results"), err)
     path = write_report(find_run(run, discovery.home() / "results"), output)
     if as_json:
         click.echo(json.dumps({"report": str(path)}))
     else:
         out.print(str(path), soft_wrap=True)
+
+
+@main.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+def collect(folder: Path | None) -> None:
+    """Keep what killed runs measured, as unfinished runs.
+
+    FOLDER: the one that a killed run left; without it, all of this project. The next
+    `testbed run` does the same.
+    """
+    from testbed.keep import recover, recover_one  # noqa: PLC0415
+
+    if folder is not None:
+        found = [recover_one(folder.resolve())]
+    else:
+        found = list(recover(discovery.home() / "results"))
+    kept = listing.show_recovered(found, out)
+    if not found:
+        out.print("no killed run is waiting")
+    elif not kept:
+        sys.exit(ResultError.exit_code)
 
 
 @main.command()

@@ -11,7 +11,7 @@ import msgspec
 
 from testbed.cli import listing
 from testbed.cli.console import out, progress, show_error
-from testbed.errors import InputError, TestbedError
+from testbed.errors import InputError, Stopped, TestbedError
 from testbed.scenario import discovery
 
 if TYPE_CHECKING:
@@ -108,8 +108,11 @@ def carry_out(
                     show=show,
                     timeout_s=timeout_s,
                 )
-        except TestbedError as error:
-            if not kept and not failed:
+        except (TestbedError, Stopped) as error:
+            if error.kept is not None:
+                told = asked.point if as_json else _told(asked, repeated)
+                listing.verdicts(RunFolder(error.kept), told, as_json=as_json, console=out)
+            if isinstance(error, Stopped) or (not kept and not failed):
                 raise
             show_error(error)
             failed.append((asked, error))

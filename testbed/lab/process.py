@@ -13,6 +13,7 @@ from pathlib import Path
 from testbed.errors import LabError
 from testbed.lab import cache, image, unprivileged
 from testbed.lab.base import COMMAND, CONSOLE, EXIT, Lab, Missing
+from testbed.process import hold
 
 HANDSHAKE = r'echo ready >&"$LAB_HANDSHAKE" && read -r go <&"$LAB_HANDSHAKE" || exit 255'
 """First line of what a lab runs (bash), once it is sure to be killed with its caller.
@@ -55,14 +56,14 @@ def spawn(
     (job / CONSOLE).touch()
     unprivileged.hand_over(image.existing().root, job)
     ours, theirs = socket.socketpair()
-    with ours, (job / CONSOLE).open("ab") as console:
+    with ours, (job / CONSOLE).open("ab") as console, os.fdopen(hold(job)) as alive:
         with theirs:
             process = subprocess.Popen(
                 command(theirs.fileno(), terminal),
                 stdin=None if terminal else subprocess.DEVNULL,
                 stdout=None if interactive else console,
                 stderr=console,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), alive.fileno()],
                 start_new_session=not interactive,  # Ctrl-C is the caller's to act on
             )
         with contextlib.suppress(OSError):  # it ended already: its exit code tells

@@ -30,7 +30,7 @@ from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
 from testbed.plan.pacing import stretched
 from testbed.probes.messages import PRIMING, leading_packet
-from testbed.probes.schedule import HOLD_NS
+from testbed.probes.schedule import HOLD_NS, grace_ns
 from testbed.probes.sockets import dropped, keeps_moments, open_answering_pair, open_udp
 from testbed.probes.stamp import request_of_size, stamp_request
 from testbed.process import child_environment
@@ -51,12 +51,6 @@ _WAITING_BYTES = 16 << 20
 """Of a socket's packets that wait for their moments."""
 _PACKET_BYTES = 1024
 """What a packet takes there beside twice its size."""
-
-
-def grace_ns(sessions: Sequence[Session]) -> int:
-    """How long to wait for the last replies: 1 s, or twice the largest deadline up to 5 s."""
-    largest_ns = max((s.deadline_ns or 0 for s in sessions), default=0)
-    return max(1_000_000_000, min(2 * largest_ns, 5_000_000_000))
 
 
 def ahead_ns(sessions: Sequence[Session]) -> int:

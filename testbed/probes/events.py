@@ -20,15 +20,20 @@ then events of 24 octets, little endian:
     LEADING_RX        message's number     arrival              packet's index, TOS, TTL
     CLOCK             ns it took to read   CLOCK_MONOTONIC      CLOCK_REALTIME
     START             -                    start of traffic     -
+    COVERED           -                    a moment, mono       -
     END               -                    -                    -
 
 Times are ns; T1 to T4, T1 of a message's first packet, and arrivals of leading packets
 (messages.py) are kernel stamps of CLOCK_REALTIME; `mono` and START are
 CLOCK_MONOTONIC. SENT with flag 1 was refused by the kernel,
 LEADING_RX with flag 1 is a copy that was eliminated. A message may be logged
-as sent before its moment; END says that the last one's is past. Events are appended,
-about every second at least, so an aborted run leaves all but the last; half an event
-at the end is ignored.
+as sent before its moment.
+
+Events are written every KEEP_NS, so a run that is cut short leaves all but the last.
+COVERED says that all before its moment are in the log: messages due before it, in the
+sender's; arrivals and stamps, in the others'. END says that there are no more. What
+happened later than the least of the three logs' moments is not known. Half an event at
+the end is ignored.
 """
 
 from __future__ import annotations
@@ -39,10 +44,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from struct import Struct
 
-MAGIC = b"STAMPev1"
+MAGIC = b"STAMPev2"
 NO_SESSION = 0xFFFF
 SENT, SENDER_TX, SENDER_RX, REFLECTOR_RX, REFLECTOR_TX, CLOCK, START, END = range(1, 9)
-LEADING_RX = 9
+LEADING_RX, COVERED = 9, 10
+
+KEEP_NS = 250_000_000
+"""How often a log is written: what a kill costs at most, but where time is short."""
 
 SENT_FILE, RECEIVED_FILE, REFLECTED_FILE = "sent.bin", "received.bin", "reflected.bin"
 
@@ -78,15 +86,30 @@ class EventLog:
         self._used += EVENT.size
 
     def flush(self) -> None:
-        if self._used:
+        """Write what there is; where the disk is full, the rest is written the next time."""
+        try:
             self._write(memoryview(self._block)[: self._used])
-            self._used = 0
+        finally:
+            self._block[: self._used - self._done] = self._block[self._done : self._used]
+            self._used -= self._done
+
+    def cover(self, moment_ns: int) -> None:
+        """Write what there is, which is all from before that moment (CLOCK_MONOTONIC)."""
+        self.add(COVERED, 0, 0, 0, moment_ns, 0)
+        self.flush()
+
+    def end(self) -> None:
+        """There are no more events."""
+        self.add(END, 0, 0, 0, 0, 0)
 
     def close(self) -> None:
-        self.flush()
-        os.close(self._fd)
+        try:
+            self.flush()
+        finally:
+            os.close(self._fd)
 
     def _write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        self._done = 0
+        while self._done < len(view):
+            self._done += os.write(self._fd, view[self._done :])

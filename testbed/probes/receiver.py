@@ -19,6 +19,7 @@ from testbed.probes.child import read_job, say_ready
 from testbed.probes.clock import Stop, become_pacer
 from testbed.probes.eliminator import HISTORY, Eliminator
 from testbed.probes.events import (
+    KEEP_NS,
     LEADING_RX,
     RECEIVED_FILE,
     SENDER_RX,
@@ -35,8 +36,6 @@ _SLOTS = 256
 """Leading packets a system call."""
 _PAUSE_NS = 10_000_000
 _IDLE_S = 0.1
-_KEEP_NS = 1_000_000_000
-"""What was read is written at least so often."""
 
 
 class Arriving:
@@ -121,15 +120,16 @@ class Receiver:
         poll = select.epoll()
         for fd in (*self._sessions, *self._arriving):
             poll.register(fd, select.EPOLLIN)
-        kept_ns = time.monotonic_ns()
+        kept_ns = asked_ns = time.monotonic_ns()
         while not stop:
-            ready = poll.poll(_IDLE_S)
+            ready = poll.poll(_IDLE_S, max(1, len(self._sessions) + len(self._arriving)))
             for fd, _ in ready:
                 self._take(fd)
             now_ns = time.monotonic_ns()
-            if not ready or now_ns - kept_ns >= _KEEP_NS:
-                self._log.flush()
+            if now_ns - kept_ns >= KEEP_NS:
+                self._log.cover(asked_ns)  # what has come since may not have been read
                 kept_ns = now_ns
+            asked_ns = now_ns
             if ready:
                 time.sleep(pause_ns / 1e9)
         for fd in (*self._sessions, *self._arriving):
@@ -156,6 +156,7 @@ def run_job() -> None:
     say_ready()
     try:
         receiver.run(stop, max(_PAUSE_NS, job["ahead_ns"]))
+        log.end()
     finally:
         log.close()
 

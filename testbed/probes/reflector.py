@@ -29,6 +29,7 @@ from testbed.probes.child import read_job, say_ready
 from testbed.probes.clock import Stop, become_pacer, clock_pair
 from testbed.probes.eliminator import Eliminator
 from testbed.probes.events import (
+    KEEP_NS,
     NO_SESSION,
     REFLECTED_FILE,
     REFLECTOR_RX,
@@ -46,8 +47,6 @@ _STAMPS_WAITING = 32
 """So many unread transmit stamps are read even if requests keep coming."""
 _LARGEST_BYTES = 9216
 _STRANGERS = 4096
-_KEEP_NS = 1_000_000_000
-"""The log is written at least so often."""
 
 
 class _Sent(NamedTuple):
@@ -121,18 +120,24 @@ class Reflector:
         for fd in self._endpoints:
             poll.register(fd, select.EPOLLIN)
         self.settle()
+        asked_ns = covered_ns = self._kept_ns
         while not stop:
-            ready = poll.poll(_IDLE_S)
+            ready = poll.poll(_IDLE_S, max(1, len(self._endpoints)))
             now_ns = time.time_ns()
+            unread = False
             for fd, _ in ready:
                 endpoint = self._endpoints[fd]
-                while self.answer(endpoint, now_ns) == self._requests.slots and self._hold_ns:
-                    if stop:
+                while full := self.answer(endpoint, now_ns) == self._requests.slots:
+                    if stop or not self._hold_ns:  # others must not wait for their answers
                         break
+                unread |= full
                 if len(endpoint.waiting) >= _STAMPS_WAITING:
                     self.read_stamps(endpoint)
-            if not ready or now_ns - self._kept_ns >= _KEEP_NS:
-                self.settle()
+            if not unread:
+                covered_ns = asked_ns  # what has come since may not have been read
+            asked_ns = now_ns
+            if not ready or now_ns - self._kept_ns >= KEEP_NS:
+                self.settle(covered_ns)
             if ready and self._hold_ns:
                 time.sleep(self._hold_ns / 1e9)
         until = time.monotonic() + _LAST_S
@@ -142,13 +147,17 @@ class Reflector:
         time.sleep(self._hold_ns / 1e9)
         self.settle()
 
-    def settle(self) -> None:
-        """Read all stamps, write the log, compare the clocks."""
+    def settle(self, covered_ns: int | None = None) -> None:
+        """Read all stamps, write the log, compare the clocks.
+
+        Args:
+            covered_ns: all arrivals before this moment (CLOCK_REALTIME) have been read.
+        """
         for endpoint in self._endpoints.values():
             if endpoint.waiting:
                 self.read_stamps(endpoint)
-        if self._log is not None:
-            self._log.flush()
+        if self._log is not None and covered_ns is not None:
+            self._log.cover(covered_ns - self._offset_ns)
         now = clock_pair()
         self._kept_ns, self._offset_ns = now.realtime_ns, now.offset_ns
 
@@ -230,6 +239,7 @@ def run_job() -> None:
     say_ready()
     try:
         Reflector(endpoints, stateful=True, log=log, hold_ns=job["hold_ns"]).run(stop)
+        log.end()
     finally:
         log.close()
 

@@ -34,8 +34,11 @@ what is not known is MISSING. Columns:
 All stamps are of one clock (namespaces share the kernel's), so one-way delays have no
 clock error. Kernel stamps are CLOCK_REALTIME, the schedule is CLOCK_MONOTONIC; pairs
 of both, logged every second, join them. Where a pair shows that a program has set the
-clock, the messages around have no row: which of their stamps are older, nobody knows. A
-run that was cut off ends with the last message that is known to have been sent.
+clock, the messages around have no row: which of their stamps are older, nobody knows.
+
+A run that was cut short ends with the last message that was due while all three logs
+were kept. One whose time to arrive or come back was not over then was not lost: if it had
+not, it is neither, and what is not known of it is MISSING.
 """
 
 from __future__ import annotations
@@ -54,6 +57,8 @@ from testbed.probes.clocks import READABLE_NS
 
 _UNDERWAY_NS = 5_000_000_000
 """As long as a run waits for a message at most."""
+
+_ALL_NS = int(np.iinfo(np.int64).max)
 
 Samples = NDArray[np.void]
 
@@ -162,16 +167,28 @@ class Logs:
                 where=str(folder / events.SENT_FILE),
                 expected="a start and a pair of clock readings",
             )
-        self._complete = bool((self._sent["kind"] == events.END).any())
         self._start_ns = int(start["a"][0])
+        logs = (self._sent, self._received, self._reflected)
+        self._covered_ns = min(map(_covered_ns, logs))
         self._mono_ns, self._offset_ns = clock["a"], clock["b"] - clock["a"]
         width = clock["number"].astype(np.int64)
         readable = (width[:-1] + width[1:]) // 2 + READABLE_NS
         self._set = np.flatnonzero(np.abs(np.diff(self._offset_ns)) > readable)
         """Pairs after which the clock was set, before the next."""
 
-    def samples(self, session: str) -> Samples:
-        """One session's table. Raises ResultError."""
+    @property
+    def traffic_ns(self) -> int | None:
+        """How much of the traffic is covered if it was cut short; None: all of it."""
+        if self._covered_ns == _ALL_NS:
+            return None
+        return max(0, self._covered_ns - self._start_ns)
+
+    def samples(self, session: str, grace_ns: int = 1_000_000_000) -> Samples:
+        """One session's table. Raises ResultError.
+
+        Args:
+            grace_ns: what a reply may take. Matters where the run was cut short.
+        """
         if session not in self.ids:
             raise ResultError(
                 f"no session {session!r} in this run",
@@ -181,11 +198,8 @@ class Logs:
         index = self.ids.index(session)
         sent = _pick(self._sent, events.SENT, index)
         t1 = _first_stamps(sent, _pick(self._received, events.SENDER_TX, index))
-        if not self._complete:  # nobody knows of the last whether their moments came
-            known = np.flatnonzero((t1 != MISSING) | (sent["flag"] != 0))
-            count = int(known[-1]) + 1 if len(known) else 0
-            sent, t1 = sent[:count], t1[:count]
-        count = len(sent)
+        count = int(np.count_nonzero(sent["a"] < self._covered_ns))
+        sent, t1 = sent[:count], t1[:count]
         table = np.zeros(count, SAMPLE)
         table["seq"] = sent["number"]
         table["not_sent"] = sent["flag"] != 0
@@ -218,8 +232,11 @@ class Logs:
         table["rtt_intended_ns"] = _plus(table["rtt_ns"], table["schedule_error_ns"])
         table["answered"] = answered
         table["received"] = t4 != MISSING
-        table["lost_forward"] = table["arrived"] < packets
-        table["lost_reverse"] = answered & ~table["received"]
+        decided = np.ones(count, bool)
+        if self.traffic_ns is not None:
+            decided = table["not_sent"] | (sent["a"] < self._covered_ns - grace_ns)
+        table["lost_forward"] = (table["arrived"] < packets) & decided
+        table["lost_reverse"] = answered & ~table["received"] & decided
         for name, side in (("forward", forward), ("reverse", reverse)):
             table[f"reordered_{name}"] = side.reordered
             table[f"copies_{name}"] = np.minimum(side.copies, 255)
@@ -250,6 +267,13 @@ class Logs:
             (offset - base).astype(float),
         )
         return np.asarray(base + np.rint(drift).astype(np.int64), np.int64)
+
+
+def _covered_ns(rows: NDArray[np.void]) -> int:
+    """Up to which moment (CLOCK_MONOTONIC) nothing is missing in a log."""
+    if (rows["kind"] == events.END).any():
+        return _ALL_NS
+    return int(rows["a"][rows["kind"] == events.COVERED].max(initial=0))
 
 
 def _pick(rows: NDArray[np.void], kind: int, session: int) -> NDArray[np.void]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 from testbed.plan.model import Session
@@ -42,3 +42,9 @@ def send_times(
     for _ in range(count):
         moment += draw(1.0) * interval_ns
         yield start_ns + stretched(round(moment), drift_ppb)
+
+
+def grace_ns(sessions: Sequence[Session]) -> int:
+    """How long to wait for the last replies: 1 s, or twice the largest deadline up to 5 s."""
+    largest_ns = max((s.deadline_ns or 0 for s in sessions), default=0)
+    return max(1_000_000_000, min(2 * largest_ns, 5_000_000_000))

@@ -25,14 +25,14 @@ from typing import Any
 from testbed.probes.batches import Train, name_of
 from testbed.probes.child import read_job, read_start, say_ready
 from testbed.probes.clock import Stop, become_pacer, clock_pair, sleep_until
-from testbed.probes.events import CLOCK, END, SENT, SENT_FILE, START, EventLog
+from testbed.probes.events import CLOCK, KEEP_NS, SENT, SENT_FILE, START, EventLog
 from testbed.probes.schedule import send_times
 from testbed.probes.stamp import request_head, request_of_size
 
 _CALM_NS = 3_000_000
 """A gap to the next send in which there is time to write the log."""
-_KEEP_NS = 1_000_000_000
-"""How often clocks are compared and the log is written; half as often where time is short."""
+_COMPARE_NS = 1_000_000_000
+"""How often clocks are compared. Where time is short, half as often, as the log is written."""
 _MOST = 64
 """Messages a system call."""
 
@@ -117,7 +117,7 @@ def transmit(
         sender.begin(start_ns)
         wait(sender)
     log.flush()
-    kept_ns = due_ns = start_ns
+    kept_ns = compared_ns = due_ns = start_ns
     while heap:
         due_ns = heap[0][0]
         ready = []
@@ -125,19 +125,24 @@ def transmit(
             ready.append(heapq.heappop(heap)[2])
         ready.sort(key=_index)  # at one moment the first session sends first
         if not _slept(due_ns - ahead_ns, stop):
+            log.cover(due_ns)
             return
         for sender in ready:
             sender.send(due_ns + ahead_ns, offset_ns, log)
         for sender in ready:
             wait(sender)
-        calm = not heap or heap[0][0] - due_ns > _CALM_NS
-        if due_ns - kept_ns >= (_KEEP_NS if calm else 2 * _KEEP_NS):
+        wait_times = 1 if not heap or heap[0][0] - due_ns > _CALM_NS else 2
+        if due_ns - compared_ns >= wait_times * _COMPARE_NS:
             offset_ns = _compare_clocks(log)
-            log.flush()
+            compared_ns = due_ns
+        if heap and due_ns - kept_ns >= wait_times * KEEP_NS:
+            log.cover(heap[0][0])
             kept_ns = due_ns
     if _slept(due_ns + ahead_ns, stop):
         _compare_clocks(log)
-        log.add(END, 0, 0, 0, 0, 0)
+        log.end()
+    else:
+        log.cover(due_ns + 1)
 
 
 def _index(sender: Transmitter) -> int:

@@ -52,7 +52,7 @@ def write_report(run: Path, output: Path | None = None) -> Path:
             loads=load_rows(folder),
             answer=headline(folder, rows),
             remedies=remedies(folder.scenario, rows),
-            packets=wording.packets(rows),
+            packets=[*wording.overdue(rows), *wording.packets(rows)],
             events=wording.outages(outages(folder.plan, folder.samples)),
             promises=promises_of(folder),
         )

@@ -19,7 +19,8 @@ def lifecycle_table(run: RunFolder) -> Table | None:
     events = run.plan.events
     if not any(isinstance(event, OrderEvent) for event in events):
         return None
-    happened = run.record(CONTROL)["events"]
+    told = run.record(CONTROL)  # None: the run was cut short
+    happened = told["events"] if told else [{}] * len(events)
     seen: dict[int | None, dict[str, str]] = {}
     for phase in phases(run.plan, run.samples):
         shown = "-" if phase.max_ns is None else show_ns(phase.max_ns)
@@ -31,7 +32,7 @@ def lifecycle_table(run: RunFolder) -> Table | None:
     for name in ("at", "asked", "answer", *columns):
         table.add_column(name, overflow="fold")
     table.add_row("start", "", "", *(seen.get(None, {}).get(name, "") for name in columns))
-    for number, (event, row) in enumerate(zip(events, happened, strict=True)):
+    for number, (event, row) in enumerate(zip(events, happened, strict=False)):
         delays = (seen.get(number, {}).get(name, "") for name in columns)
         table.add_row(show_ns(event.at_ns), event.text, _answer(row), *delays)
     return table

@@ -49,6 +49,7 @@ def verdict_table(run: RunFolder) -> RenderableType:
     rows, known = summarise_run(run)
     notes = [
         *remedies(run.scenario, rows),
+        *wording.overdue(rows),
         *wording.packets(rows),
         *wording.outages(outages(run.plan, run.samples)),
         *wording.promises(promises_of(run)),
@@ -57,9 +58,11 @@ def verdict_table(run: RunFolder) -> RenderableType:
     ]
     if run.scenario.headline != "verdicts":
         notes.insert(0, wording.tally(rows))
-    return summary_table(
+    table = summary_table(
         rows, known, title=run.scenario.question, answer=headline(run, rows), notes=notes
     )
+    outcome = wording.outcome(run.provenance)
+    return Group(Text(visible(outcome), "bold yellow"), table) if outcome else table
 
 
 def summary_table(

@@ -13,6 +13,7 @@ from testbed.analysis.over_runs import OverRuns
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.summary import PERCENTILES, SummaryRow
 from testbed.analysis.terms import Held, Promise
+from testbed.results.provenance import Provenance
 from testbed.units import show_bps, show_ns
 
 NONE = "\N{EN DASH}"
@@ -33,6 +34,28 @@ def listed(words: Iterable[str]) -> str:
     """
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def outcome(made: Provenance) -> str:
+    """How a run that did not go well ended, and how much of it was measured; else nothing."""
+    if made.status == "ok":
+        return ""
+    why = f": {made.error}." if made.error else "."
+    if made.status == "failed":
+        return f"This run failed{why}"
+    reached, asked = (found.get("traffic_ns", 0) / 1e9 for found in (made.actual, made.asked))
+    seconds = math.floor(100 * reached) / 100
+    return f"Unfinished, {seconds:g} s of {asked:g} s of traffic were measured{why}"
+
+
+def overdue(rows: Iterable[SummaryRow]) -> list[str]:
+    """A line for each session with messages that had not come when the run was cut short."""
+    return [
+        f"{row.app} {row.direction}: {row.overdue:,} messages had not come by their deadline when "
+        "the run ended; they count as late, not as lost."
+        for row in rows
+        if row.overdue and row.deadline_ns is not None
+    ]
 
 
 def delay(value: float | None) -> str:
@@ -340,7 +363,7 @@ def outages(found: Iterable[Outage]) -> list[str]:
     harmless: list[str] = []
     for (event, at_ns), group in groupby(found, key=lambda row: (row.event, row.at_ns)):
         when = f"{event} at {at_ns / 1e9:g} s"
-        told = [_outage(row) for row in group if row.lost or row.reordered]
+        told = [_outage(row) for row in group if row.lost or row.reordered or row.outage_ns is None]
         if told:
             lines.append(f"{when}: {'; '.join(told)}.")
         else:

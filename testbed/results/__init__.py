@@ -1,6 +1,7 @@
 """Run folders: how a run is kept, and how it is read back.
 
-    staging.py     a hidden folder that vanishes unless it is committed
+    staging.py     a hidden folder that vanishes unless it is committed or measured
+    janitor.py     the process that sees to it, and what a measurement is
     samples.py     raw records of all sessions -> one tidy table, Parquet in and out
     provenance.py  who measured what, with which versions, where and how
     folder.py      collect() writes a run folder, RunFolder reads one, find_run() finds one

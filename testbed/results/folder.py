@@ -16,7 +16,8 @@
     9-report.html       the report, with figures/
     logs/               console, guest program, progress
 
-The folder appears in one rename, complete and on disk, or not at all.
+The folder appears in one rename, complete and on disk, or not at all. A run whose traffic
+was cut short has status `unfinished`, and all that was measured until then.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pandas as pd
@@ -38,11 +39,12 @@ import pandas as pd
 from testbed.errors import ResultError, TestbedError, unknown
 from testbed.plan import model as plan_model
 from testbed.plan.model import Plan
-from testbed.process import write_whole
+from testbed.process import ALIVE, write_whole
 from testbed.results import provenance as provenance_model
-from testbed.results.provenance import Provenance
-from testbed.results.samples import load_samples, write_null_path, write_samples
-from testbed.results.staging import PREFIX, staging, unwritable
+from testbed.results.janitor import LOG_FOLDER, measured
+from testbed.results.provenance import Provenance, Status
+from testbed.results.samples import Written, load_samples, write_samples
+from testbed.results.staging import PREFIX, unwritable
 from testbed.scenario import model as scenario_model
 from testbed.scenario.model import UNREADABLE, Scenario
 
@@ -63,6 +65,11 @@ REPORT = "9-report.html"
 FIGURES = "figures"
 LOGS = "logs"
 
+BEGUN = "begun.json"
+"""Of a job folder: provenance as far as it is known before the run."""
+HOST = "host.json"
+"""Of a job folder: the machine around the lab when it was last looked at."""
+
 _MOVED = {
     "scenario.json": SCENARIO,
     "plan.json": PLAN,
@@ -71,7 +78,11 @@ _MOVED = {
     "loads.json": LOADS,
     "captures": CAPTURES,
 }
-_DROPPED = {"samples", "job.json"}
+_PLACES = {PROVENANCE, SAMPLES, NULL_PATH, FIDELITY, OUTAGES, PROMISES, SUMMARY, LOGS}
+_PLACES |= set(_MOVED.values())
+_DROPPED = {"job.json", BEGUN, HOST, ALIVE}
+_RELEASED = ".samples"
+"""The probes' logs while they are removed."""
 
 Data = TypeVar("Data")
 
@@ -81,71 +92,103 @@ def collect(
     root: Path,
     provenance: Provenance,
     *,
-    status: Literal["ok", "failed"],
-    error: str | None = None,
+    problem: str | None = None,
     finish: Sequence[Callable[[Path], TestbedError | None]] = (),
-) -> Path:
-    """Turn a job folder into a run folder; returns its path.
+) -> Path | None:
+    """Turn a job folder into a run folder, in place; returns its path, None if no message was sent.
 
-    The job folder is used up. `finish` are stages that add their files (summary,
-    report) before the folder appears; an error that one of them returns makes the run a
-    failed one, and is raised when the folder is there. A failed run keeps what there is.
-    Raises ResultError: full disk, folder not writable, samples unreadable.
+    The probes' logs are released as soon as their samples are written. A collection that is
+    cut short, at any moment, can be made again and ends as it would have.
+
+    Args:
+        problem: what kept the run from its end, or went wrong by then.
+        finish: stages that add their files (summary) before the folder appears; an error
+            that one of them returns makes the run a failed one, and is raised when the
+            folder is there.
+
+    Raises ResultError: full disk, folder not writable, samples unreadable. The job folder
+    stays then.
     """
     try:
-        with staging(root) as stage:
-            run_id = secrets.token_hex(3)
-            plan = read_json(job / "plan.json", Plan)
-            messages = write_samples(
-                plan, job / "samples", stage / SAMPLES, partial=status == "failed"
+        if (job / LOG_FOLDER).exists() or not (job / PROVENANCE).exists():
+            if problem is not None and not measured(job):
+                return None
+            plan = read_json(_now(job, "plan.json"), Plan, plan_model.SCHEMA)
+            found = write_samples(
+                plan, job / LOG_FOLDER, job / SAMPLES, job / NULL_PATH, partial=problem is not None
             )
-            write_null_path(job / "samples", stage / NULL_PATH)
-            _move(job, stage)
-            whole = msgspec.structs.replace(
-                provenance,
-                id=run_id,
-                status=status,
-                error=error,
-                asked={"messages": sum(s.count for s in plan.sessions)},
-                actual={"messages": messages},
-            )
-            _write(stage, whole)
-            defects = [defect for step in finish if (defect := step(stage)) is not None]
-            if defects and status == "ok":
-                _write(
-                    stage, msgspec.structs.replace(whole, status="failed", error=str(defects[0]))
-                )
-            began = datetime.fromisoformat(provenance.started_utc)
-            final = root.resolve() / provenance.experiment / f"{began:%Y%m%dT%H%M%SZ}-{run_id}"
-            _commit(stage, final)
-    except OSError as problem:
-        raise unwritable(root, problem) from problem
-    if defects and status == "ok":
+            if plan.sessions and not found.messages:
+                shutil.rmtree(job / LOG_FOLDER)  # nothing is left that was measured
+                return None
+            _write(job, _concluded(provenance, plan, found, problem))
+            if plan.sessions:
+                (job / LOG_FOLDER).rename(job / _RELEASED)
+        made = read_json(job / PROVENANCE, Provenance, provenance_model.SCHEMA)
+        _arrange(job)
+        defects = [defect for step in finish if (defect := step(job)) is not None]
+        if defects and made.status == "ok":
+            _write(job, msgspec.structs.replace(made, status="failed", error=str(defects[0])))
+        began = datetime.fromisoformat(made.started_utc)
+        final = root.resolve() / made.experiment / f"{began:%Y%m%dT%H%M%SZ}-{made.id}"
+        _commit(job, final)
+    except OSError as error:
+        raise unwritable(root, error) from error
+    if defects and made.status == "ok":
         defects[0].kept_in(final)
         raise defects[0]
     return final
 
 
-def _write(stage: Path, provenance: Provenance) -> None:
+def _concluded(
+    provenance: Provenance, plan: Plan, found: Written, problem: str | None
+) -> Provenance:
+    """With what came of the run: `unfinished` if its traffic was cut short."""
+    status: Status = "ok" if problem is None else "failed"
+    if found.traffic_ns is not None:
+        status = "unfinished"
+    reached_ns = plan.duration_ns if found.traffic_ns is None else found.traffic_ns
+    return msgspec.structs.replace(
+        provenance,
+        id=secrets.token_hex(3),
+        status=status,
+        error=problem,
+        asked={"messages": sum(s.count for s in plan.sessions), "traffic_ns": plan.duration_ns},
+        actual={"messages": found.messages, "traffic_ns": min(reached_ns, plan.duration_ns)},
+    )
+
+
+def _now(job: Path, name: str) -> Path:
+    """Where a file of the job folder is, which may have its last name already."""
+    return job / name if (job / name).exists() else job / _MOVED[name]
+
+
+def _write(job: Path, provenance: Provenance) -> None:
     text = msgspec.json.format(msgspec.json.encode(provenance), indent=2)
-    write_whole(stage / PROVENANCE, text)
+    write_whole(job / PROVENANCE, text)
 
 
-def _move(job: Path, stage: Path) -> None:
-    (stage / LOGS).mkdir()
+def _arrange(job: Path) -> None:
+    """Give every file its place; what is in place already stays there."""
+    shutil.rmtree(job / _RELEASED, ignore_errors=True)
+    (job / LOGS).mkdir(exist_ok=True)
     for path in sorted(job.iterdir()):
-        if path.name in _DROPPED or path.name.startswith("."):
-            continue
-        shutil.move(path, stage / _MOVED.get(path.name, f"{LOGS}/{path.name}"))
+        if path.name in _MOVED:
+            path.rename(job / _MOVED[path.name])
+        elif path.name.endswith(".part"):
+            path.unlink()  # of what a killed process was writing
+        elif path.name not in _PLACES | _DROPPED:
+            path.rename(job / LOGS / path.name)
 
 
-def _commit(stage: Path, final: Path) -> None:
-    for path in [*stage.rglob("*"), stage]:
+def _commit(job: Path, final: Path) -> None:
+    for name in _DROPPED:
+        (job / name).unlink(missing_ok=True)
+    for path in [*job.rglob("*"), job]:
         if path.is_file() or path.is_dir():
             _sync(path)
     final.parent.mkdir(exist_ok=True)
-    stage.chmod(stat.S_IMODE(final.parent.stat().st_mode))  # from here on for whom the user lets
-    stage.rename(final)
+    job.chmod(stat.S_IMODE(final.parent.stat().st_mode))  # from here on for whom the user lets
+    job.rename(final)
     _sync(final.parent)
 
 
@@ -210,8 +253,13 @@ class RunFolder:
 
     @cached_property
     def plan(self) -> Plan:
-        """What was decided."""
-        return read_json(self.path / PLAN, Plan, plan_model.SCHEMA)
+        """What was decided; of an unfinished run without the events that it did not reach."""
+        plan = read_json(self.path / PLAN, Plan, plan_model.SCHEMA)
+        if self.provenance.status != "unfinished":
+            return plan
+        reached_ns = self.provenance.actual["traffic_ns"]
+        events = tuple(event for event in plan.events if event.at_ns < reached_ns)
+        return msgspec.structs.replace(plan, events=events)
 
     @cached_property
     def samples(self) -> pd.DataFrame:

@@ -19,6 +19,9 @@ from testbed.scenario.model import Frozen, Param, Scenario
 
 SCHEMA = 1
 
+Status = Literal["ok", "failed", "unfinished"]
+"""`unfinished`: the traffic was cut short. `failed`: it was not, but something was wrong."""
+
 _LIBRARIES = ("mininet", "os-ken", "pyroute2", "msgspec", "numpy", "pandas", "pyarrow", "scipy")
 
 
@@ -49,8 +52,9 @@ class Provenance(Frozen, frozen=True, kw_only=True):
     schema: int = SCHEMA
     id: str = ""
     """Given when the run folder is made."""
-    status: Literal["ok", "failed"] = "ok"
+    status: Status = "ok"
     error: str | None = None
+    """What kept the run from its end, or was wrong with it."""
     experiment: str
     started_utc: str
     wall_s: float
@@ -65,6 +69,7 @@ class Provenance(Frozen, frozen=True, kw_only=True):
     host_before: HostState
     host_after: HostState
     asked: dict[str, int] = msgspec.field(default_factory=dict)
+    """Packets, and ns of traffic."""
     actual: dict[str, int] = msgspec.field(default_factory=dict)
 
     @classmethod
@@ -75,23 +80,27 @@ class Provenance(Frozen, frozen=True, kw_only=True):
         lab: Mapping[str, str],
         notes: tuple[str, ...],
         command: tuple[str, ...],
-        host_before: HostState,
-        host_after: HostState,
+        host: HostState,
     ) -> Provenance:
-        """The provenance of a run that has just ended."""
+        """The provenance of a run that is about to begin."""
         return cls(
             experiment=scenario.experiment,
-            started_utc=host_before.utc,
-            wall_s=round(host_after.monotonic_s - host_before.monotonic_s, 3),
+            started_utc=host.utc,
+            wall_s=0.0,
             seed=scenario.seed,
             command=command,
             lab=dict(lab),
             notes=notes,
             params=scenario.params,
             versions=versions(),
-            host_before=host_before,
-            host_after=host_after,
+            host_before=host,
+            host_after=host,
         )
+
+    def until(self, host: HostState) -> Provenance:
+        """With the end of the run, when the machine was in that state."""
+        wall_s = round(host.monotonic_s - self.host_before.monotonic_s, 3)
+        return msgspec.structs.replace(self, wall_s=wall_s, host_after=host)
 
 
 def measure_host() -> HostState:

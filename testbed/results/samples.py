@@ -3,12 +3,14 @@
 Columns are those of `testbed.probes.samples`, with the session before them: times
 count from the start of traffic, delays are one-way unless named rtt, all in ns. Those
 named intended start at the intended moment of sending, the others at the kernel's
-transmit timestamp. What is not known is null.
+transmit timestamp. What is not known is null. A packet whose time to come back was not
+over when its run was cut short is neither received nor lost.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,8 @@ from testbed.errors import ResultError
 from testbed.plan.model import Plan
 from testbed.probes.arrivals import MISSING
 from testbed.probes.samples import SAMPLE, Logs, Samples
+from testbed.probes.schedule import HOLD_NS, grace_ns
+from testbed.process import whole
 
 SCHEMA = 2
 _LAST_PACKETS = 1
@@ -82,37 +86,44 @@ def tidy(session: str, raw: Samples) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=ARROW)
 
 
-def write_samples(plan: Plan, folder: Path, target: Path, *, partial: bool) -> int:
-    """Write `target` from the probes' logs in `folder`; the number of messages in it.
+class Written(NamedTuple):
+    """What there was in the logs of a run."""
+
+    messages: int
+    traffic_ns: int | None
+    """Up to which moment after the start of traffic, if it was cut short; None: to its end."""
+
+
+def write_samples(
+    plan: Plan, folder: Path, target: Path, null_target: Path, *, partial: bool
+) -> Written:
+    """Write `target` from the probes' logs in `folder`, and `null_target` with the packets of
+    the null path, if it was measured.
 
     A partial run may lack sessions; a complete one may not. Raises ResultError.
     """
     messages = 0
-    with pq.ParquetWriter(target, ARROW, compression="zstd") as writer:
+    grace = grace_ns(plan.sessions) + HOLD_NS
+    with whole(target) as file, pq.ParquetWriter(file, ARROW, compression="zstd") as writer:
         try:
             logs = Logs(folder) if plan.sessions else None
         except ResultError:
             if not partial:
                 raise
-            logs = None
-        for session in plan.sessions if logs else ():
-            assert logs is not None
+            return Written(0, 0)
+        if logs is None:
+            return Written(0, None)
+        for session in plan.sessions:
             if partial and session.id not in logs.ids:
                 continue
-            table = tidy(session.id, logs.samples(session.id))
+            table = tidy(session.id, logs.samples(session.id, grace))
             writer.write_table(table)
             messages += len(table)
-    return messages
-
-
-def write_null_path(folder: Path, target: Path) -> None:
-    """Write `target` with the null path's packets; nothing where it was not measured."""
-    try:
-        logs = Logs(folder)
-    except ResultError:
-        return
     if NULL_SESSION in logs.ids:
-        pq.write_table(tidy(NULL_SESSION, logs.samples(NULL_SESSION)), target, compression="zstd")
+        with whole(null_target) as file:
+            table = tidy(NULL_SESSION, logs.samples(NULL_SESSION, grace))
+            pq.write_table(table, file, compression="zstd")
+    return Written(messages, logs.traffic_ns)
 
 
 def load_samples(path: Path, *, messages: bool = True) -> pd.DataFrame:

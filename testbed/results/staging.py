@@ -1,13 +1,15 @@
-"""A hidden folder that vanishes unless it is committed.
+"""A hidden folder that vanishes unless it is committed, or holds a measurement.
 
 A child process, the janitor, creates the folder and removes it when its standard
 input ends: at the end of the `with` block, and also when this process is killed
 at any moment, since the kernel then closes the pipe. What is to be kept is renamed
-out of the folder, or the folder itself is, in one step.
+out of the folder, or the folder itself is, in one step. A measurement that could not be
+(janitor.py says what that is) stays until it is.
 
-Both processes hold a shared flock on the folder. A folder nobody holds was left by
-a machine that lost power; the next run removes it. Others may write where staging folders
-are made, as in /tmp: what they name like one is never opened, and ours are closed to them.
+Both processes hold a shared flock on the folder. One that nobody holds was left by a kill
+of both, or by a machine that lost power; the next run removes it or keeps its measurement.
+Others may write where staging folders are made, as in /tmp: what they name like one is
+never opened, and ours are closed to them.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from testbed.errors import ResultError
+from testbed.results.janitor import measured
 
 PREFIX = ".staging-"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -33,38 +37,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 _OWN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 """How a folder is opened whose name others may have given to a FIFO or a symbolic link."""
 
-_JANITOR = """
-import fcntl, os, shutil, signal, sys, time
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, signal.SIG_IGN)
-path = sys.argv[1]
-os.umask(0o077)
-try:
-    while True:
-        os.mkdir(path)
-        try:
-            held = os.open(path, os.O_RDONLY)
-            fcntl.flock(held, fcntl.LOCK_SH)
-        except OSError:
-            pass  # a file system without locks
-        if os.path.exists(path):  # else a sweep came between
-            break
-except OSError as error:
-    print(error.errno, flush=True)
-    sys.exit(1)
-print(0, flush=True)
-sys.stdin.buffer.read()
-for _ in range(100):  # a lab that is just ending may still write
-    shutil.rmtree(path, ignore_errors=True)
-    if not os.path.lexists(path):
-        break
-    time.sleep(0.1)
-"""
+Holder = Literal["nobody", "somebody", "unknown"]
+"""Who holds a staging folder; unknown where the file system has no locks."""
 
 
 @contextmanager
 def staging(root: Path) -> Iterator[Path]:
-    """A new hidden folder in `root`, gone after the block unless it was renamed.
+    """A new hidden folder in `root`, gone after the block unless it was renamed or measured.
 
     Raises ResultError if `root` cannot be written.
     """
@@ -74,8 +53,9 @@ def staging(root: Path) -> Iterator[Path]:
         raise unwritable(root, error) from error
     sweep(root)
     path = root.resolve() / f"{PREFIX}{secrets.token_hex(6)}"
+    janitor_program = str(Path(__file__).with_name("janitor.py"))
     janitor = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _JANITOR, str(path)],
+        [sys.executable, "-I", "-S", janitor_program, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # a Ctrl-C is for us; the janitor ends when we do
@@ -98,21 +78,42 @@ def staging(root: Path) -> Iterator[Path]:
         janitor.wait()
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[Holder]:
+    """Have a staging folder for oneself, if nobody holds it.
+
+    Raises OSError for what is no folder, or another user's.
+    """
+    held = os.open(path, _OWN_FOLDER)
+    try:
+        if os.fstat(held).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        holder: Holder = "nobody"
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = "somebody"
+        except OSError:
+            holder = "unknown"
+        if not path.exists():  # it has got its last name meanwhile
+            holder = "somebody"
+        yield holder
+    finally:
+        os.close(held)
+
+
 def sweep(root: Path) -> list[Path]:
-    """Remove staging folders in `root` that no living process holds; returns them."""
+    """Remove the staging folders in `root` that nobody holds and that hold no measurement;
+    returns them."""
     removed = []
     for path in root.glob(f"{PREFIX}*"):
         try:
-            held = os.open(path, _OWN_FOLDER)
+            with alone(path) as holder:
+                if holder == "nobody" and not measured(path):
+                    shutil.rmtree(path, ignore_errors=True)
+                    removed.append(path)
         except OSError:
             continue
-        try:
-            ours = os.fstat(held).st_uid == os.geteuid()
-            if ours and _flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(path, ignore_errors=True)
-                removed.append(path)
-        finally:
-            os.close(held)
     return removed
 
 

@@ -39,7 +39,10 @@ def measured(
             "reverse_ns": pd.array(
                 [None if n in lost or n in unanswered else DELAY_NS for n in seq], dtype="Int64"
             ),
+            "packets": 1,
+            "arrived": [0 if g else 1 for g in gone],
             "answered": [not g for g in gone],
+            "received": [not (n in lost or n in unanswered) for n in seq],
             "lost_forward": gone,
             "lost_reverse": [n in unanswered for n in seq],
             "reordered_forward": [n in reordered for n in seq],

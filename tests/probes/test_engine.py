@@ -29,8 +29,9 @@ from testbed.errors import EmulationError
 from testbed.plan.model import Plan
 from testbed.probes import engine as engine_module
 from testbed.probes.arrivals import MISSING
-from testbed.probes.engine import SAMPLES, ProbeEngine, ahead_ns, grace_ns
+from testbed.probes.engine import SAMPLES, ProbeEngine, ahead_ns
 from testbed.probes.samples import read_samples
+from testbed.probes.schedule import grace_ns
 from tests.probes.plans import A_IP, B_IP, MS, plan, session
 
 

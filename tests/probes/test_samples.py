@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from testbed.errors import ResultError
 from testbed.probes import events
 from testbed.probes.arrivals import MISSING
 from testbed.probes.events import EventLog, pack_arrival
-from testbed.probes.samples import Logs, Samples, read_samples
+from testbed.probes.samples import Logs, Samples, read_events, read_samples
 
 MS = 1_000_000
 START = 5_000 * MS
@@ -72,8 +73,8 @@ def write(
             back.append((t3 + delay, seq, own))
     for t4, seq, own in sorted(back):
         received.add(events.SENDER_RX, 0, 1, seq, t4, pack_arrival(own, 184, 61))
-    sent.add(events.END, 0, 0, 0, 0, 0)
     for log in logs.values():
+        log.end()
         log.close()
     return folder
 
@@ -145,8 +146,8 @@ def test_messages_of_several_packets(
             received.add(events.LEADING_RX, 0, 0, seq, at, pack_arrival(index, 0, 60))
         else:
             reflected.add(events.REFLECTOR_RX, 0, 0, seq, at, pack_arrival(seq, 0, 60))
-    sent.add(events.END, 0, 0, 0, 0, 0)
     for log in (sent, received, reflected):
+        log.end()
         log.close()
 
     table = read_samples(folder, "m")
@@ -231,39 +232,118 @@ def test_refused_message_is_lost_and_shifts_nobody(tmp_path: Path) -> None:
         log.add(events.SENT, seq == 1, 0, seq, due, due + OFFSET)
         if seq != 1:  # its number in the kernel may or may not be used up
             received.add(events.SENDER_TX, 0, 0, seq - (seq > 1), due + OFFSET + 100, 0)
-    EventLog(tmp_path / events.REFLECTED_FILE, ["one"]).close()
-    log.add(events.END, 0, 0, 0, 0, 0)
-    log.close()
-    received.close()
+    for each in (log, received, EventLog(tmp_path / events.REFLECTED_FILE, ["one"])):
+        each.end()
+        each.close()
     table = read_samples(tmp_path, "one")
     assert list(table["not_sent"]) == [False, True, False]
     assert list(table["schedule_error_ns"]) == [100, MISSING, 100]
     assert table["lost_forward"].all()
 
 
-def test_half_an_event_at_the_end_is_ignored(tmp_path: Path) -> None:
-    """An aborted run's last block may be cut anywhere."""
-    whole = one(tmp_path, [Fate()] * 4)
-    for name in (events.SENT_FILE, events.RECEIVED_FILE, events.REFLECTED_FILE):
-        file = tmp_path / name
-        file.write_bytes(file.read_bytes()[:-7])
-    table = read_samples(tmp_path, "one")
-    assert list(table["forward_ns"]) == list(whole["forward_ns"])
-    assert list(table["lost_reverse"]) == [False, False, False, True]
+class Cut(NamedTuple):
+    """Up to which moment after the start each log is kept; None: to its end."""
+
+    sent: int | None = None
+    received: int | None = None
+    reflected: int | None = None
 
 
-def test_a_run_cut_off_ends_with_what_is_known_to_be_sent(tmp_path: Path) -> None:
-    """Messages are logged ahead of their moments, which may never have come."""
-    write(tmp_path, [Fate(), Fate(forward=None), Fate()])
+def cut(folder: Path, moments: Cut) -> Samples:
+    """The table of a run whose logs end so."""
+    for name, moment in zip(
+        (events.SENT_FILE, events.RECEIVED_FILE, events.REFLECTED_FILE), moments, strict=True
+    ):
+        if moment is None:
+            continue
+        ids, rows = read_events(folder / name)
+        happened = rows["a"] - np.where(rows["a"] > OFFSET, OFFSET, 0)
+        kept = rows[(happened < START + moment) & (rows["kind"] != events.END)]
+        (folder / name).unlink()
+        log = EventLog(folder / name, ids)
+        for row in kept:
+            log.add(*(int(value) for value in row))
+        log.cover(START + moment)
+        log.close()
+    return Logs(folder).samples("one", GRACE)
+
+
+GRACE = 50 * MS
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        Cut(sent=200 * MS, received=200 * MS, reflected=200 * MS),
+        Cut(sent=300 * MS, received=240 * MS, reflected=200 * MS),
+        Cut(sent=300 * MS, received=200 * MS, reflected=280 * MS),
+        Cut(received=200 * MS),
+        Cut(reflected=200 * MS),
+    ],
+)
+def test_nothing_is_lost_that_the_logs_do_not_cover(tmp_path: Path, moments: Cut) -> None:
+    table = cut(write(tmp_path, [Fate()] * 40), moments)
+    assert len(table) == 20  # those due before the least of the moments
+    assert not table["lost_forward"].any()
+    assert not table["lost_reverse"].any()
+    assert table["received"][:-1].all()
+
+
+def test_what_was_lost_while_all_logs_were_kept_stays_lost(tmp_path: Path) -> None:
+    happened = [Fate()] * 40
+    happened[3], happened[5] = Fate(forward=None), Fate(reverse=None)
+    happened[17] = Fate(forward=None)  # its time to arrive is not over at the end
+    happened[18] = Fate(reverse=None)
+    table = cut(write(tmp_path, happened), Cut(sent=200 * MS, received=200 * MS))
+    assert list(np.flatnonzero(table["lost_forward"])) == [3]
+    assert list(np.flatnonzero(table["lost_reverse"])) == [5]
+    assert list(np.flatnonzero(~table["received"])) == [3, 5, 17, 18]
+    assert table["forward_ns"][17] == table["rtt_ns"][18] == MISSING
+    assert table["forward_ns"][18] == MS
+
+
+def test_what_was_refused_never_left(tmp_path: Path) -> None:
+    write(tmp_path, [Fate()] * 3)
     with (tmp_path / events.SENT_FILE).open("r+b") as log:
-        log.seek(-events.EVENT.size, 2)
-        log.truncate()  # without END
-        for seq in (3, 4):
-            due = START + seq * EVERY
-            log.write(events.EVENT.pack(events.SENT, 0, 1, seq, due, due + OFFSET))
-    table = read_samples(tmp_path, "one")
-    assert list(table["seq"]) == [0, 1, 2]
-    assert list(table["lost_forward"]) == [False, True, False]
+        log.seek(-events.EVENT.size, 2)  # before END
+        due = START + 3 * EVERY
+        log.write(events.EVENT.pack(events.SENT, 1, 1, 3, due, due + OFFSET))
+    table = cut(tmp_path, Cut(sent=39 * MS, received=39 * MS))
+    assert list(table["lost_forward"]) == [False, False, False, True]
+
+
+def test_a_whole_run_is_covered_to_its_end(tmp_path: Path) -> None:
+    write(tmp_path, [Fate()] * 40)
+    assert Logs(tmp_path).traffic_ns is None
+    cut(tmp_path, Cut(reflected=200 * MS))
+    assert Logs(tmp_path).traffic_ns == 200 * MS
+
+
+def test_half_an_event_at_the_end_is_ignored(tmp_path: Path) -> None:
+    """A killed run's last block may be cut anywhere."""
+    write(tmp_path, [Fate()] * 40)
+    cut(tmp_path, Cut(200 * MS, 200 * MS, 200 * MS))
+    for name in (events.SENT_FILE, events.RECEIVED_FILE, events.REFLECTED_FILE):
+        with (tmp_path / name).open("ab") as log:
+            log.write(b"half an event")
+    assert len(read_samples(tmp_path, "one")) == 20
+
+
+def test_a_full_disk_tears_no_event(tmp_path: Path) -> None:
+    """What could be written of a block is not written again."""
+    log = EventLog(tmp_path / "log", ["one"])
+    header = (tmp_path / "log").stat().st_size
+    for number in range(100):
+        log.add(events.SENT, 0, 0, number, 0, 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (header + 1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            log.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.close()
+    assert list(read_events(tmp_path / "log")[1]["number"]) == list(range(100))
 
 
 def test_more_than_one_block_is_written(tmp_path: Path) -> None:

@@ -255,8 +255,7 @@ def provenance() -> Provenance:
         lab={"lab": "none", "kernel": "none: made-up data"},
         notes=("made-up data for tests",),
         command=("testbed", "run", "made_up", "--seed", "7"),
-        host_before=host,
-        host_after=host,
+        host=host,
     )
 
 

@@ -7,8 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,14 +16,22 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from testbed.analysis.outage import write_outages
 from testbed.analysis.summary import write_summary
-from testbed.errors import EmulationError, InputError, ResultError
+from testbed.errors import EmulationError, InputError, ResultError, TestbedError
+from testbed.probes.events import CLOCK, EVENT, SENT, SENT_FILE, START, EventLog
 from testbed.probes.samples import Samples
+from testbed.report import wording
 from testbed.results import folder as folder_module
 from testbed.results import samples as samples_module
 from testbed.results.folder import PROVENANCE, SAMPLES, RunFolder, collect, find_run, list_runs
+from testbed.results.janitor import LOG_FOLDER, measured
 from testbed.results.samples import ARROW, load_samples, tidy
+from testbed.results.staging import PREFIX
 from tests.results import synthetic
+from tests.results.synthetic import MS
+
+Finish = Callable[[Path], TestbedError | None]
 
 
 @pytest.fixture
@@ -33,19 +41,24 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     raws = synthetic.raws(plan)
 
     class Logs:
-        def __init__(self, folder: Path) -> None:
-            self.ids = [path.stem for path in folder.iterdir()]
-            if not self.ids:
-                raise ResultError("event log cannot be read")
+        traffic_ns: int | None = None
 
-        def samples(self, session: str) -> Samples:
+        def __init__(self, folder: Path) -> None:
+            self.ids = [path.stem for path in folder.iterdir() if path.name != SENT_FILE]
+
+        def samples(self, session: str, grace_ns: int) -> Samples:
+            assert grace_ns >= 1_000 * MS
             if session not in self.ids:
                 raise ResultError(f"no session {session!r} in this run")
             return raws[session]
 
     monkeypatch.setattr(samples_module, "Logs", Logs)
-    made = tmp_path / "job"
-    (made / "samples").mkdir(parents=True)
+    made = tmp_path / "results" / f"{PREFIX}job"
+    (made / LOG_FOLDER).mkdir(parents=True)
+    log = EventLog(made / LOG_FOLDER / SENT_FILE, ["one"])
+    for kind in (START, CLOCK, SENT):
+        log.add(kind, 0, 0, 0, 0, 0)
+    log.close()
     for session in plan.sessions:
         (made / "samples" / f"{session.id}.bin").write_bytes(b"raw")
     (made / "captures").mkdir()
@@ -59,9 +72,16 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
+def kept(job: Path, problem: str | None = None, finish: Sequence[Finish] = ()) -> Path:
+    """Its run folder."""
+    run = collect(job, job.parent, synthetic.provenance(), problem=problem, finish=finish)
+    assert run is not None
+    return run
+
+
 def test_a_listing_tells_the_story(job: Path, tmp_path: Path) -> None:
-    root = tmp_path / "results"
-    run = collect(job, root, synthetic.provenance(), status="ok", finish=(write_summary,))
+    root = job.parent
+    run = kept(job, finish=(write_summary,))
     assert sorted(p.name for p in run.iterdir()) == [
         "0-provenance.json",
         "1-scenario.json",
@@ -86,13 +106,20 @@ def test_a_listing_tells_the_story(job: Path, tmp_path: Path) -> None:
     assert read.scenario == synthetic.scenario()
     assert read.provenance.status == "ok"
     assert run.name.endswith(f"Z-{read.provenance.id}")
-    assert read.provenance.asked == read.provenance.actual == {"messages": 17_880}
+    assert (
+        read.provenance.asked
+        == read.provenance.actual
+        == {
+            "messages": 17_880,
+            "traffic_ns": 11_000 * MS,
+        }
+    )
     assert read.record("4-control.json") == {"rules": 12}
     assert read.record("9-nothing.json") is None
 
 
 def test_samples_round_trip_with_units(job: Path, tmp_path: Path) -> None:
-    run = collect(job, tmp_path / "results", synthetic.provenance(), status="ok")
+    run = kept(job)
     assert run.stat().st_mode == run.parent.stat().st_mode  # for whom the user's umask lets
     schema = pq.read_schema(run / SAMPLES)
     assert schema.metadata[b"schema"] == str(samples_module.SCHEMA).encode()
@@ -118,14 +145,7 @@ def test_samples_round_trip_with_units(job: Path, tmp_path: Path) -> None:
 def test_a_failed_run_keeps_what_there_is(job: Path, tmp_path: Path) -> None:
     (job / "samples" / "llm_chat-ue1.bin").unlink()
     (job / "control.json").unlink()
-    run = collect(
-        job,
-        tmp_path / "results",
-        synthetic.provenance(),
-        status="failed",
-        error="the lab ended",
-        finish=(write_summary,),
-    )
+    run = kept(job, "the lab ended", (write_summary,))
     read = RunFolder(run)
     assert read.provenance.status == "failed"
     assert read.provenance.error == "the lab ended"
@@ -139,42 +159,89 @@ def test_a_defect_found_at_the_end_fails_the_run_and_keeps_it(job: Path, tmp_pat
         return EmulationError("1 ns more than its bound", where=str(len(RunFolder(run).samples)))
 
     with pytest.raises(EmulationError, match="1 ns more") as caught:
-        collect(job, tmp_path, synthetic.provenance(), status="ok", finish=(defect,))
-    (kept,) = (tmp_path / "made_up").iterdir()
-    assert caught.value.remedy == f"what was measured is in {kept}"
-    assert RunFolder(kept).provenance.status == "failed"
-    assert "1 ns more" in (RunFolder(kept).provenance.error or "")
-    assert len(RunFolder(kept).samples) == 17_880
+        kept(job, finish=(defect,))
+    (run,) = (job.parent / "made_up").iterdir()
+    assert caught.value.remedy == f"what was measured is in {run}"
+    assert RunFolder(run).provenance.status == "failed"
+    assert "1 ns more" in (RunFolder(run).provenance.error or "")
+    assert len(RunFolder(run).samples) == 17_880
 
 
-def test_a_run_that_failed_before_traffic(job: Path, tmp_path: Path) -> None:
-    for path in (job / "samples").iterdir():
-        path.unlink()
-    run = collect(
-        job, tmp_path / "results", synthetic.provenance(), status="failed", finish=(write_summary,)
-    )
-    assert len(RunFolder(run).samples) == 0
-    assert set(RunFolder(run).summary["verdict"]) == {"not shown", "no deadline"}
+def test_a_run_that_failed_before_traffic_leaves_nothing(job: Path) -> None:
+    log = job / LOG_FOLDER / SENT_FILE
+    log.write_bytes(log.read_bytes()[: -EVENT.size])  # the message that was sent
+    problem = "the switches did not start"
+    assert collect(job, job.parent, synthetic.provenance(), problem=problem) is None
+    assert not measured(job)  # what staging() then removes
 
 
-def test_a_complete_run_may_not_lack_a_session(job: Path, tmp_path: Path) -> None:
-    (job / "samples" / "llm_chat-ue1.bin").unlink()
-    root = tmp_path / "results"
+def test_a_complete_run_may_not_lack_a_session(job: Path) -> None:
+    (job / LOG_FOLDER / "llm_chat-ue1.bin").unlink()
     with pytest.raises(ResultError, match="llm_chat-ue1"):
-        collect(job, root, synthetic.provenance(), status="ok")
-    assert list(root.iterdir()) == []
+        kept(job)
+    assert [path.name for path in job.parent.iterdir()] == [job.name]
+    assert len(RunFolder(kept(job, "a session is missing")).samples) == 17_600
 
 
-def test_a_failing_finish_leaves_nothing(job: Path, tmp_path: Path) -> None:
-    def fail(run: Path) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run))
+def fail(run: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run))
 
-    root = tmp_path / "results"
+
+def die(run: Path) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "finish"),
+    [
+        ("write_samples", ()),
+        ("_write", ()),
+        ("_arrange", ()),
+        ("", (die,)),
+        ("_commit", ()),
+        ("_sync", ()),
+    ],
+)
+def test_a_collection_that_is_cut_short_can_be_made_again(
+    interrupted: str,
+    finish: Sequence[Finish],
+    job: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patched:
+        if interrupted:
+            patched.setattr(folder_module, interrupted, lambda *_, **__: die(job))
+        with pytest.raises(KeyboardInterrupt):
+            kept(job, "it was killed", finish)
+    assert measured(job)
+    assert [path.name for path in job.parent.iterdir()] == [job.name]
+    run = kept(job, "it was killed", (write_summary,))
+    assert len(RunFolder(run).samples) == 17_880
+    assert RunFolder(run).provenance.error == "it was killed"
+    assert len([*run.iterdir(), *run.glob("logs/*")]) == 14
+    assert [path.name for path in job.parent.iterdir()] == ["made_up"]
+
+
+def test_an_unfinished_run_says_how_far_it_came(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testbed.results.samples.Logs.traffic_ns", 5_990 * MS)
+    run = RunFolder(kept(job, "stopped by SIGINT", (write_summary, write_outages)))
+    made = run.provenance
+    assert (made.status, made.error) == ("unfinished", "stopped by SIGINT")
+    assert made.asked["traffic_ns"] == 11_000 * MS
+    assert made.actual["traffic_ns"] == 5_990 * MS
+    assert not run.plan.events  # the cut at 6 s did not happen
+    assert msgspec.json.decode((run.path / "2-plan.json").read_bytes())["events"]
+    told = wording.outcome(made)
+    assert told == "Unfinished, 5.99 s of 11 s of traffic were measured: stopped by SIGINT."
+
+
+def test_a_failing_finish_leaves_what_was_measured(job: Path) -> None:
     with pytest.raises(ResultError) as caught:
-        collect(job, root, synthetic.provenance(), status="ok", finish=(fail,))
+        kept(job, finish=(fail,))
     assert "No space left" in caught.value.what
     assert "df -h" in caught.value.remedy
-    assert list(root.iterdir()) == []
+    assert [path.name for path in job.parent.iterdir()] == [job.name]
+    assert measured(job)
 
 
 @pytest.fixture
@@ -191,10 +258,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk(job: Path, small_disk: Path) -> None:
+    """The samples stay where they are, and are kept when there is room."""
+    there = small_disk / job.name
+    shutil.copytree(job, there)
+    ballast = small_disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(1024)):
+            pass
     with pytest.raises(ResultError) as caught:
-        collect(job, small_disk, synthetic.provenance(), status="ok")
+        kept(there, "the disk was full")
     assert "No space left" in caught.value.what
-    assert list(small_disk.iterdir()) == []
+    ballast.unlink()
+    assert measured(there)
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    assert len(RunFolder(kept(there, "the disk was full")).samples) == 17_880
 
 
 @pytest.fixture
@@ -207,6 +284,7 @@ def test_other_schemas_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -
     (run / PROVENANCE).write_text(text.replace('"schema":1', '"schema":9'))
     with pytest.raises(ResultError, match="has schema 9"):
         _ = RunFolder(run).provenance
+    (run / PROVENANCE).write_text(text)
     monkeypatch.setattr(samples_module, "SCHEMA", 3)
     with pytest.raises(ResultError, match="samples have schema 2"):
         _ = RunFolder(run).samples
@@ -290,14 +368,14 @@ def test_commit_is_the_last_step(
     """Up to the rename the results root holds only a hidden folder."""
     seen: list[list[str]] = []
     real = folder_module._sync
-    root = tmp_path / "results"
+    root = job.parent
 
     def sync(path: Path) -> None:
         seen.append([p.name for p in root.iterdir()])
         real(path)
 
     monkeypatch.setattr(folder_module, "_sync", sync)
-    collect(job, root, synthetic.provenance(), status="ok")
+    kept(job)
     assert all(len(names) == 1 and names[0].startswith(".") for names in seen[:-1])
     assert seen[-1] == ["made_up"]
 
@@ -305,36 +383,27 @@ def test_commit_is_the_last_step(
 WRITER = """
 import sys, time
 from pathlib import Path
-import msgspec
 from testbed.results.folder import collect
-from testbed.results.staging import staging
 from tests.results import synthetic
 
 def wait(run):
     print("writing", flush=True)
     time.sleep(60)
 
-root = Path(sys.argv[1])
-with staging(root) as job:
-    plan = msgspec.structs.replace(synthetic.plan(), sessions=())
-    (job / "plan.json").write_bytes(msgspec.json.encode(plan))
-    collect(job, root, synthetic.provenance(), status="ok", finish=(wait,))
+job = Path(sys.argv[1])
+collect(job, job.parent, synthetic.provenance(), finish=(wait,))
 """
 
 
-def test_kill_while_writing_leaves_nothing(tmp_path: Path) -> None:
+def test_kill_while_writing_leaves_no_run_folder(job: Path) -> None:
+    plan = msgspec.structs.replace(synthetic.plan(), sessions=())
+    (job / "plan.json").write_bytes(msgspec.json.encode(plan))
     project = Path(folder_module.__file__).parents[2]
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=project,
+        [sys.executable, "-c", WRITER, str(job)], stdout=subprocess.PIPE, text=True, cwd=project
     ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "writing\n"
-        assert len(list(tmp_path.iterdir())) == 2  # job and stage
         writer.kill()
-    end = time.monotonic() + 10
-    while list(tmp_path.iterdir()) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in job.parent.iterdir()] == [job.name]
+    assert measured(job)

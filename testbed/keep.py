@@ -1,0 +1,152 @@
+"""What a run leaves is kept, however it ended: by the run itself, or later by another.
+
+While a lab runs, its job folder holds what is measured (testbed.results.janitor), what was
+asked (`begin`) and how the machine was (`look`). `conclude` makes a run folder of it. A
+run that is killed cannot; the folder stays, and `recover` finds it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from testbed.analysis.outage import write_outages
+from testbed.analysis.promises import write_promises
+from testbed.analysis.summary import write_summary
+from testbed.errors import ResultError, TestbedError
+from testbed.lab.unprivileged import take_back
+from testbed.prepare import Prepared
+from testbed.process import ended, write_json, write_whole
+from testbed.results import provenance as provenance_model
+from testbed.results.folder import BEGUN, HOST, PROVENANCE, collect, read_json
+from testbed.results.janitor import measured
+from testbed.results.provenance import HostState, Provenance, measure_host
+from testbed.results.staging import PREFIX, alone
+
+FINISH = (write_summary, write_outages, write_promises)
+"""What is made of the samples."""
+_ENDING_S = 10.0
+"""What a killed lab may take until its last process is gone."""
+
+
+def begin(job: Path, prepared: Prepared, provenance: Provenance) -> None:
+    """Write into a job folder what it takes to make a run folder of it. Raises OSError."""
+    write_whole(job / "scenario.json", msgspec.json.encode(prepared.scenario))
+    write_whole(job / "plan.json", msgspec.json.encode(prepared.plan))
+    write_json(job / "job.json", {"verb": "run"})
+    write_json(job / BEGUN, provenance)
+
+
+def look(job: Path) -> None:
+    """Note how the machine is. Raises OSError."""
+    write_json(job / HOST, measure_host())
+
+
+def conclude(job: Path, root: Path, problem: str | None) -> Path | None:
+    """Make a run folder of a job folder whose lab is gone; None if nothing was measured.
+
+    Args:
+        problem: what kept the run from its end, or went wrong by then.
+
+    Raises ResultError, and the folder stays: full disk, written by another version.
+    """
+    begun = job / BEGUN
+    known = read_json(
+        begun if begun.exists() else job / PROVENANCE, Provenance, provenance_model.SCHEMA
+    )
+    if (job / HOST).exists():
+        known = known.until(read_json(job / HOST, HostState))
+    try:
+        return collect(job, root, known, problem=problem, finish=FINISH)
+    except ResultError as error:
+        if measured(job):
+            raise stays(job, error) from error
+        raise
+
+
+def stays(job: Path, error: ResultError) -> ResultError:
+    """The error with what to do about a measurement that could not be collected."""
+    later = f"`testbed collect {shlex.quote(str(job))}` keeps what was measured"
+    return ResultError(
+        error.what,
+        where=error.where,
+        expected=error.expected,
+        remedy=f"{error.remedy}; then {later}" if error.remedy else later,
+    )
+
+
+class Recovered(NamedTuple):
+    """What became of a folder that a killed run left."""
+
+    job: Path
+    kept: Path | None
+    """Its run folder; None if nothing was measured, or with an error."""
+    error: TestbedError | None
+
+
+def left(root: Path) -> list[Path]:
+    """Folders that hold the measurement of a run that was killed, or of one that goes on."""
+    return sorted(path for path in root.glob(f"{PREFIX}*") if measured(path))
+
+
+def recover(root: Path) -> Iterator[Recovered]:
+    """Keep what killed runs left in a results folder; what living ones hold is left alone."""
+    for job in left(root):
+        try:
+            with alone(job) as holder:
+                if holder == "nobody":
+                    yield _recovered(job, root)
+        except OSError:  # another user's, or just gone
+            continue
+
+
+def recover_one(job: Path) -> Recovered:
+    """Keep what a killed run left in this folder. Raises ResultError: it holds no measurement,
+    or somebody uses it."""
+    if not job.name.startswith(PREFIX) or not measured(job):
+        raise ResultError(
+            "no measurement is waiting there",
+            where=str(job),
+            expected=f"a folder {PREFIX}* that a run left",
+            remedy="`testbed collect` without a folder finds them",
+        )
+    with alone(job) as holder:
+        if holder == "somebody":
+            raise ResultError(
+                "a run is going on there",
+                where=str(job),
+                expected="a folder that a run has left",
+                remedy="wait for its end, or end it with Ctrl-C: it keeps what it measured",
+            )
+        return _recovered(job, job.parent)
+
+
+def _recovered(job: Path, root: Path) -> Recovered:
+    if not ended(job, _ENDING_S):
+        error = ResultError(
+            "its lab is still running", where=str(job), remedy="end its processes (ps -ef)"
+        )
+        return Recovered(job, None, error)
+    take_back(job)
+    try:
+        kept = conclude(job, root, _problem(job))
+    except TestbedError as error:
+        return Recovered(job, error.kept, None if error.kept else error)
+    if kept is None:
+        shutil.rmtree(job, ignore_errors=True)
+    return Recovered(job, kept, None)
+
+
+def _problem(job: Path) -> str | None:
+    """What the guest program says went wrong; that it was killed, if it says nothing."""
+    try:
+        outcome: dict[str, Any] = json.loads((job / "done.json").read_text())
+    except (OSError, ValueError):
+        return "it was killed"
+    return None if outcome["status"] == "ok" else str(outcome["error"]["what"])
