@@ -123,7 +123,7 @@ def execute(
             problem = end
         except OSError as error:
             problem = unwritable(root, error)
-        if problem is not None and _full(root):
+        if isinstance(problem, TestbedError) and _full(root):
             problem = unwritable(root, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         folder = _conclude(job, root, problem)
         if problem is None:

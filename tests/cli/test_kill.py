@@ -1,4 +1,5 @@
-"""A run that is killed, at any stage, leaves nothing; one that is interrupted says so."""
+"""A run that is killed, at any stage, leaves nothing but what it measured, and the next keeps
+that; one that is interrupted keeps it itself, and says so."""
 
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.lab.host import descendant
+from testbed.results.folder import RunFolder, list_runs
 
 STAGES = ["", "Building", "Installing", "Traffic", "Collecting"]
 """Start of the progress line after which the kill comes; empty: while the lab boots."""
@@ -51,12 +53,29 @@ def _here(folder: str) -> set[Path]:
     return set(Path(folder).iterdir())
 
 
-def _gone(family: set[int], project: Path) -> bool:
-    """Whether all processes and results are gone, soon."""
+def _gone(family: set[int], project: Path, *, measured: bool) -> bool:
+    """Whether all processes are gone, soon, and results too if nothing was measured."""
     end = time.monotonic() + 20
-    while (_alive(family) or _left(project)) and time.monotonic() < end:
+    while (_alive(family) or (_left(project) and not measured)) and time.monotonic() < end:
         time.sleep(0.05)
-    return not _alive(family) and not _left(project)
+    return not _alive(family) and (measured or not _left(project))
+
+
+def _unfinished(project: Path) -> RunFolder:
+    """The only thing in the results folder: a run with all samples but of the last second."""
+    (path,) = list_runs(project / "results")
+    run = RunFolder(path)
+    assert sorted(p.name for p in (project / "results").glob("*")) == ["asks"]
+    assert list((project / "results/asks").iterdir()) == [path]
+    assert run.provenance.status == "unfinished"
+    said = [json.loads(row) for row in (path / "logs/progress.jsonl").read_text().splitlines()]
+    reached_s = max(row["done"] for row in said if row["stage"] == "traffic")
+    lacking_s = reached_s - run.provenance.actual["traffic_ns"] / 1e9
+    assert lacking_s < 1
+    for _, rows in run.samples.groupby("session", observed=True):
+        assert rows["intended_ns"].max() / 1e9 > reached_s - 1
+        assert not rows["lost_forward"].any()
+    return run
 
 
 def _started(project: Path, stage: str) -> Iterator[subprocess.Popen[str]]:
@@ -86,17 +105,37 @@ def _started(project: Path, stage: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.lab
 @pytest.mark.parametrize("stage", STAGES)
-def test_kill_9_leaves_nothing(project: Path, stage: str) -> None:
+def test_kill_9_leaves_nothing_but_what_was_measured(project: Path, stage: str) -> None:
     interfaces = _here("/sys/class/net")
     memory = _here("/dev/shm")  # noqa: S108 - the lab's memory would be here
+    measured = stage in ("Traffic", "Collecting")
     for process in _started(project, stage):
         family = _descendants(process.pid)
         assert family
+        if stage == "Traffic":
+            time.sleep(1)  # some of it
+            for pid in [process.pid, *_janitors(family)]:
+                os.kill(pid, signal.SIGKILL)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert _gone(family, project)
+        assert _gone(family, project, measured=measured)
     assert _here("/sys/class/net") == interfaces
     assert _here("/dev/shm") <= memory  # noqa: S108
+    if measured:
+        collected = subprocess.run(
+            [sys.executable, "-m", "testbed.cli", "collect"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "kept what a killed run measured in" in collected.stdout
+    if stage == "Traffic":
+        assert _unfinished(project).provenance.error == "it was killed"
+
+
+def _janitors(family: set[int]) -> list[int]:
+    return [pid for pid in family if "janitor" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 @pytest.mark.lab
@@ -107,12 +146,20 @@ def test_kill_9_leaves_nothing(project: Path, stage: str) -> None:
 def test_a_signal_ends_a_run_cleanly(project: Path, stage: str, number: signal.Signals) -> None:
     for process in _started(project, stage):
         family = _descendants(process.pid)
+        if stage:
+            time.sleep(1)
         process.send_signal(number)
-        _, words = process.communicate(timeout=30)
+        said, words = process.communicate(timeout=60)
         assert process.returncode == 128 + number
         assert "nothing is left running" in words
         assert "Traceback" not in words
-        assert _gone(family, project)
+        assert _gone(family, project, measured=bool(stage))
+        if stage:
+            run = _unfinished(project)
+            assert run.provenance.error == f"stopped by {number.name}"
+            assert f"what was measured is in {run.path}" in words
+            assert "Unfinished, " in said
+            assert "deadlines met" in said
 
 
 @pytest.mark.lab
