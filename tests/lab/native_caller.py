@@ -3,7 +3,7 @@
     python3 -m tests.lab.native_caller JOB
 
 JOB gets: missing, describe.json, code, and what the guest program writes.
-Needs the standard library only.
+Needs what the image has in /opt/lab.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ MACHINE = """
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mount -t tmpfs run /run; mount -t tmpfs tmp /tmp; mkdir -p /dev/shm
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin XDG_CACHE_HOME=/cache LANG=C.UTF-8 HOME=/tmp
+export PYTHONPATH=/opt/lab
 mkdir -p /cache/slicing-testbed/image-{key}
 mount --bind / /cache/slicing-testbed/image-{key}
 cd /mnt/project
