@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from struct import unpack_from
 
@@ -82,16 +83,14 @@ def end(way: str, after_s: float, home: Path) -> tuple[str, set[int]]:
             break
     time.sleep(after_s)
     family = descendants(process.pid)
-    if way == "kill -9, lab":
-        for pid, words in family.items():
-            if "lab-kernel" in words:
-                os.kill(pid, signal.SIGKILL)
-    else:
-        victims = [process.pid]
-        if "janitor" in way:
-            victims += [pid for pid, words in family.items() if "janitor.py" in words]
-        number = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}.get(way, signal.SIGKILL)
-        for pid in victims:
+    victims = [process.pid]
+    if "lab" in way:
+        victims = [pid for pid, words in family.items() if "lab-kernel" in words]
+    elif "janitor" in way:
+        victims += [pid for pid, words in family.items() if "janitor.py" in words]
+    number = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}.get(way, signal.SIGKILL)
+    for pid in victims:
+        with suppress(ProcessLookupError):  # the run is over, or the one before took it along
             os.kill(pid, number)
     said = process.stderr.read()
     process.wait()
