@@ -36,8 +36,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from testbed.errors import EmulationError, InputError, TestbedError
+from testbed.files import write_json
 from testbed.plan.model import Plan, Rule
-from testbed.process import die_with_parent, write_json
+from testbed.process import die_with_parent
 
 if TYPE_CHECKING:
     from controllers.slice_app import SliceApp

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from testbed.errors import EmulationError, LabError, TestbedError
+from testbed.files import write_json
 from testbed.plan.model import Plan
-from testbed.process import write_json
 from testbed.scenario.model import ControllerEvent, Event, OrderEvent
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from testbed.analysis.outage import write_outages
 from testbed.analysis.promises import write_promises
 from testbed.analysis.summary import write_summary
 from testbed.errors import ResultError, TestbedError
+from testbed.files import write_json, write_whole
 from testbed.lab.unprivileged import take_back
 from testbed.prepare import Prepared
-from testbed.process import ended, write_json, write_whole
+from testbed.process import ended
 from testbed.results import provenance as provenance_model
 from testbed.results.folder import BEGUN, HOST, PROVENANCE, collect, read_json
 from testbed.results.janitor import measured

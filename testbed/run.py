@@ -23,6 +23,7 @@ import msgspec
 
 from testbed import errors, keep
 from testbed.errors import LabError, ResultError, Stopped, TestbedError
+from testbed.files import open_plain
 from testbed.lab.base import Lab
 from testbed.lab.process import lacking
 from testbed.lab.unprivileged import take_back
@@ -30,7 +31,7 @@ from testbed.memory import lack
 from testbed.plan import background
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
-from testbed.process import ended, open_plain
+from testbed.process import ended
 from testbed.results.janitor import measured
 from testbed.results.provenance import Provenance, measure_host
 from testbed.results.staging import scratch, staging, unwritable

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from testbed.analysis.cut import as_late, settled
 from testbed.analysis.summary import REORDERED, Direction, judged, series
 from testbed.analysis.variation import Integers
+from testbed.files import write_whole
 from testbed.plan.model import Plan, Session
 from testbed.probes.schedule import HOLD_NS
-from testbed.process import write_whole
 from testbed.results.folder import OUTAGES, RunFolder
 from testbed.scenario.model import Event, Frozen
 

@@ -41,8 +41,8 @@ from testbed.analysis.structure import structure
 from testbed.analysis.summary import Direction, Series, budget, measured, schedule_error, series
 from testbed.analysis.terms import Held, Promise, Term
 from testbed.analysis.variation import availability, down, ipdv
+from testbed.files import write_whole
 from testbed.plan.model import Load, Plan, Session
-from testbed.process import write_whole
 from testbed.results.folder import LOADS, PROMISES, RunFolder
 from testbed.scenario.model import Slice, Slo
 from testbed.units import show_ns

@@ -34,9 +34,9 @@ from testbed.analysis.proof import decided
 from testbed.analysis.sampling import sampling
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.errors import TestbedError
+from testbed.files import write_whole
 from testbed.plan.model import Budget, Plan, Session
 from testbed.plan.model import Path as Way
-from testbed.process import write_whole
 from testbed.results.folder import CONTROL, FIDELITY, SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
 

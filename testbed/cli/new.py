@@ -6,7 +6,7 @@ import keyword
 from pathlib import Path
 
 from testbed.errors import InputError
-from testbed.process import write_whole
+from testbed.files import write_whole
 from testbed.scenario import discovery
 
 EXPERIMENT = '''"""{title}: one question, asked with real packets."""

@@ -12,8 +12,8 @@ from testbed.analysis.outage import outages
 from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import SummaryRow, summarise_run
 from testbed.errors import ResultError
+from testbed.files import write_whole
 from testbed.plan.model import Plan
-from testbed.process import write_whole
 from testbed.report import figures, style, wording
 from testbed.report.headline import headline
 from testbed.report.map import draw_map

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from testbed.files import whole, write_whole
 from testbed.plan.model import Plan
-from testbed.process import whole, write_whole
 
 INK, SOFT, GRID, PAPER = "#1f2933", "#66727f", "#d8dee5", "#fefefe"
 

@@ -37,9 +37,10 @@ import msgspec
 import pandas as pd
 
 from testbed.errors import ResultError, TestbedError, unknown
+from testbed.files import write_whole
 from testbed.plan import model as plan_model
 from testbed.plan.model import Plan
-from testbed.process import ALIVE, write_whole
+from testbed.process import ALIVE
 from testbed.results import provenance as provenance_model
 from testbed.results.janitor import LOG_FOLDER, measured
 from testbed.results.provenance import Provenance, Status

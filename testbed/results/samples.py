@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from testbed.errors import ResultError
+from testbed.files import whole
 from testbed.plan.model import Plan
 from testbed.probes.arrivals import MISSING
 from testbed.probes.samples import SAMPLE, Logs, Samples
 from testbed.probes.schedule import HOLD_NS, grace_ns
-from testbed.process import whole
 
 SCHEMA = 2
 _LAST_PACKETS = 1

@@ -34,11 +34,12 @@ from typing import Any
 from testbed.emulation.netns import entered
 from testbed.emulation.watch import Watch
 from testbed.errors import EmulationError
+from testbed.files import write_json
 from testbed.plan.model import Load, Plan
 from testbed.plan.pacing import rate_by_clock
 from testbed.probes.clock import sleep_until
 from testbed.probes.sockets import keeps_moments, open_sink, open_udp, sink_packets
-from testbed.process import dying_with_caller, write_json
+from testbed.process import dying_with_caller
 
 _TIMES = ("first_ns", "last_ns", "ahead_packets")
 _READY_S = 60.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.files import open_plain
 from testbed.lab.unprivileged import UID, take_back, user
-from testbed.process import open_plain
 
 ROOT = os.geteuid() == 0
 

@@ -11,12 +11,12 @@ from typing import IO
 
 import pytest
 
-from testbed.process import whole, write_json, write_whole
+from testbed.files import whole, write_json, write_whole
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from testbed.process import whole
+from testbed.files import whole
 with whole(Path(sys.argv[1])) as file:
     file.write(b"new" * 10000)
     os.kill(os.getpid(), signal.SIGKILL)
