@@ -11,6 +11,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from testbed.lab.unprivileged import take_back
 from testbed.prepare import Prepared
 from testbed.process import ended
 from testbed.results import provenance as provenance_model
-from testbed.results.folder import BEGUN, HOST, PROVENANCE, collect, read_json
+from testbed.results.folder import BEGUN, CONTROL, HOST, PROVENANCE, collect, read_json
 from testbed.results.janitor import measured
 from testbed.results.provenance import HostState, Provenance, measure_host
 from testbed.results.staging import PREFIX, alone
@@ -63,12 +64,25 @@ def conclude(job: Path, root: Path, problem: str | None) -> Path | None:
     )
     if (job / HOST).exists():
         known = known.until(read_json(job / HOST, HostState))
+    if begun.exists():
+        known = msgspec.structs.replace(known, notes=(*known.notes, *_died(job)))
     try:
         return collect(job, root, known, problem=problem, finish=FINISH)
     except ResultError as error:
         if measured(job):
             raise stays(job, error) from error
         raise
+
+
+def _died(job: Path) -> list[str]:
+    """The processes that ended unasked, and what that means; those of loads are told there."""
+    for name in ("control.json", CONTROL):  # as it is called before it is collected, and after
+        with suppress(OSError, ValueError, KeyError):
+            died = json.loads((job / name).read_bytes())["died"]
+            return [
+                row["told"][0].upper() + row["told"][1:] + "." for row in died if not row["about"]
+            ]
+    return []
 
 
 def stays(job: Path, error: ResultError) -> ResultError:

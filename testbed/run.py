@@ -35,7 +35,7 @@ from testbed.process import ended
 from testbed.results.janitor import measured
 from testbed.results.provenance import Provenance, measure_host
 from testbed.results.staging import scratch, staging, unwritable
-from testbed.terminal import Pauses, kept
+from testbed.terminal import Pauses, finishing, kept
 
 GUEST = ("python3", "-m", "testbed.guest", "/results")
 DONE = "done.json"
@@ -110,7 +110,7 @@ def execute(
         provenance = Provenance.of(
             scenario=prepared.scenario,
             lab=lab.describe(),
-            notes=(*notes, *prepared.notes, *_died(job)),
+            notes=(*notes, *prepared.notes),
             command=tuple(command),
             host=measure_host(),
         )
@@ -126,7 +126,11 @@ def execute(
             problem = unwritable(root, error)
         if isinstance(problem, TestbedError) and _full(root):
             problem = unwritable(root, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        folder = _conclude(job, root, problem)
+        with finishing() as asked:
+            folder = _conclude(job, root, problem)
+        if asked and problem is None:
+            problem = Stopped(asked[0])
+            problem.kept = folder
         if problem is None:
             assert folder is not None
             return folder
@@ -175,13 +179,6 @@ def _guest(
     """Run the guest program to its end; what went wrong, if anything."""
     problem = _watched(prepared, lab, job, show, limit)
     return problem and (_damage(lab, job) or problem)
-
-
-def _died(job: Path) -> list[str]:
-    """The processes that ended unasked, and what that means; those of loads are told there."""
-    control = job / "control.json"
-    died = json.loads(control.read_text())["died"] if control.exists() else []
-    return [f"{row['told'][0].upper()}{row['told'][1:]}." for row in died if not row["about"]]
 
 
 def _damage(lab: Lab, job: Path) -> LabError | None:

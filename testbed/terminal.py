@@ -1,4 +1,5 @@
-"""What a run and its user's terminal do to each other: Ctrl-Z, and a terminal set raw."""
+"""What a run and its user's terminal do to each other: Ctrl-Z, a terminal set raw, and
+signals that come while results are written."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from typing import Self
 
 from testbed.lab.base import Lab
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextmanager
 def kept() -> Iterator[None]:
@@ -30,6 +33,35 @@ def kept() -> Iterator[None]:
     finally:
         with suppress(termios.error, OSError, ValueError):
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, before)
+
+
+@contextmanager
+def finishing() -> Iterator[list[int]]:
+    """The block goes on to its end where a signal asks this process to end; a second one acts.
+
+    Yields the numbers of the signals that came.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {number: signal.getsignal(number) for number in _ENDING}
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, note)
+    try:
+        yield came
+    finally:
+        restore()
 
 
 class Pauses:

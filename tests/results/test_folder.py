@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from testbed.analysis.outage import write_outages
 from testbed.analysis.summary import write_summary
 from testbed.errors import EmulationError, InputError, ResultError, TestbedError
+from testbed.keep import conclude
 from testbed.probes.events import CLOCK, EVENT, SENT, SENT_FILE, START, EventLog
 from testbed.probes.samples import Samples
 from testbed.report import wording
@@ -220,6 +222,20 @@ def test_a_collection_that_is_cut_short_can_be_made_again(
     assert RunFolder(run).provenance.error == "it was killed"
     assert len([*run.iterdir(), *run.glob("logs/*")]) == 14
     assert [path.name for path in job.parent.iterdir()] == ["made_up"]
+
+
+def test_a_run_notes_what_died_in_it(job: Path) -> None:
+    (job / "begun.json").write_bytes(msgspec.json.encode(synthetic.provenance()))
+    died = [
+        {"about": "", "told": "the controller was ended by SIGKILL"},
+        {"about": "load one", "told": "its iperf3 server was ended by SIGKILL"},
+    ]
+    (job / "control.json").write_text(json.dumps({"died": died}))
+    run = conclude(job, job.parent, None)
+    assert run is not None
+    notes = RunFolder(run).provenance.notes
+    assert notes[-1] == "The controller was ended by SIGKILL."
+    assert not any("iperf3" in note for note in notes)
 
 
 def test_an_unfinished_run_says_how_far_it_came(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,14 @@ import pytest
 
 from testbed.analysis.loads import deviations
 from testbed.errors import TestbedError
+from testbed.keep import _died
 from testbed.lab.base import Lab
 from testbed.lab.choice import LABS
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan
 from testbed.prepare import classes, policy
 from testbed.probes.samples import Logs
-from testbed.run import _died, _verdict
+from testbed.run import _verdict
 from testbed.scenario.events import order
 from testbed.scenario.model import Capture, Flow, Probe, Scenario, TopologyRef
 from testbed.topology.describe import describe
