@@ -127,10 +127,11 @@ def judge(
     packets = len(delays)
     if deadline_ns is None:
         return Verdict(word="no deadline", packets=packets)
-    if not packets:
-        return Verdict(word="not shown", ground="sample")
-    misses = int(np.count_nonzero(~(delays.delays <= deadline_ns)))
     asked = 1.0 if reliability is None else reliability
+    if not packets:
+        enough = observations_to_decide(asked)
+        return Verdict(word="not shown", ground="sample", observations_needed=enough, needed=enough)
+    misses = int(np.count_nonzero(~(delays.delays <= deadline_ns)))
     allowed = allowed_ratio(asked)
     found = delays.effective(deadline_ns, max(misses / packets, allowed))
     ratio = misses / packets

@@ -131,6 +131,7 @@ class Fidelity(Frozen, frozen=True, kw_only=True):
 def instrument(run: RunFolder) -> Instrument:
     """What a run folder tells about its lab."""
     made = run.provenance
+    reached_ns = made.actual["traffic_ns"] if made.status == "unfinished" else None
     late, floor = null_floor(
         run.null_path, min((s.warmup_ns for s in run.plan.sessions), default=0)
     )
@@ -140,7 +141,7 @@ def instrument(run: RunFolder) -> Instrument:
         late,
         port_errors(run.plan, run.record(READBACK)),
         host(made.host_before, made.host_after),
-        deviations(run.plan, run.record(LOADS)),
+        deviations(run.plan, run.record(LOADS), reached_ns),
     )
 
 
@@ -165,12 +166,18 @@ def null_floor(packets: pd.DataFrame | None, warmup_ns: int) -> tuple[Delays, Fl
     return late, Floor(
         packets=len(late),
         lost=int(lost.sum()),
-        hop_ns=math.inf if lost.all() else max(float(np.nanmedian(way)) for way in ways),
+        hop_ns=math.inf if lost.all() else max(map(_median, ways)),
         p99_ns=rank(99),
         p999_ns=rank(99.9),
         max_ns=float(late.max()),
         stalls=int(np.count_nonzero(late > STALL_NS)),
     )
+
+
+def _median(values: Delays) -> float:
+    """Of those that are known; 0 of none, where a run was cut short."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def host(before: HostState, after: HostState) -> Host:

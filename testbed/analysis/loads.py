@@ -41,12 +41,18 @@ class Deviation(Frozen, frozen=True, kw_only=True):
     """Of its path, where verdicts rest on it."""
 
 
-def deviations(plan: Plan, rows: Any) -> tuple[Deviation, ...]:
-    """What 6-loads.json says of a plan's loads; nothing where there is no such file."""
+def deviations(plan: Plan, rows: Any, reached_ns: int | None = None) -> tuple[Deviation, ...]:
+    """What 6-loads.json says of a plan's loads; nothing where there is no such file.
+
+    Args:
+        reached_ns: how much of a run that was cut short was measured.
+    """
     if rows is None:
         return ()
     told = {row["id"]: row for row in rows}
     measured_ns = max((s.start_ns + s.interval_ns * s.count for s in plan.sessions), default=0)
+    if reached_ns is not None:
+        measured_ns = min(measured_ns, reached_ns)
     return tuple(
         Deviation(load=load.id, way=way, what=what, hops=frozenset(pairwise(load.forward.nodes)))
         for load in plan.loads

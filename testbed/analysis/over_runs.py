@@ -67,7 +67,7 @@ class Pooled(Observations):
             return Effective(min(among, size))
         if not any(one.limit == "correlated" for one in found):
             return Effective(size)
-        return Effective(size, "correlated", len(self) / size, found[0].share)
+        return Effective(size, "correlated", len(self) / size, max(one.share for one in found))
 
     def _among(self, beyond: float, sizes: np.ndarray) -> float | None:
         """Independent observations by how much the runs' ratios differ; None if that is no more
@@ -167,8 +167,9 @@ def pooled(rows: Sequence[SummaryRow], seen: Sequence[Observations]) -> OverRuns
         word, ground = first.verdict, first.ground
     if any(row.verdict == "not valid" for row in rows):
         word = "not valid"
-    over = sum(row.miss_ratio > allowed_ratio(asked) for row in rows if row.messages)
-    over_low, over_high = clopper_pearson(over, len(rows))
+    judged = [row for row in rows if row.messages]
+    over = sum(row.miss_ratio > allowed_ratio(asked) for row in judged)
+    over_low, over_high = clopper_pearson(over, len(judged))
     enough = observations_to_decide(asked, verdict.ratio) if first.deadline_ns else None
     worth = verdict.effective / len(rows)
     largest = [row.max_ns for row in rows if row.max_ns is not None]

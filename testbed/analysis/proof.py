@@ -3,7 +3,8 @@
 No packet takes longer than its bound, whenever senders begin (network calculus), so a
 deadline that is not before the bound is met at every phase; no packet takes less than its
 budget, so a deadline before that is missed. Neither takes statistics. The bound says
-nothing of packets that are lost, nor of what a run's events make of the network.
+nothing of packets that are lost, and neither of what a run's events make of the network: a
+way round a cut link may be longer, or have less delay.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ def decided(
     plan: Plan, session: Session, direction: Direction, budget_ns: int
 ) -> Literal["met", "missed"] | None:
     """Whether every packet of a session meets its deadline, or none; None: neither is known."""
-    if session.deadline_ns is None:
+    if session.deadline_ns is None or plan.events:
         return None
     if budget_ns > session.deadline_ns:
         return "missed"
     limit_ns = bounds.bound_ns(session, direction)
-    if limit_ns is None or limit_ns > session.deadline_ns or plan.events:
+    if limit_ns is None or limit_ns > session.deadline_ns:
         return None
     ways = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
         direction, (session.forward, session.reverse)

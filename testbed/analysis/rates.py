@@ -15,7 +15,8 @@ counts them: header, label, no preamble or FCS. A run that is shorter is one win
 Of a load only its totals are known: they count as even over its time; one that lost packets
 makes one window of all the loads' time. Modelled background only takes part: where
 it is of the slice, what is missing may have been its due. A flow of a slice with connection
-groups counts with those of its contract.
+groups counts with those of its contract. What was under way when a run was cut short does
+not count.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from testbed.analysis.cut import under_way
 from testbed.analysis.terms import Held, Promise
 from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
 from testbed.plan.model import Load, Path, Plan, Session
@@ -232,6 +234,8 @@ def _maximum(
 
 def _mtu(flow: Traffic, asked: int) -> tuple[Held, str]:
     size = flow.frame_bytes
+    if flow.bursts is not None and not flow.bursts.sent.any():
+        return "not shown", "nothing was sent"
     if size < asked:
         return "not shown", f"the largest frame sent was {size} B"
     if flow.arrived_whole:
@@ -252,6 +256,7 @@ def _sessions(plan: Plan, samples: Mapping[Any, pd.DataFrame]) -> Iterator[Traff
 
 
 def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
+    rows = rows[~under_way("forward", rows)]
     path, fragments = session.forward, session.fragments
     head = HEADER_BYTES + _label(path)
     last, lead = 8.0 * (session.size_bytes + head), 8.0 * (session.fragment_bytes + head)
@@ -273,6 +278,7 @@ def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
 
 
 def _reverse(session: Session, rows: pd.DataFrame) -> Traffic:
+    rows = rows[~under_way("reverse", rows)]
     path = session.reverse
     bits = 8.0 * (session.size_bytes + HEADER_BYTES + _label(path))
     answered, received = rows["answered"].to_numpy(float), rows["received"].to_numpy(float)

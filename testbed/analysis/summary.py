@@ -322,7 +322,7 @@ def _row(
         ground=verdict.ground,
         effective=verdict.effective,
         limit=verdict.limit,
-        phases=seen.phases,
+        phases=told.phases,
         observations_needed=verdict.observations_needed,
         messages_needed=verdict.needed,
         duration_needed_ns=_duration_ns(session, packets, verdict.needed),

@@ -46,7 +46,7 @@ def _verdicts(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     for word, ending in (
         ("missed", ""),
         ("not shown", " not shown either way"),
-        ("not valid", " not valid: the lab is not exact enough"),
+        ("not valid", ""),
     ):
         these = [row for row in judged if row.verdict == word]
         if not these:
@@ -57,7 +57,8 @@ def _verdicts(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
                 + listed(_missed(rows, row) for row in these)
             )
         else:
-            told.append(f"{_names(rows, these)}{ending}")
+            why = f" not valid: {wording.doubts(these)}" if word == "not valid" else ending
+            told.append(f"{_names(rows, these)}{why}")
     return f"{'; '.join(told)}."
 
 
@@ -81,9 +82,11 @@ def _missed(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
 
 def _outages(run: RunFolder, _rows: Sequence[SummaryRow]) -> str:
     found = outages(run.plan, run.samples)
+    if not found:
+        return "Not shown: no message was sent while an event came to pass."
     told, harmless = [], []
     for (event, at_ns), group in groupby(found, key=lambda row: (row.event, row.at_ns)):
-        worst = [row for row in group if row.lost]
+        worst = [row for row in group if _interrupts(row)]
         when = f"{event} at {at_ns / 1e9:g} s"
         if worst:
             told.append(f"{when} interrupts {listed(map(_interrupted, worst))}")
@@ -91,7 +94,7 @@ def _outages(run: RunFolder, _rows: Sequence[SummaryRow]) -> str:
             harmless.append(when)
     if not told:
         return f"Not at all: no message was lost by {listed(harmless)}."
-    lasting = [row.outage_ns for row in found if row.lost]
+    lasting = [row.outage_ns for row in found if _interrupts(row)]
     longest = None if None in lasting else max(filter(None, lasting), default=0)
     if longest is None:
         sign = "not restored"
@@ -102,16 +105,24 @@ def _outages(run: RunFolder, _rows: Sequence[SummaryRow]) -> str:
     return f"{_capital('; '.join(told))} ({sign}){spared}."
 
 
+def _interrupts(row: Outage) -> bool:
+    """Messages were lost, or none had come any more when the run ended."""
+    return row.lost > 0 or row.outage_ns is None
+
+
 def _interrupted(row: Outage) -> str:
     name = f"{row.app} {row.direction}"
     cost = f"{row.lost:,} {'message' if row.lost == 1 else 'messages'}"
     if row.outage_ns is None:
-        return f"{name} for good, {cost} lost"
+        return f"{name} until the run's end, {cost} lost"
     return f"{name} for {wording.delay(row.outage_ns)}, {cost} lost"
 
 
 def _orders(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
-    happened = [row for row in run.record(CONTROL)["events"] if row.get("answer")]
+    record = run.record(CONTROL)
+    if record is None:
+        return "Not shown: the run was cut short, and what became of its requests is not known."
+    happened = [row for row in record["events"] if row.get("answer")]
     carried = sum(row["answer"]["status"] < 300 for row in happened)
     ordered = {e.id for e in run.plan.events if isinstance(e, OrderEvent)}
     theirs = {s.id for s in run.scenario.slices} - ordered
@@ -134,6 +145,8 @@ def _orders(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     if disturbed:
         who = _names(rows, disturbed)
         return f"Yes: {who} lost messages or exceeded a bound ({told}); {answered}."
+    if not any(phase.messages for row in standing for phase in after.get(_id(row), ())):
+        return f"Not shown: none of their messages was sent after a request; {answered}."
     return f"No: none of their messages was lost ({told}); {answered}."
 
 
@@ -169,18 +182,27 @@ def _isolation(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
         told = f"Not shown for {_names(rows, unsure)}, {wording.delay(worst)} at most"
     told += f", while {listed(sorted(loaded))} is flooded"
     if flooded:
-        told += f" and takes up to {wording.delay(max(_largest(row) for row in flooded))}"
+        told += f" and {_takes(max(map(_largest, flooded)))}"
     return f"{told}."
 
 
 def _keep(rows: Sequence[SummaryRow]) -> str:
-    deadlines = {wording.nominal(row.deadline_ns) for row in rows}
-    one = len(rows) == 1
-    return f"{'keeps' if one else 'keep'} {listed(sorted(deadlines))}"
+    return f"{'keeps' if len(rows) == 1 else 'keep'} {_deadlines(rows)}"
+
+
+def _deadlines(rows: Sequence[SummaryRow]) -> str:
+    asked = sorted({row.deadline_ns for row in rows if row.deadline_ns is not None})
+    return listed(map(wording.nominal, asked))
 
 
 def _largest(row: SummaryRow) -> float:
     return math.inf if row.lost or row.max_ns is None else row.max_ns
+
+
+def _takes(largest_ns: float) -> str:
+    if math.isinf(largest_ns):
+        return "loses messages"
+    return f"takes up to {wording.delay(largest_ns)}"
 
 
 def _bounds(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
@@ -189,7 +211,11 @@ def _bounds(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
         number = sum(row.bound_over for row in over)
         return f"Yes: {number:,} messages of {_names(rows, over)} took longer than their bound."
     held = [row for row in rows if row.bound == "kept" and row.bound_ns and row.max_ns is not None]
-    without = [row for row in rows if row not in held]
+    outlived = [row for row in held if wording.outlived(row)]
+    held = [row for row in held if row not in outlived]
+    without = [row for row in rows if row not in [*held, *outlived]]
+    if outlived and not held:
+        return f"No, until the first event: {_names(rows, outlived)} took longer after it only."
     if not held:
         return "No bound could be judged."
     nearest = max(held, key=lambda row: (row.max_ns or 0) / (row.bound_ns or 1))
@@ -199,13 +225,18 @@ def _bounds(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
         f"{_name(rows, nearest)} came nearest, {wording.delay(nearest.max_ns)} of "
         f"{wording.delay(nearest.bound_ns)} ({100 * share:.0f} %)"
     )
+    if outlived:
+        told += f"; {_names(rows, outlived)} took longer after the first event only"
     if without:
         told += f"; not held against a bound: {_names(rows, without)}"
     return f"{told}."
 
 
 def _gain(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
-    return f"Queues add {listed(_gained(rows, row) for row in rows)}."
+    seen = [row for row in rows if row.messages]
+    if not seen:
+        return "Not shown: no message was judged."
+    return f"Queues add {listed(_gained(rows, row) for row in seen)}."
 
 
 def _gained(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
@@ -217,7 +248,9 @@ def _gained(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
 
 
 def _more(value: float | None, row: SummaryRow) -> str:
-    return wording.delay(None if value is None else value - row.budget_ns)
+    if value is None or math.isinf(value):
+        return "loss"
+    return wording.delay(value - row.budget_ns)
 
 
 def _reach(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
@@ -226,16 +259,16 @@ def _reach(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
         return _verdicts(run, rows)
     within = [row for row in judged if row.verdict == "met"]
     unsure = [row for row in judged if row.verdict in ("not shown", "not valid")]
-    limit = listed(sorted({wording.nominal(row.deadline_ns) for row in judged}))
     told = (
         f"{len(within)} of {len(judged)} ({wording.share(len(within) / len(judged))}) lie within "
-        f"{limit}"
+        f"{_deadlines(judged)}"
     )
     if unsure:
         told += f", {len(unsure)} are not shown either way"
-    farthest = max(judged, key=_largest)
-    most = wording.delay(_largest(farthest))
-    return f"{told}; the farthest, {_name(rows, farthest)}, takes up to {most}."
+    farthest = max((row for row in judged if row.messages), key=_largest, default=None)
+    if farthest is not None:
+        told += f"; the farthest, {_name(rows, farthest)}, {_takes(_largest(farthest))}"
+    return f"{told}."
 
 
 def _name(rows: Sequence[SummaryRow], row: SummaryRow) -> str:

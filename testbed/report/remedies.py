@@ -28,7 +28,7 @@ def remedies(scenario: Scenario, rows: Sequence[SummaryRow]) -> list[str]:
             seen = "one phase" if row.phases == 1 else f"{row.phases} phases"
             what = f"all its messages saw {seen} of the senders it meets: --repeat {runs}"
         elif row.duration_needed_ns is None:
-            what = "no sample can show that every message is in time; only a bound can"
+            what = _endless(row)
         else:
             needed_ns = row.duration_needed_ns + row.duration_needed_ns // 100
             probe = probes.get(row.session) or probes.get(row.session.rpartition(".")[0])
@@ -37,6 +37,13 @@ def remedies(scenario: Scenario, rows: Sequence[SummaryRow]) -> list[str]:
         lines.setdefault(what, []).append(name)
     typed = {what: f'{what}"{_typed(needed_ns)}"' for what, needed_ns in longest.items()}
     return [f"To show {listed(names)}: {typed.get(what, what)}." for what, names in lines.items()]
+
+
+def _endless(row: SummaryRow) -> str:
+    """Why no number of messages decides."""
+    if row.reliability in (None, 1.0):
+        return "no sample can show that every message is in time; only a bound can"
+    return "as many were late or lost as the class allows, which no larger sample tells from more"
 
 
 def _parameter(scenario: Scenario, probe: Probe | None) -> str:

@@ -135,7 +135,7 @@ class VerdictTable:
             found.append(column("bound", [_bound(row) for row in rows]))
         found.append(column("loss", [wording.loss(row) for row in rows]))
         if any(row.fidelity in ("good", "not valid") for row in rows):
-            found.append(column("good to", [wording.delay(row.fidelity_ns) for row in rows]))
+            found.append(column("good to", [wording.error(row.fidelity_ns) for row in rows]))
         found.append(column("deadline", [wording.nominal(row.deadline_ns) for row in rows]))
         found.append(column("verdict", [_verdict(row) for row in rows]))
         return found

@@ -204,6 +204,8 @@ def unresolved(row: SummaryRow) -> str:
         return "a load on its path was not sent as planned"
     if row.doubt == "stalls":
         return "its own stalls can make as many messages late"
+    if row.fidelity_ns is not None and math.isinf(row.fidelity_ns):
+        return "packets of its null path were lost, so that its own error is unknown"
     return (
         f"its own error may be {delay(row.fidelity_ns)} ({delay(row.fidelity_late_ns)} late, "
         f"{delay(row.fidelity_path_ns)} on the path, {delay(row.fidelity_shaper_ns)} in shapers)"
@@ -213,8 +215,13 @@ def unresolved(row: SummaryRow) -> str:
 def fidelity(row: SummaryRow) -> str:
     """The lab's own error in a row: exact, 340 us, or not valid."""
     if row.fidelity == "good":
-        return delay(row.fidelity_ns)
+        return error(row.fidelity_ns)
     return {"not measured": "unknown"}.get(row.fidelity, row.fidelity)
+
+
+def error(value: float | None) -> str:
+    """The lab's own error, which is unknown where packets of its null path were lost."""
+    return "unknown" if value is not None and math.isinf(value) else delay(value)
 
 
 def outlived(row: SummaryRow) -> bool:
@@ -248,9 +255,14 @@ def tally(rows: Sequence[SummaryRow | OverRuns]) -> str:
     if words["not shown"]:
         parts.append(f"{words['not shown']} not shown")
     if words["not valid"]:
-        why = dict.fromkeys(_DOUBTS[row.doubt] for row in rows if row.verdict == "not valid")
-        parts.append(f"{words['not valid']} not valid: {' and '.join(why)}")
+        parts.append(f"{words['not valid']} not valid: {doubts(rows)}")
     return ", ".join(parts) + "."
+
+
+def doubts(rows: Sequence[SummaryRow | OverRuns]) -> str:
+    """Why verdicts are not valid."""
+    why = dict.fromkeys(_DOUBTS[row.doubt] for row in rows if row.verdict == "not valid")
+    return " and ".join(why)
 
 
 def precision(rows: Sequence[SummaryRow], known: Instrument) -> str:
@@ -261,15 +273,20 @@ def precision(rows: Sequence[SummaryRow], known: Instrument) -> str:
     if floor is None or not errors:
         return f"Lab {known.lab} ({clock}): no null path was measured, its own error is unknown."
     least, most = min(errors), max(errors)
-    if most < EXACT_NS:
+    if math.isinf(least):
+        how = "its own error is unknown"
+    elif most < EXACT_NS:
         how = f"exact, every number to {delay(most)}"
     elif delay(least) == delay(most):
         how = f"numbers are good to {delay(most)}"
     else:
-        how = f"numbers are good to {delay(least)} at best, {delay(most)} at worst"
+        how = f"numbers are good to {delay(least)} at best, {error(most)} at worst"
     which = "at most" if floor.p999_ns is None else "at p99.9"
+    late = f"was {delay(floor.late_ns)} late {which}"
+    if math.isinf(floor.late_ns):
+        late = f"lost {floor.lost:,} packets"
     why = (
-        f"A bare wire beside the network was {delay(floor.late_ns)} late {which} "
+        f"A bare wire beside the network {late} "
         f"({floor.packets:,} packets, {floor.stalls:,} over 1 ms)"
     )
     return f"Lab {known.lab} ({clock}): {how}{_but(known)}. {why}{_surroundings(known)}."

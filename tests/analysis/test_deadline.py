@@ -142,3 +142,9 @@ def test_correlated_packets_show_what_they_are_worth() -> None:
     assert verdict.observations_needed == 368
     assert verdict.needed is not None
     assert 15_000 < verdict.needed < 60_000
+
+
+def test_of_nothing_measured_it_is_known_what_would_show_it() -> None:
+    found = judge(np.array([]), 5.0, 0.999)
+    assert (found.word, found.observations_needed, found.needed) == ("not shown", 3688, 3688)
+    assert judge(np.array([]), 5.0, None).needed is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Literal
 
 import msgspec
@@ -223,3 +224,12 @@ def test_shaper_errors_by_port() -> None:
     shared = msgspec.structs.replace(PLAN, sessions=(first, second))
     assert port_errors(shared, {"ports": rows})[at] == pytest.approx(40 + 1_211_200)
     assert port_errors(PLAN, None) == {}
+
+
+def test_of_a_null_path_that_was_cut_short_what_is_known_counts() -> None:
+    frame = _null([4_000.0])
+    frame["reverse_ns"] = math.nan
+    with warnings.catch_warnings(action="error"):
+        _, floor = null_floor(frame, 0)
+    assert floor is not None
+    assert math.isfinite(floor.hop_ns)

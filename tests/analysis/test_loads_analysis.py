@@ -105,3 +105,11 @@ def test_what_is_not_recorded_is_not_held_against_a_load() -> None:
     assert deviations(planned("udp"), None) == ()
     (missing,) = deviations(planned("udp"), [])
     assert missing.what == "sent nothing: it was not started"
+
+
+def test_a_load_ends_no_earlier_than_the_run_that_was_cut_short() -> None:
+    cut = row(seconds=0.5, sent_bytes=625_000, last_ns=None)
+    assert deviations(planned("udp"), [cut])
+    assert not deviations(planned("udp"), [cut], reached_ns=500 * MS)
+    assert deviations(planned("udp"), [cut], reached_ns=600 * MS)
+    assert not deviations(planned("udp", start_ns=500 * MS), [], reached_ns=500 * MS)

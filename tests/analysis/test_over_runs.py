@@ -112,3 +112,19 @@ def test_one_seed_twice_is_refused(tmp_path_factory: pytest.TempPathFactory) -> 
     folder = RunFolder(synthetic.run_folder(tmp_path_factory.mktemp("runs") / "run"))
     with pytest.raises(InputError, match="two runs have seed 7"):
         over_runs([folder, folder])
+
+
+def test_the_order_of_the_runs_does_not_matter() -> None:
+    draw = np.random.default_rng(1)
+    alike = [Observations(np.repeat(draw.exponential(1.0, 500), 4), RANDOM) for _ in range(5)]
+    alone = Observations(draw.exponential(1.0, 2000), RANDOM)
+    first, last = (Pooled(runs).effective(3, 0.05) for runs in ([alone, *alike], [*alike, alone]))
+    assert first.surely == pytest.approx(last.surely)
+    assert first.surely > 0.9 * first.size
+
+
+def test_a_run_that_measured_nothing_is_none_that_kept_its_deadline(row: SummaryRow) -> None:
+    runs = [constant(late=True), Observations(np.array([]), RANDOM)]
+    rows = [of_run(row, runs[0]), msgspec.structs.replace(row, messages=0, miss_ratio=0.0)]
+    found = pooled(rows, runs)
+    assert (found.over, found.over_low, found.over_high) == (1, *clopper_pearson(1, 1))

@@ -90,3 +90,10 @@ def test_a_session_with_a_phase(
     beside = msgspec.structs.replace(one, id="beside")
     row = summarise(plan(one, beside), samples)[0]
     assert (row.verdict, row.ground, row.phases) == (*expected, 1)
+
+
+def test_a_budget_says_nothing_of_the_ways_that_events_open() -> None:
+    one = session(3 * MS)
+    event = LinkEvent(at_ns=MS, action="cut", a="agg1", b="core1")
+    assert decided(plan(one), one, "forward", 4 * MS) == "missed"
+    assert decided(plan(one, events=(event,)), one, "forward", 4 * MS) is None

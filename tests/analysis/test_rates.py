@@ -218,3 +218,21 @@ def test_a_frame_that_arrives_shows_an_mtu(session: Session) -> None:
     larger = one(session, rows, mtu_bytes=size + 1)
     assert (larger.held, larger.condition) == ("not shown", "the largest frame sent was 1046 B")
     assert one(session, gone(rows, rows["seq"] >= 0), mtu_bytes=size).held == "broken"
+
+
+def test_what_was_under_way_when_the_run_was_cut_short_was_not_lost(session: Session) -> None:
+    """200 messages on their way at 3.5 s, in a window of which half was sent."""
+    rows = frame(session)
+    rows = rows[rows["intended_ns"] < 3_500 * MS].copy()
+    out = rows["intended_ns"] >= 3_300 * MS
+    rows.loc[out, "arrived"] = 0
+    rows.loc[out, ["answered", "received"]] = False
+    rows.loc[out, ["forward_ns", "reverse_ns", "rtt_ns"]] = pd.NA
+    assert one(session, rows, guaranteed_bps=OFFERED).held == "kept"
+    lost = rows.assign(lost_forward=rows["lost_forward"] | out)
+    assert one(session, lost, guaranteed_bps=OFFERED).held == "broken"
+
+
+def test_no_frame_that_was_not_sent_broke_an_mtu(session: Session) -> None:
+    row = one(session, frame(session).iloc[:0], mtu_bytes=1000)
+    assert (row.held, row.condition) == ("not shown", "nothing was sent")

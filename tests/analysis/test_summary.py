@@ -19,8 +19,9 @@ from testbed.analysis.summary import (
     summarise,
     write_summary,
 )
-from testbed.plan.model import Plan, Session
+from testbed.plan.model import Load, Plan, Session
 from testbed.probes.arrivals import MISSING
+from testbed.report import wording
 from testbed.results.folder import RunFolder
 from testbed.results.samples import tidy
 from tests.results import synthetic
@@ -244,3 +245,22 @@ def test_csv_and_json(tmp_path: Path) -> None:
         assert flat["verdict"] == row.verdict
         assert flat["messages"] == row.messages
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+def test_phases_are_those_that_the_verdict_counts(plan: Plan) -> None:
+    """A run beside TCP that was cut short while nothing came any more: so the delays repeat."""
+    session = _one(plan, "telesurgery_haptic")
+    load = Load(
+        id="l", slice="best", kind="tcp", src="ue1", dst="edge1", src_ip="10.0.0.1",
+        dst_ip="10.0.0.2", port=5201, rate_bps=10**7, packet_bytes=1448, dscp=0, start_ns=0,
+        duration_ns=plan.duration_ns, forward=session.forward, reverse=session.reverse,
+    )  # fmt: skip
+    alone = msgspec.structs.replace(plan, sessions=(session,), loads=(load,), events=())
+    frame = tidy(session.id, synthetic.raw(session)).to_pandas()
+    out = frame["seq"] >= session.count // 2
+    frame.loc[out, "arrived"] = 0
+    frame.loc[out, ["answered", "received"]] = False
+    frame.loc[out, ["forward_ns", "reverse_ns", "rtt_ns"]] = pd.NA
+    row, _ = summarise(alone, frame)
+    assert (row.limit, row.phases, row.lost) == ("phases", 1, 0)
+    assert "all messages saw one phase" in wording.verdict(row)

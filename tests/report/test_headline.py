@@ -144,3 +144,65 @@ def test_nothing_measured_has_no_answer(run: RunFolder) -> None:
 def test_the_scenario_is_read_from_the_run(run: RunFolder) -> None:
     raw = (Path(run.path) / SCENARIO).read_bytes()
     assert msgspec.json.decode(raw).get("headline", "verdicts") == run.scenario.headline
+
+
+def test_an_outage_of_a_run_that_was_cut_short_is_none_that_was_not_seen(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    early = Asked(run, "outages")
+    early.__dict__["plan"] = msgspec.structs.replace(run.plan, events=())
+    assert headline(early, rows).startswith("Not shown: ")
+    late = Asked(run, "outages")
+    frame = run.samples.copy()
+    gone = frame["intended_ns"] > 6_000 * MS
+    frame.loc[gone, "arrived"] = 0
+    frame.loc[gone, ["answered", "received", "lost_forward", "lost_reverse"]] = False
+    frame.loc[gone, ["forward_ns", "reverse_ns", "rtt_ns"]] = None
+    late.__dict__["samples"] = frame
+    told = headline(late, rows)
+    assert "telesurgery_haptic UL until the run's end, 0 messages lost" in told
+    assert told.endswith("(not restored).")
+
+
+def test_orders_of_which_nothing_is_known_disturb_nobody_and_spare_nobody(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    assert answer(run, "orders", rows).startswith("Not shown: the run was cut short")
+
+
+def test_no_deadline_is_invalid_for_a_reason_it_has_not(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    load = changed(rows[0], verdict="not valid", doubt="load")
+    assert answer(run, "verdicts", [load]) == (
+        "telesurgery_haptic UL not valid: a load was not sent as planned."
+    )
+
+
+def test_a_bound_that_an_event_ended_was_not_kept_by_all(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    kept = changed(rows[0], bound="kept", bound_ns=4 * MS, max_ns=3.0 * MS, bound_over=0)
+    later = changed(kept, direction="DL", max_ns=40.0 * MS)
+    told = answer(run, "bounds", [kept, later])
+    assert f"of {kept.messages:,} messages none" in told
+    assert "3.00 ms of 4.00 ms (75 %)" in told
+    assert told.endswith("telesurgery_haptic DL took longer after the first event only.")
+    assert answer(run, "bounds", [later]).startswith("No, until the first event: ")
+
+
+def test_what_was_lost_or_not_measured_takes_no_time(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    lossy = changed(rows[0], lost=1)
+    assert answer(run, "reach", [lossy]).endswith("telesurgery_haptic UL, loses messages.")
+    none = changed(rows[0], messages=0, max_ns=None, p50=None, p99=None, p999=None)
+    assert "farthest" not in answer(run, "reach", [none])
+    assert answer(run, "gain", [none]).startswith("Not shown: ")
+    gone = changed(none, messages=5, lost=5)
+    assert answer(run, "gain", [gone]).startswith("Queues add loss at most to ")
+
+
+def test_deadlines_are_told_from_short_to_long(run: RunFolder, rows: list[SummaryRow]) -> None:
+    asked = [changed(rows[0], deadline_ns=ns) for ns in (20 * MS, 5 * MS, 500_000)]
+    assert "lie within 500 us, 5 ms and 20 ms" in answer(run, "reach", asked)

@@ -14,6 +14,7 @@ import pytest
 from testbed.errors import ResultError
 from testbed.report.html import write_report
 from testbed.results.folder import FIGURES, LOADS, PLAN, PROVENANCE, REPORT, SCENARIO
+from testbed.scenario.model import Slice
 from tests.results import synthetic
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -192,3 +193,12 @@ def test_texts_are_neither_markup_nor_mathematics(tmp_path: Path) -> None:
     reader.feed(page)
     assert reader.open == []
     assert "script" not in reader.tags
+
+
+def test_a_promise_of_a_slice_that_nothing_uses_is_shown(tmp_path: Path) -> None:
+    made = synthetic.run_folder(tmp_path / "run")
+    idle = Slice(id="idle", sst=2, delay_ns=1_000_000)
+    asked = msgspec.structs.replace(synthetic.scenario(), slices=(idle,))
+    (made / SCENARIO).write_bytes(msgspec.json.encode(asked))
+    text = write_report(made, tmp_path / "page.html").read_text()
+    assert "nothing was sent: add a probe or a flow" in text

@@ -86,8 +86,10 @@ def test_one_phase_asks_for_repetitions(row: SummaryRow) -> None:
     phase = unshown(row, limit="phases", phases=1, effective=1.0, observations_needed=368)
     (line,) = remedies(asked(), [phase])
     assert line.endswith("all its messages saw one phase of the senders it meets: --repeat 368.")
-    none = unshown(row, duration_needed_ns=None)
+    none = unshown(row, duration_needed_ns=None, reliability=None)
     assert "no sample can show" in remedies(asked(), [none])[0]
+    as_many = msgspec.structs.replace(none, reliability=0.999)
+    assert "as many were late or lost as the class allows" in remedies(asked(), [as_many])[0]
     assert remedies(asked(), [msgspec.structs.replace(none, verdict="met")]) == []
 
 

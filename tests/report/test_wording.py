@@ -177,3 +177,17 @@ def test_who_speaks_for_a_slice() -> None:
     ]
     late = [row(str(ns), "broken", ns, "delay") for ns in (2e6, 3e6)]
     assert "(3000000.0 UL)" in wording.promises(late)[0]
+
+
+def test_a_null_path_that_loses_packets_has_no_error_of_its_own(row: SummaryRow) -> None:
+    inf = math.inf
+    floor = Floor(packets=8, lost=2, hop_ns=0, p99_ns=None, p999_ns=None, max_ns=inf, stalls=2)
+    known = Instrument("wall", floor, np.array([inf]), {})
+    rows = [msgspec.structs.replace(row, fidelity="good", fidelity_ns=inf)]
+    assert wording.precision(rows, known) == (
+        "Lab wall (real time on a shared processor): its own error is unknown. A bare wire beside "
+        "the network lost 2 packets (8 packets, 2 over 1 ms)."
+    )
+    assert wording.fidelity(rows[0]) == "unknown"
+    doubtful = msgspec.structs.replace(rows[0], verdict="not valid", doubt="error")
+    assert "packets of its null path were lost" in wording.verdict(doubtful)
