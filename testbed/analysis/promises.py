@@ -75,12 +75,13 @@ def promises(
     """
     slices = list(slices)
     groups = dict(tuple(samples.groupby("session", observed=True)))
+    groups = {session.id: groups.get(session.id, samples.iloc[:0]) for session in plan.sessions}
     by_id = {slice_.id: slice_ for slice_ in slices}
     directions: tuple[Direction, ...] = ("forward", "reverse")
     rows = [
         row
         for session in plan.sessions
-        if session.id in groups and session.slice in by_id
+        if session.slice in by_id
         for direction in directions
         for path in (session.forward if direction == "forward" else session.reverse,)
         if (slo := by_id[session.slice].promised(path.src, path.dst)) is not None
@@ -89,12 +90,7 @@ def promises(
             *_planned(plan, by_id[session.slice], session, direction),
         )
     ]
-    kept = {session.id: groups.get(session.id) for session in plan.sessions}
-    after = {
-        session.id: measured(session, frame)
-        for session in plan.sessions
-        if (frame := kept[session.id]) is not None
-    }
+    after = {session.id: measured(session, groups[session.id]) for session in plan.sessions}
     rows += [_doubted(plan, known, row) for row in rates(plan, slices, after, loads)]
     return [*rows, *_unused(plan, slices)]
 

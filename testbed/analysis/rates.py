@@ -200,7 +200,7 @@ def _guaranteed(
             return float(arrived[worst]), "not shown", why
         why = f"{show_bps(offered[worst])} was offered, {over} from {show_ns(windows[worst][0])}"
         return float(arrived[worst]), "broken", why
-    full = offered + grain >= asked
+    full = (offered > 0) & (offered + grain >= asked)
     if full.any():
         return float(arrived[full].min()), "kept", over
     most = float(offered.max())

@@ -275,7 +275,8 @@ def _row(
         told = Observations(judged_.delay_ns, sampling(plan, session, paths, judged_.intended_ns))
     verdict = judge(told, session.deadline_ns, session.reliability)
     proved = decided(plan, session, direction, parts.total_ns)
-    if proved == "met" and kept_to != "exceeded" and verdict.packets and not verdict.misses:
+    beyond = limit is not None and bool((arrived > limit + (found.error_ns or 0.0)).any())
+    if proved == "met" and not beyond and verdict.packets and not verdict.misses:
         verdict = msgspec.structs.replace(verdict, word="met", ground="bound")
     elif proved == "missed" and verdict.packets and verdict.misses == verdict.packets:
         verdict = msgspec.structs.replace(verdict, word="missed", ground="budget")

@@ -80,10 +80,10 @@ def _missed(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
     return f"{_name(rows, row)} ({why}; {deadline} asked)"
 
 
-def _outages(run: RunFolder, _rows: Sequence[SummaryRow]) -> str:
+def _outages(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     found = outages(run.plan, run.samples)
-    if not found:
-        return "Not shown: no message was sent while an event came to pass."
+    if not found or all(row.max_ns is None for row in rows):
+        return "Not shown: no message came that an event could have kept away."
     told, harmless = [], []
     for (event, at_ns), group in groupby(found, key=lambda row: (row.event, row.at_ns)):
         worst = [row for row in group if _interrupts(row)]
@@ -93,7 +93,9 @@ def _outages(run: RunFolder, _rows: Sequence[SummaryRow]) -> str:
         else:
             harmless.append(when)
     if not told:
-        return f"Not at all: no message was lost by {listed(harmless)}."
+        lost = sum(row.lost for row in rows)
+        beside = f"; {lost:,} were lost otherwise" if lost else ""
+        return f"Not at all: no message was lost by {listed(harmless)}{beside}."
     lasting = [row.outage_ns for row in found if _interrupts(row)]
     longest = None if None in lasting else max(filter(None, lasting), default=0)
     if longest is None:

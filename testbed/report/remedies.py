@@ -32,8 +32,11 @@ def remedies(scenario: Scenario, rows: Sequence[SummaryRow]) -> list[str]:
         else:
             needed_ns = row.duration_needed_ns + row.duration_needed_ns // 100
             probe = probes.get(row.session) or probes.get(row.session.rpartition(".")[0])
-            what = _parameter(scenario, probe) or f"probe {row.session} with duration="
-            longest[what] = max(longest.get(what, 0), needed_ns)
+            if probe is not None and needed_ns <= probe.duration_ns:
+                what = "what was planned is enough, if all of it is measured"
+            else:
+                what = _parameter(scenario, probe) or f"probe {row.session} with duration="
+                longest[what] = max(longest.get(what, 0), needed_ns)
         lines.setdefault(what, []).append(name)
     typed = {what: f'{what}"{_typed(needed_ns)}"' for what, needed_ns in longest.items()}
     return [f"To show {listed(names)}: {typed.get(what, what)}." for what, names in lines.items()]

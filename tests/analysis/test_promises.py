@@ -192,3 +192,11 @@ def test_a_slice_in_which_nothing_was_sent_shows_nothing(plan: Plan, samples: pd
     assert [row.term for row in rows] == ["delay", "loss", "guaranteed rate"]
     (line,) = wording.promises(rows)
     assert line.startswith("Slice idle promises delay of 1 ms: not shown: nothing was sent")
+
+
+def test_a_session_of_which_nothing_was_measured_shows_nothing(
+    plan: Plan, samples: pd.DataFrame
+) -> None:
+    rows = judged(plan, samples.iloc[:0], of(plan, delay_ns=MS, guaranteed_bps=1, mtu_bytes=100))
+    assert {row.term for row in rows} == {"delay", "guaranteed rate", "MTU"}
+    assert {row.held for row in rows} == {"not shown"}

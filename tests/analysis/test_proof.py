@@ -97,3 +97,13 @@ def test_a_budget_says_nothing_of_the_ways_that_events_open() -> None:
     event = LinkEvent(at_ns=MS, action="cut", a="agg1", b="core1")
     assert decided(plan(one), one, "forward", 4 * MS) == "missed"
     assert decided(plan(one, events=(event,)), one, "forward", 4 * MS) is None
+
+
+def test_a_bound_that_the_lab_did_not_keep_to_proves_nothing() -> None:
+    """4.5 ms in a lab of which nothing is known, 4 ms the bound, 5 ms the deadline."""
+    one = session(5 * MS, reliability=1.0)
+    rows = synthetic.raw(one)
+    for delay_ns, expected in ((4 * MS, ("met", "bound")), (4_500_000, ("not shown", "sample"))):
+        rows["forward_ns"][5000] = delay_ns
+        row = summarise(plan(one), tidy(one.id, rows).to_pandas())[0]
+        assert (row.bound, row.verdict, row.ground) == ("not judged", *expected)

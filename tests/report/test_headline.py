@@ -206,3 +206,16 @@ def test_what_was_lost_or_not_measured_takes_no_time(
 def test_deadlines_are_told_from_short_to_long(run: RunFolder, rows: list[SummaryRow]) -> None:
     asked = [changed(rows[0], deadline_ns=ns) for ns in (20 * MS, 5 * MS, 500_000)]
     assert "lie within 500 us, 5 ms and 20 ms" in answer(run, "reach", asked)
+
+
+def test_what_was_lost_without_an_event_is_not_left_out(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    spared = Asked(run, "outages")
+    frame = run.samples.copy()
+    spared.__dict__["samples"] = frame[frame["session"] == rows[0].session]
+    quiet = [changed(rows[0], lost=0)]
+    assert headline(spared, quiet) == ("Not at all: no message was lost by cut core1-agg2 at 6 s.")
+    assert headline(spared, [changed(rows[0], lost=3)]).endswith("; 3 were lost otherwise.")
+    gone = [changed(rows[0], lost=10_000, max_ns=None)]
+    assert headline(spared, gone).startswith("Not shown: ")

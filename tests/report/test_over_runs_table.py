@@ -119,3 +119,10 @@ def test_runs_that_disagree_are_said_to_depend_on_the_seed(together: OverRuns, w
     assert "? not shown" in text
     assert "10 runs, seeds 1 to 10: 0 of 1 deadlines met, 1 not shown." in text
     assert "it depends on the seed" in " ".join(text.split())
+
+
+def test_a_run_that_was_cut_short_need_not_be_longer(row: SummaryRow) -> None:
+    cut = unshown(row, duration_needed_ns=15 * S)
+    assert remedies(asked(duration="20 s"), [cut]) == [
+        "To show p UL: what was planned is enough, if all of it is measured."
+    ]
