@@ -88,7 +88,7 @@ class Effective(NamedTuple):
         """The size for an upper bound."""
         if self.limit != "correlated":
             return self.size
-        return max(1.0, self.size * _lessened(self.size * self.share))
+        return max(1.0, self.size * lessened(self.size * self.share))
 
     def packets_for(self, size: int) -> int | None:
         """Packets of such a run that are surely worth so many; None if all see its phases."""
@@ -98,9 +98,9 @@ class Effective(NamedTuple):
             return size
 
         def spare(larger: float) -> float:
-            return larger * _lessened(larger * self.share) - size
+            return larger * lessened(larger * self.share) - size
 
-        most = size / _lessened(0)
+        most = size / lessened(0)
         return math.ceil(self.time * float(optimize.brentq(spare, size, most, xtol=0.01)))
 
 
@@ -209,7 +209,7 @@ _FOLLOWS_Z = 3.0
 from normal where events are rare; and of one rank correlation."""
 
 
-def _lessened(events: float) -> float:
+def lessened(events: float) -> float:
     """Korn and Graubard's factor of a size that was estimated from so many independent events,
     as degrees of freedom."""
     return (_Z / float(stats.t.ppf(0.975, max(events, 1.0)))) ** 2

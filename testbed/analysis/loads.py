@@ -5,8 +5,8 @@
     burst            a packet of the first 10 ms left before its schedule had it due; of `udp`
                      and `flood`, whose packets the kernel stamped as they left
     late start       the first packet left more than 10 ms after its moment; of those two
-    early end        it ended more than 10 ms before its end and that of the last probe, TCP
-                     more than RATE_SHARE of its duration
+    early end        it ended more than 10 ms before its end and that of the last probe or of
+                     a run that was cut short, TCP more than RATE_SHARE of its duration
     late end         the last packet left more than 10 ms after its end; of those two
     rate             as many bytes as its rate asks for in the time it ran, to RATE_SHARE and
                      a packet; TCP sends less when the network has no room for more, so it

@@ -30,7 +30,7 @@ from testbed.analysis.deadline import (
     observations_to_decide,
 )
 from testbed.analysis.fidelity import Doubt
-from testbed.analysis.independence import RANDOM, Effective, Observations
+from testbed.analysis.independence import RANDOM, Effective, Observations, lessened
 from testbed.analysis.percentiles import Estimate, percentile
 from testbed.analysis.summary import (
     PERCENTILES,
@@ -44,7 +44,6 @@ from testbed.errors import InputError
 from testbed.results.folder import RunFolder
 from testbed.scenario.model import Frozen
 
-_Z = 1.959963984540054
 _DIFFER = 0.95
 """Confidence beyond which runs are taken to differ by more than their packets explain."""
 
@@ -82,8 +81,7 @@ class Pooled(Observations):
         if (sizes * off**2).sum() / spread <= float(stats.chi2.ppf(_DIFFER, free)):
             return None
         variance = (free + 1) / free * float(((packets * off) ** 2).sum()) / packets.sum() ** 2
-        fewer = (_Z / float(stats.t.ppf(0.975, free))) ** 2
-        return max(1.0, float(spread / variance * fewer))
+        return max(1.0, float(spread / variance) * lessened(free))
 
 
 class OverRuns(Frozen, frozen=True, kw_only=True):

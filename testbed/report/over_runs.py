@@ -14,10 +14,9 @@ from testbed.analysis.over_runs import OverRuns
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.summary import PERCENTILES
 from testbed.report import wording
-from testbed.report.table import COLOURS
+from testbed.report.table import COLOURS, HEADERS
 from testbed.text import visible
 
-_HEADERS = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
 _SPARED = ("p50", "max", "p99.9", "runs", "p99")
 """Columns that go first where the terminal is narrow."""
 _GAP = 2
@@ -70,7 +69,7 @@ def _columns(rows: Sequence[OverRuns]) -> list[_Column]:
         _Column("class\nslice: path", [_name(row) for row in rows]),
         *(
             _Column(
-                f"{_HEADERS[name]}\n95 %",
+                f"{HEADERS[name]}\n95 %",
                 [_percentile(getattr(row, name), PERCENTILES[name]) for row in rows],
             )
             for name in shown

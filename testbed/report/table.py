@@ -28,7 +28,7 @@ COLOURS = {"met": "green", "not shown": "yellow", "missed": "bold red", "not val
 
 _WIDTH = 26
 """Of the first column, characters, where there is room."""
-_HEADERS = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
+HEADERS = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
 _SPARED = ("good to", "p99", "budget", "bound", "loss", "p99.9", "max")
 _EDGES = 2
 
@@ -129,7 +129,7 @@ class VerdictTable:
         for name in PERCENTILES:
             refused = bool(rows) and all(getattr(row, name) is None for row in rows)
             cells = [_percentile(row, name) for row in rows]
-            found.append(column(_HEADERS[name], cells, refused=refused))
+            found.append(column(HEADERS[name], cells, refused=refused))
         found.append(column("max", [wording.delay(row.max_ns) for row in rows]))
         if any(row.bound_ns is not None for row in rows):
             found.append(column("bound", [_bound(row) for row in rows]))
