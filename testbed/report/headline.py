@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from testbed.analysis.fidelity import instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage, outages
 from testbed.analysis.phases import Phase, phases
 from testbed.analysis.summary import SummaryRow
@@ -183,6 +184,9 @@ def _isolation(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
         unsure = [row for row in others if row not in kept]
         told = f"Not shown for {_names(rows, unsure)}, {wording.delay(worst)} at most"
     told += f", while {listed(sorted(loaded))} is flooded"
+    less = sorted({found.load for found in instrument(run).deviations if found.way == "less"})
+    if less:
+        told += f" (less than planned by {listed(less)})"
     if flooded:
         told += f" and {_takes(max(map(_largest, flooded)))}"
     return f"{told}."

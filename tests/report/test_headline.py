@@ -11,7 +11,7 @@ import pytest
 from testbed.analysis.summary import SummaryRow, summarise_run
 from testbed.plan.model import Load
 from testbed.report.headline import headline
-from testbed.results.folder import SCENARIO, RunFolder
+from testbed.results.folder import LOADS, SCENARIO, RunFolder
 from testbed.scenario.model import Headline
 from tests.results import synthetic
 
@@ -90,6 +90,10 @@ def test_isolation_is_not_claimed_where_it_was_not_shown(
         "Yes: telesurgery_haptic UL/DL keep 5 ms, 2.00 ms at most, while best is flooded and "
         "takes up to 30.0 ms."
     )
+    silent = Asked(run, "isolation")
+    silent.__dict__["plan"] = flooded.plan
+    silent.record = lambda name: [] if name == LOADS else None  # type: ignore[method-assign]
+    assert "while best is flooded (less than planned by f)" in headline(silent, [*kept, loud])
     unsure = [kept[0], changed(kept[1], verdict="not shown")]
     assert headline(flooded, unsure).startswith("Not shown for telesurgery_haptic DL")
     broken = [kept[0], changed(kept[1], verdict="missed", ground="sample", miss_ratio=0.5)]
