@@ -292,6 +292,8 @@ def doubt(
     for moved in (deadline - error, deadline + error):
         if verdict.ground == "bound":
             turned = bool((seen.delays > moved).any())
+        elif verdict.ground == "budget" and (seen.delays > moved).all():
+            turned = False
         else:
             turned = judge(seen, moved, session.reliability).word != verdict.word
         if turned:

@@ -24,7 +24,7 @@ from testbed.analysis.fidelity import (
     null_floor,
     port_errors,
 )
-from testbed.analysis.independence import RANDOM, Observations
+from testbed.analysis.independence import RANDOM, Observations, Sampling
 from testbed.analysis.loads import Deviation
 from testbed.analysis.percentiles import Delays
 from testbed.results.samples import tidy
@@ -233,3 +233,17 @@ def test_of_a_null_path_that_was_cut_short_what_is_known_counts() -> None:
         _, floor = null_floor(frame, 0)
     assert floor is not None
     assert math.isfinite(floor.hop_ns)
+
+
+def test_what_the_budget_decides_needs_no_sample() -> None:
+    """One phase shows no miss ratio, but all its messages were far beyond the deadline."""
+    assert SESSION.deadline_ns is not None
+    seen = Observations(np.full(100, 3.0 * SESSION.deadline_ns), Sampling(phases=1))
+    lax = msgspec.structs.replace(SESSION, reliability=0.9)
+    judged = judge(seen, lax.deadline_ns, lax.reliability)
+    assert judged.word == "not shown"
+    verdict = msgspec.structs.replace(judged, word="missed", ground="budget")
+    for late_ns, expected in ((1e5, ""), (2.5 * SESSION.deadline_ns, "error")):
+        lab = known(np.full(100, late_ns))
+        found = fidelity(lab, PLAN, PATHS, schedule_ns=0, early_ns=0)
+        assert doubt(verdict, seen, lax, found, lab, PATHS, 0) == expected
