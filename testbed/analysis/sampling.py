@@ -20,7 +20,7 @@ import numpy as np
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.variation import Integers
-from testbed.plan.model import FLOOD_TICK_NS, Load, Path, Plan, Session, Source
+from testbed.plan.model import FLOOD_TICK_NS, Path, Plan, Session, Source
 
 _LEAST = 50
 """Packets of a part."""
@@ -44,7 +44,7 @@ def sampling(
     if not len(intended_ns):
         return Sampling(locked=False)
     begin_ns, end_ns = int(intended_ns[0]), int(intended_ns[-1])
-    hops = frozenset(hop for path in paths for hop in pairwise(path.nodes))
+    hops = _hops(plan, paths)
     beside = [
         sender._replace(hops=sender.hops & hops)
         for sender in _senders(plan, session, hops)
@@ -82,7 +82,7 @@ def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> 
                 other.drift_ppb,
                 other.start_ns,
                 other.start_ns + other.count * other.interval_ns,
-                _hops(other),
+                _hops(plan, (other.forward, other.reverse)),
             )
     for load in plan.loads:
         tick_ns = FLOOD_TICK_NS if load.kind == "flood" else 0
@@ -92,7 +92,7 @@ def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> 
             load.drift_ppb,
             load.start_ns,
             load.start_ns + load.duration_ns,
-            _hops(load),
+            _hops(plan, (load.forward, load.reverse)),
         )
     for port in plan.ports:
         at = frozenset([(port.node, port.peer_node)])
@@ -106,8 +106,18 @@ def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> 
             yield _Sender(Fraction(cycle_ns), 0, 0, plan.duration_ns, at)
 
 
-def _hops(flow: Session | Load) -> frozenset[tuple[str, str]]:
-    return frozenset(hop for path in (flow.forward, flow.reverse) for hop in pairwise(path.nodes))
+def _hops(plan: Plan, paths: Iterable[Path]) -> frozenset[tuple[str, str]]:
+    """Of the paths, of what carries copies of their packets and, where links may fail, of what
+    stands in for them."""
+    ways = [
+        nodes
+        for path in paths
+        for nodes in (
+            path.nodes,
+            *(way.nodes for way in path.backups if way.failed is None or plan.events),
+        )
+    ]
+    return frozenset(hop for nodes in ways for hop in pairwise(nodes))
 
 
 def _period_ns(source: Source) -> Fraction:

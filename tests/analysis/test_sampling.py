@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.sampling import sampling
-from testbed.plan.model import Gate, Load, Plan, Session, Source
+from testbed.plan.model import Backup, Gate, Load, Plan, Session, Source
 from testbed.scenario.model import LinkEvent
 from tests.results import synthetic
 
 MS = 1_000_000
 PLAN = msgspec.structs.replace(synthetic.plan(), events=())
+FAR = msgspec.structs.replace(
+    PLAN.sessions[4].forward, nodes=("ue1", "agg1", "core2", "core3", "cloud1")
+)
 SESSION = msgspec.structs.replace(PLAN.sessions[0], interval_ns=2 * MS, count=5000)
 
 
@@ -174,3 +177,20 @@ def test_a_run_has_parts_where_the_plan_changes_it() -> None:
 def test_nothing_was_sent() -> None:
     empty = np.array([], dtype=np.int64)
     assert sampling(PLAN, SESSION, (SESSION.forward,), empty) == Sampling(locked=False)
+
+
+def test_copies_and_what_stands_in_for_a_path_are_met_as_well() -> None:
+    """The other's own way meets the session nowhere, its second way everywhere."""
+    away = msgspec.structs.replace(other(200_000), forward=FAR, reverse=FAR)
+    cut = LinkEvent(at_ns=MS, action="cut", a="core2", b="core3")
+
+    def second(failed: tuple[str, str] | None) -> Session:
+        backup = Backup(failed=failed, nodes=SESSION.forward.nodes, label=99)
+        return msgspec.structs.replace(
+            away, forward=msgspec.structs.replace(FAR, backups=(backup,))
+        )
+
+    assert of(away).phases is None
+    assert of(second(None)).phases == 1
+    assert of(second(("core2", "core3"))).phases is None
+    assert of(second(("core2", "core3")), events=(cut,)).phases == 1
