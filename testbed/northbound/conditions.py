@@ -72,8 +72,9 @@ def current(fields: Mapping[str, str], version: Version, *, dated: bool) -> bool
 def _among(wanted: str, version: Version | None, *, strong: bool) -> bool:
     if wanted.strip() == "*":
         return version is not None
-    found = [tag.partition(".")[0] for weak, tag in _parsed(wanted) if not (weak and strong)]
-    return version is not None and version.tag in found
+    found = [tag for weak, tag in _parsed(wanted) if not (weak and strong)]
+    # a version with state is all of its tag, one of a configuration what comes before the state
+    return version is not None and any(version.tag in (tag, tag.partition(".")[0]) for tag in found)
 
 
 def _parsed(wanted: str) -> list[tuple[str, str]]:

@@ -256,8 +256,10 @@ class Server:
     def _advance(self, connection: _Connection) -> None:
         """Read on in what has come: to a whole request, or to more that is needed."""
         reader = connection.reader
+        came = connection.head is None
+        """The head has, if there is one."""
         try:
-            if connection.head is None:
+            if came:
                 connection.head = reader.head()
                 if connection.head is not None:
                     self._door.admit(connection.head, connection.client, connection.own)
@@ -277,9 +279,10 @@ class Server:
                 self._refuse(connection, 400, fault)
             else:
                 self._drop(connection)
-        elif connection.phase == "idle" and reader.begun:
-            self._enter(connection, "reading")
-            if connection.head is not None and connection.head.expects and reader.waiting:
+        else:
+            if connection.phase == "idle" and reader.begun:
+                self._enter(connection, "reading")
+            if came and connection.head is not None and connection.head.expects and reader.waiting:
                 connection.sock.send(CONTINUE)
 
     def _work(self, connection: _Connection, head: Head, body: bytes) -> None:

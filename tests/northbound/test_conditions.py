@@ -78,6 +78,7 @@ def test_a_copy_is_current_only_if_all_of_it_is() -> None:
     assert not current({"if-modified-since": BEFORE}, VERSION, dated=True)
     assert not current({"if-modified-since": THEN}, whole, dated=False)
     require({"if-match": f'"{whole.tag}"'}, VERSION)  # what was read with its state
+    assert not current({"if-match": f'"{whole.tag}"'}, whole, dated=False)  # read it again
 
 
 def test_every_change_has_a_tag_of_its_own(client: Client) -> None:

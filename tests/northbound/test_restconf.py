@@ -324,6 +324,12 @@ def test_a_body_may_be_waited_for(served: Asked) -> None:
         raw.sendall((f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk) * 2)
         raw.shutdown(socket.SHUT_WR)
         assert _all(raw).count(b"HTTP/1.1 409 ") == 2
+    with socket.create_connection(served[0].address, timeout=10) as raw:  # a head in two parts
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nPOST")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 404 ")
+        rest = f"{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+        raw.sendall(rest.removeprefix("POST").encode())
+        assert raw.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
     with socket.create_connection(served[0].address, timeout=10) as raw:
         raw.sendall(f"{head}Content-Length: 999999\r\nExpect: 100-continue\r\n\r\n".encode())
         assert raw.recv(65536).startswith(b"HTTP/1.1 413 ")
