@@ -6,10 +6,14 @@ a second, and already the module `signal`, for which `_signal` stands here, a pa
 
 import _signal  # type: ignore[import-not-found]
 import os
+import sys
 
 
 def main() -> None:
     """Carry out the command line."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: else what is opened next takes its number
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115
     before = _signal.getsignal(_signal.SIGINT)
     if before != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _at_once)

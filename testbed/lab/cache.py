@@ -36,9 +36,17 @@ Say = Callable[[str], None]
 
 
 def folder() -> Path:
-    """Where all of it is kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "slicing-testbed"
+    """Where all of it is kept. Raises LabError for a user without a home."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise LabError(
+            "this user has no home folder to keep the lab image in",
+            where="HOME, XDG_CACHE_HOME",
+            expected="one of them set to a folder this user may write",
+            remedy="export XDG_CACHE_HOME=FOLDER",
+        ) from error
+    return base / "slicing-testbed"
 
 
 @dataclass(frozen=True)

@@ -82,21 +82,28 @@ def missing_user_namespaces() -> list[Missing]:
 
 def subordinate_ids(file: str = "/etc/subuid") -> int:
     """How many subordinate ids the user has in /etc/subuid or /etc/subgid."""
-    names = {str(os.getuid())}
+    names = {str(os.getuid()), _user()}
     try:
-        names.add(pwd.getpwuid(os.getuid()).pw_name)
         lines = Path(file).read_text().splitlines()
-    except (KeyError, OSError):
+    except OSError:
         return 0
     ranges = [line.split(":") for line in lines if line.count(":") == 2]
     return sum(int(count) for name, _, count in ranges if name in names and count.isdigit())
+
+
+def _user() -> str:
+    """The user's name, or the number of one without, as containers may have."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def missing_to_build_image() -> list[Missing]:
     """What keeps the user from building the lab image."""
     lacks = missing_programs(PACKAGES, "builds the lab image") + missing_user_namespaces()
     if os.geteuid() != 0 and min(map(subordinate_ids, ("/etc/subuid", "/etc/subgid"))) < 65536:
-        name = pwd.getpwuid(os.getuid()).pw_name
+        name = _user()
         lacks.append(
             Missing(
                 f"a range of 65536 subordinate ids for {name}",

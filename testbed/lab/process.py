@@ -58,14 +58,22 @@ def spawn(
     ours, theirs = socket.socketpair()
     with ours, (job / CONSOLE).open("ab") as console, os.fdopen(hold(job)) as alive:
         with theirs:
-            process = subprocess.Popen(
-                command(theirs.fileno(), terminal),
-                stdin=None if terminal else subprocess.DEVNULL,
-                stdout=None if interactive else console,
-                stderr=console,
-                pass_fds=[theirs.fileno(), alive.fileno()],
-                start_new_session=not interactive,  # Ctrl-C is the caller's to act on
-            )
+            started = command(theirs.fileno(), terminal)
+            try:
+                process = subprocess.Popen(
+                    started,
+                    stdin=None if terminal else subprocess.DEVNULL,
+                    stdout=None if interactive else console,
+                    stderr=console,
+                    pass_fds=[theirs.fileno(), alive.fileno()],
+                    start_new_session=not interactive,  # Ctrl-C is the caller's to act on
+                )
+            except OSError as error:
+                raise LabError(
+                    f"the {lab.name} lab cannot be started: {error.strerror}",
+                    where=started[0],
+                    remedy="check PATH, and the limits of this user (ulimit -a)",
+                ) from error
         with contextlib.suppress(OSError):  # it ended already: its exit code tells
             if ours.recv(16):
                 ours.sendall(b"go\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -125,3 +127,10 @@ def test_nothing_printed_steers_a_terminal(text: str) -> None:
     said(terminal).encode()  # raises for a surrogate
     assert all(c.isprintable() or c.isspace() for c in said(terminal))
     assert not set(said(terminal)) & {"\r", "\v", "\f", "\x1c", "\x85", "\u2028"}
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_error(closed: str) -> None:
+    command = f'"$0" -m testbed.cli --version {closed}'
+    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

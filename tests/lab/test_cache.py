@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import select
 import shutil
 import signal
@@ -262,3 +263,11 @@ def test_what_a_lab_runs_on_stays_until_it_has_ended(folder: Path) -> None:
     lab.communicate()
     build(force=True)
     assert _names(folder) == ["kernel-k", "kernel.lock"]
+
+
+def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # whom no password file knows
+    with pytest.raises(LabError, match="no home folder"):
+        cache.folder()

@@ -19,6 +19,14 @@ def test_subordinate_ids_are_summed_for_the_user_only(tmp_path: Path) -> None:
     assert host.subordinate_ids(str(tmp_path / "absent")) == 0
 
 
+def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobodys = 54321  # as in `docker run --user 54321`
+    monkeypatch.setattr(os, "getuid", lambda: nobodys)
+    monkeypatch.setattr(os, "geteuid", lambda: nobodys)
+    lacks = [lack for lack in host.missing_to_build_image() if "subordinate" in lack.what]
+    assert [lack.what for lack in lacks] == [f"a range of 65536 subordinate ids for {nobodys}"]
+
+
 def test_absent_program_names_its_package() -> None:
     (lack,) = host.missing_programs({"sh": "dash", "no-such-program": "some-package"}, "tests")
     assert lack.what == "the program no-such-program"
