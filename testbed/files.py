@@ -27,7 +27,8 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
             raise
         nameless = False  # a file system whose files always have a name
-        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        part.unlink(missing_ok=True)  # others may have made a link of it
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(fd, "wb") as file:
             yield file

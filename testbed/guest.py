@@ -252,13 +252,14 @@ def execute(_job: Path, order: dict[str, Any], stack: ExitStack) -> int:
 
         stack.callback(start_ovs(Path("/run/openvswitch")).stop)
     try:
-        return subprocess.call(order["argv"])
+        code = subprocess.call(order["argv"])
     except OSError as error:
         raise LabError(
             f"{order['argv'][0]!r} cannot be started: {error.strerror}",
             where="exec, inside the lab",
             expected="a program of the lab image",
         ) from error
+    return code if code >= 0 else 128 - code  # of a signal, as a shell says it
 
 
 VERBS: dict[str, Callable[[Path, dict[str, Any], ExitStack], int]] = {

@@ -58,6 +58,8 @@ def conclude(job: Path, root: Path, problem: str | None) -> Path | None:
 
     Raises ResultError, and the folder stays: full disk, written by another version.
     """
+    if problem is not None and not measured(job):
+        return None  # perhaps it was not even begun
     begun = job / BEGUN
     known = read_json(
         begun if begun.exists() else job / PROVENANCE, Provenance, provenance_model.SCHEMA
@@ -77,7 +79,7 @@ def conclude(job: Path, root: Path, problem: str | None) -> Path | None:
 def _died(job: Path) -> list[str]:
     """The processes that ended unasked, and what that means; those of loads are told there."""
     for name in ("control.json", CONTROL):  # as it is called before it is collected, and after
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(OSError, ValueError, KeyError, TypeError):
             died = json.loads((job / name).read_bytes())["died"]
             return [
                 row["told"][0].upper() + row["told"][1:] + "." for row in died if not row["about"]
@@ -131,15 +133,22 @@ def recover_one(job: Path) -> Recovered:
             expected=f"a folder {PREFIX}* that a run left",
             remedy="`testbed collect` without a folder finds them",
         )
-    with alone(job) as holder:
-        if holder == "somebody":
-            raise ResultError(
-                "a run is going on there",
-                where=str(job),
-                expected="a folder that a run has left",
-                remedy="wait for its end, or end it with Ctrl-C: it keeps what it measured",
-            )
-        return _recovered(job, job.parent)
+    try:
+        with alone(job) as holder:
+            if holder == "somebody":
+                raise ResultError(
+                    "a run is going on there",
+                    where=str(job),
+                    expected="a folder that a run has left",
+                    remedy="wait for its end, or end it with Ctrl-C: it keeps what it measured",
+                )
+            return _recovered(job, job.parent)
+    except OSError as error:
+        raise ResultError(
+            f"it cannot be collected: {error.strerror or error}",
+            where=str(job),
+            expected="a folder that a run of this user left",
+        ) from error
 
 
 def _recovered(job: Path, root: Path) -> Recovered:
@@ -153,6 +162,9 @@ def _recovered(job: Path, root: Path) -> Recovered:
         kept = conclude(job, root, _problem(job))
     except TestbedError as error:
         return Recovered(job, error.kept, None if error.kept else error)
+    except Exception as error:  # what one run left must not keep others from running
+        what = f"what it left cannot be read: {type(error).__name__}: {error}"
+        return Recovered(job, None, ResultError(what, where=str(job)))
     if kept is None:
         shutil.rmtree(job, ignore_errors=True)
     return Recovered(job, kept, None)
@@ -162,6 +174,6 @@ def _problem(job: Path) -> str | None:
     """What the guest program says went wrong; that it was killed, if it says nothing."""
     try:
         outcome: dict[str, Any] = json.loads((job / "done.json").read_text())
-    except (OSError, ValueError):
+        return None if outcome["status"] == "ok" else str(outcome["error"]["what"])
+    except (OSError, ValueError, KeyError, TypeError):
         return "it was killed"
-    return None if outcome["status"] == "ok" else str(outcome["error"]["what"])

@@ -283,9 +283,9 @@ class _Follower:
                 self._at += len(line)
                 try:
                     row = json.loads(line)
-                except ValueError:  # torn by a full disk
+                    self.stage, self.available_bytes = row["stage"], row["available_bytes"]
+                except (ValueError, KeyError, TypeError):  # torn by a full disk, or another's
                     continue
-                self.stage, self.available_bytes = row["stage"], row["available_bytes"]
                 self.heard_s = self._clock_s()
                 self._show(row)
 
@@ -299,11 +299,14 @@ def _started(
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()  # a lab takes everything with it
-            process.wait()
-        ended(job, _ENDING_S)
-        take_back(job)
+        with finishing() as asked:
+            if process.poll() is None:
+                process.kill()  # a lab takes everything with it
+                process.wait()
+            ended(job, _ENDING_S)
+            take_back(job)
+        if asked:
+            signal.raise_signal(asked[0])
 
 
 def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | None) -> int:

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -49,6 +50,15 @@ def test_it_appears_when_it_is_whole(target: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_link_in_its_place_is_not_followed(target: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    (tmp_path / f".{target.name}.{os.getpid()}.part").symlink_to(other)
+    with suppress(FileExistsError):
+        write_whole(target, b"new")
+    assert other.read_bytes() == b"precious"
 
 
 def _fail(file: IO[bytes]) -> None:

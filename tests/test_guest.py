@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,9 @@ def test_counters_that_stay_wrong_name_the_switch() -> None:
 
 def test_a_switch_that_stays_silent_is_not_said_to_have_lost_its_rules() -> None:
     assert _wrong(LateController(10**9, ("s2",))).what == "no counters came from s2"
+
+
+def test_a_command_that_a_signal_ends_has_the_code_of_a_shell() -> None:
+    order = {"ovs": False, "argv": ["sh", "-c", "kill -9 $$"]}
+    with ExitStack() as stack:
+        assert guest.execute(Path(), order, stack) == 128 + 9

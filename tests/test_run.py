@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
 
-from testbed.errors import LabError
-from testbed.lab.base import CONSOLE
+from testbed import keep, run
+from testbed.errors import LabError, ResultError, Stopped
+from testbed.lab.base import CONSOLE, Lab, Missing
 from testbed.lab.virtual import VirtualLab
 from testbed.run import PACKET_S, SETUP_SECONDS, _verdict, limits
 from tests.virtual.asked import asked
@@ -49,3 +57,84 @@ def test_run_that_lost_a_program_for_want_of_memory_is_not_ok(tmp_path: Path) ->
     assert _verdict(tmp_path, 0, VirtualLab(), None) is None
     (tmp_path / CONSOLE).write_text(KILLED)
     assert isinstance(_verdict(tmp_path, 0, VirtualLab(), None), LabError)
+
+
+class _Lab:
+    """None, but that a process of it runs."""
+
+    name = "none"
+    memory_bytes: int | None = None
+
+    def __init__(self, command: Sequence[str] = ("sleep", "60")) -> None:
+        self.command = command
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def describe(self) -> dict[str, str]:
+        return {"lab": self.name}
+
+    def missing(self, depth: str = "vital") -> list[Missing]:
+        return []
+
+    def start(self, *_: Any, **__: Any) -> subprocess.Popen[bytes]:
+        self.process = subprocess.Popen(self.command)
+        return self.process
+
+
+def _executed(lab: Any, root: Path) -> Path:
+    return run.execute(asked(), lab, root=root, notes=(), command=(), show=lambda _row: None)
+
+
+def test_a_disk_that_is_full_before_the_lab_starts_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(keep, "write_whole", full)
+    with pytest.raises(ResultError, match="No space left on device"):
+        _executed(_Lab(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_before_the_lab_starts_promises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keep, "write_whole", interrupted)
+    with pytest.raises(Stopped) as stopped:
+        _executed(_Lab(), tmp_path)
+    assert (stopped.value.kept, stopped.value.left) == (None, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_ctrl_c_waits_until_the_job_folder_is_ours_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def again(*_: object) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        return True
+
+    monkeypatch.setattr(run, "ended", again)
+    monkeypatch.setattr(run, "take_back", lambda _job: done.append("taken back"))
+    lab = _Lab()
+    with pytest.raises(KeyboardInterrupt), run._started(cast(Lab, lab), tmp_path, ()):
+        pass
+    assert done == ["taken back"]
+    assert lab.process is not None
+    assert lab.process.returncode == -signal.SIGKILL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_progress_that_is_none_is_passed_over(tmp_path: Path) -> None:
+    row = {"stage": "traffic", "available_bytes": 1}
+    text = "\n".join(["{}", "[]", "7", "torn", json.dumps(row), '{"stage": "half'])
+    (tmp_path / "progress.jsonl").write_text(text)
+    shown: list[dict[str, Any]] = []
+    follower = run._Follower(tmp_path / "progress.jsonl", shown.append, lambda: 0.0)
+    follower.poll()
+    assert shown == [row]
+    assert follower.stage == "traffic"

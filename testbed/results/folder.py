@@ -22,6 +22,7 @@ was cut short has status `unfinished`, and all that was measured until then.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import secrets
@@ -197,6 +198,9 @@ def _sync(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that does not sync folders
+            raise
     finally:
         os.close(fd)
 

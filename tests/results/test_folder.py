@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,16 +18,26 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from testbed import keep
 from testbed.analysis.outage import write_outages
 from testbed.analysis.summary import write_summary
 from testbed.errors import EmulationError, InputError, ResultError, TestbedError
+from testbed.files import write_json
 from testbed.keep import conclude
 from testbed.probes.events import CLOCK, EVENT, SENT, SENT_FILE, START, EventLog
 from testbed.probes.samples import Samples
 from testbed.report import wording
 from testbed.results import folder as folder_module
 from testbed.results import samples as samples_module
-from testbed.results.folder import PROVENANCE, SAMPLES, RunFolder, collect, find_run, list_runs
+from testbed.results.folder import (
+    BEGUN,
+    PROVENANCE,
+    SAMPLES,
+    RunFolder,
+    collect,
+    find_run,
+    list_runs,
+)
 from testbed.results.janitor import LOG_FOLDER, measured
 from testbed.results.samples import ARROW, load_samples, tidy
 from testbed.results.staging import PREFIX
@@ -423,3 +434,40 @@ def test_kill_while_writing_leaves_no_run_folder(job: Path) -> None:
         writer.kill()
     assert [path.name for path in job.parent.iterdir()] == [job.name]
     assert measured(job)
+
+
+def test_what_cannot_be_kept_is_told_and_keeps_no_other_from_running(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_run: Path) -> None:
+        raise ZeroDivisionError("odd data")
+
+    monkeypatch.setattr(keep, "FINISH", (fail,))
+    write_json(job / BEGUN, synthetic.provenance())
+    (found,) = keep.recover(job.parent)
+    assert found.error is not None
+    assert found.error.what == "what it left cannot be read: ZeroDivisionError: odd data"
+    assert measured(job)
+
+
+def test_a_folder_of_another_user_cannot_be_collected(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    with pytest.raises(ResultError, match="cannot be collected: Operation not permitted"):
+        keep.recover_one(job)
+
+
+def test_a_file_system_that_does_not_sync_folders(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = os.fsync
+
+    def refuse(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        synced(fd)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert RunFolder(kept(job)).provenance.status == "ok"
