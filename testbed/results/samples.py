@@ -105,14 +105,13 @@ def write_samples(
     messages = 0
     grace = grace_ns(plan.sessions) + HOLD_NS
     with whole(target) as file, pq.ParquetWriter(file, ARROW, compression="zstd") as writer:
-        try:
-            logs = Logs(folder) if plan.sessions else None
-        except ResultError:
-            if not partial:
-                raise
-            return Written(0, 0)
-        if logs is None:
+        if not plan.sessions:
             return Written(0, None)
+        try:
+            logs = Logs(folder)
+        except ResultError as error:
+            error.remedy = error.remedy or "read it with the version that wrote it"
+            raise
         for session in plan.sessions:
             if partial and session.id not in logs.ids:
                 continue

@@ -471,3 +471,19 @@ def test_a_file_system_that_does_not_sync_folders(
 
     monkeypatch.setattr(os, "fsync", refuse)
     assert RunFolder(kept(job)).provenance.status == "ok"
+
+
+def test_logs_that_cannot_be_read_stay(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another version, for example: it may still read them."""
+
+    class Unreadable:
+        def __init__(self, folder: Path) -> None:
+            raise ResultError("not an event log", where=str(folder))
+
+    monkeypatch.setattr(samples_module, "Logs", Unreadable)
+    write_json(job / BEGUN, synthetic.provenance())
+    (found,) = keep.recover(job.parent)
+    assert found.error is not None
+    assert found.error.what == "not an event log"
+    assert "the version that wrote it; then `testbed collect" in found.error.remedy
+    assert (found.kept, measured(job)) == (None, True)
