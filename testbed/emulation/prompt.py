@@ -170,7 +170,11 @@ class Prompt(CLI):  # type: ignore[misc]
             try:
                 both.poll(_LOOK_S * 1000)
                 if _readable(typed):
-                    node.write(self.stdin.read(1))
+                    if key := self.stdin.read(1):
+                        node.write(key)
+                    else:  # no more will come: asked on, it would never wait
+                        typed.unregister(self.stdin)
+                        both.unregister(self.stdin)
                 if _readable(said):
                     output(node.monitor())
                 elif node.shell.poll() is not None:

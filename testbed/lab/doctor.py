@@ -99,7 +99,7 @@ def _built(part: ModuleType) -> Check:
 
 def _disk() -> Check:
     folder = cache.folder()
-    while not folder.exists():
+    while not os.path.exists(folder):  # noqa: PTH110 - Path's raises where it may not look
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     return Check(

@@ -121,7 +121,7 @@ def descendant(pid: int, name: str) -> int | None:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            begin, _, rest = stat.read_text().rpartition(")")
+            begin, _, rest = stat.read_text(errors="replace").rpartition(")")
         except OSError:  # it just ended
             continue
         child = int(stat.parent.name)

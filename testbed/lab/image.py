@@ -201,12 +201,17 @@ def _apt_network() -> list[str]:
 
 def _python(root: Path) -> None:
     """The guest's Python packages, by the image's own pip with the host's registry settings."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path's raises for a user without one
     configs = {
         Path("/etc/pip.conf"): "/etc/pip.conf",
-        Path.home() / ".config/pip/pip.conf": "/root/.config/pip/pip.conf",
+        home / ".config/pip/pip.conf": "/root/.config/pip/pip.conf",
         Path("/etc/resolv.conf").resolve(): "/etc/resolv.conf",
     }
-    read = {path: inside for path, inside in configs.items() if path.is_file()}
+    read = {
+        path: inside
+        for path, inside in configs.items()
+        if os.access(path, os.R_OK) and path.is_file()
+    }
     read |= {Path(name): name for name in _CERTIFICATES if Path(name).is_dir()}
     env = {name: value for name, value in os.environ.items() if _REGISTRY_ENV.fullmatch(name)}
     words = list(env.values())

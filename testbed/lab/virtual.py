@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 
 from testbed.lab import host, kernel
 from testbed.lab.base import Missing
@@ -48,9 +49,11 @@ class VirtualLab(UmlLab):
         stops for a reason that its kernel does not know, which ends the lab.
         """
         found = host.descendant(process.pid, "lab-kernel")
-        if found is not None:
+        if found is None:
+            return False
+        with suppress(ProcessLookupError):  # it has just ended
             os.kill(found, signal.SIGSTOP if paused else signal.SIGCONT)
-        return found is not None
+        return True
 
     def seeded(self, seed: int) -> tuple[str, ...]:
         return (f"lab-seed={seed}",)

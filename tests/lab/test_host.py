@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,22 @@ def test_remedy_of_an_absent_module(
     monkeypatch.setattr(host, "_loadable", lambda module: loadable)
     remedies = [lack.remedy for lack in host.missing_modules({"absent": "tests"})]
     assert remedies == [] if remedy is None else remedies[0].startswith(remedy)
+
+
+def test_a_descendant_is_found_beside_processes_of_any_name() -> None:
+    name = "import ctypes; ctypes.CDLL(None).prctl(15, NAME, 0, 0, 0); print(flush=True); input()"
+    named = [name.replace("NAME", repr(one)) for one in (b"\xff\xfe (x) y", b"lab-kernel")]
+    with ExitStack() as stack:
+        pids = []
+        for program in named:
+            child = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+            stack.callback(child.kill)
+            assert child.stdout is not None
+            child.stdout.readline()
+            pids.append(child.pid)
+        assert host.descendant(os.getpid(), "lab-kernel") == pids[1]
+        assert host.descendant(pids[0], "lab-kernel") is None
