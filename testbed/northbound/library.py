@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from testbed.scenario.orders.schema import MODULE, TESTBED, VPN
+from testbed.scenario.orders.schema import MODULE, REVISION, TESTBED, VPN
 
 YANG_LIBRARY = "2016-06-21"
 """Revision of ietf-yang-library (RFC 8040 section 3.3.3)."""
@@ -14,7 +14,7 @@ RESTCONF_STATE = "ietf-restconf-monitoring:restconf-state"
 
 _IETF = "urn:ietf:params:xml:ns:yang:"
 _MODULES = (
-    (MODULE, "2025-05-09", _IETF + MODULE, "implement"),
+    (MODULE, REVISION, _IETF + MODULE, "implement"),
     (TESTBED, "2026-11-22", "urn:slicing-testbed:testbed-slice", "implement"),
     ("ietf-yang-library", YANG_LIBRARY, _IETF + "ietf-yang-library", "implement"),
     ("ietf-restconf-monitoring", "2017-01-26", _IETF + "ietf-restconf-monitoring", "implement"),

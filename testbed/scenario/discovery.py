@@ -37,7 +37,7 @@ FOLDERS = {
 def home() -> Path:
     """The user's project: where `new` writes and `results/` is made.
 
-    Raises InputError if $TESTBED_HOME is set but is no folder.
+    Raises InputError if $TESTBED_HOME is set but is no folder, or the current one is gone.
     """
     named = os.environ.get("TESTBED_HOME")
     if named:
@@ -49,7 +49,10 @@ def home() -> Path:
                 expected="a folder, or unset",
             )
         return path.resolve()
-    here = Path.cwd().resolve()
+    try:
+        here = Path.cwd().resolve()
+    except FileNotFoundError as error:
+        raise InputError("the current folder is gone", remedy="cd to another") from error
     for folder in (here, *here.parents):
         if any((folder / name).is_dir() for name in ("experiments", "topologies")):
             return folder

@@ -21,6 +21,7 @@ from yangson.enumerations import ContentType, ValidationScope
 from yangson.exceptions import YangsonException
 
 from testbed.errors import InputError
+from testbed.northbound.library import MODULES_STATE, described
 from testbed.scenario.model import Slice
 from testbed.scenario.orders import schema
 from testbed.scenario.orders.ietf import from_ietf
@@ -49,6 +50,13 @@ def _entry(module: Path) -> dict[str, Any]:
         "feature": re.findall(r"^\s*feature ([\w.-]+)", text, re.MULTILINE),
         "conformance-type": "implement",
     }
+
+
+def test_the_service_names_the_revision_that_it_reads() -> None:
+    (module,) = PUBLISHED.glob(f"{schema.MODULE}@*.yang")
+    assert _entry(module)["revision"] == schema.REVISION
+    told = described()[MODULES_STATE]["module"]
+    assert {m["name"]: m["revision"] for m in told}[schema.MODULE] == schema.REVISION
 
 
 @pytest.fixture(scope="module")

@@ -69,3 +69,12 @@ def test_a_file_without_a_class_is_refused(project: Path) -> None:
     (project / "experiments" / "mine.py").write_text("x = 1\n")
     with pytest.raises(InputError, match="defines no experiment"):
         discovery.load("experiment", "mine", Experiment)
+
+
+def test_a_folder_that_is_gone_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = project / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InputError, match="the current folder is gone"):
+        discovery.home()

@@ -1,4 +1,4 @@
-"""Slice orders from IETF `ietf-network-slice-service` JSON (revision 2025-05-09).
+"""Slice orders from IETF `ietf-network-slice-service` JSON (see schema.py).
 
     document --schema.py, yang.py--> valid tree --here--> slices, and what they leave out
 

@@ -35,7 +35,7 @@ from testbed.scenario.orders.yang import (
     uint64,
 )
 
-MODULE = "ietf-network-slice-service"
+MODULE, REVISION = "ietf-network-slice-service", "2026-05-27"
 PREFIX = "ietf-nss"
 ROOT = f"{MODULE}:network-slice-services"
 LIST = f"{MODULE}:slice-service"
