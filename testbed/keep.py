@@ -8,6 +8,7 @@ run that is killed cannot; the folder stays, and `recover` finds it.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -109,6 +110,8 @@ class Recovered(NamedTuple):
 
 def left(root: Path) -> list[Path]:
     """Folders that hold the measurement of a run that was killed, or of one that goes on."""
+    if not os.access(root, os.R_OK | os.X_OK):
+        return []
     return sorted(path for path in root.glob(f"{PREFIX}*") if measured(path))
 
 

@@ -318,7 +318,9 @@ def _plain(value: Any) -> Any:
 
 
 def list_runs(root: Path) -> list[Path]:
-    """All run folders, oldest first."""
+    """All run folders that may be read, oldest first."""
+    if not os.access(root, os.R_OK | os.X_OK):
+        return []
     found = [p.parent for p in root.glob(f"*/*/{PROVENANCE}")]
     return sorted((p for p in found if not p.parent.name.startswith(PREFIX)), key=_age)
 
@@ -332,7 +334,7 @@ def find_run(text: str, root: Path) -> Path:
     run), or `last`. Raises InputError with the nearest name.
     """
     as_path = Path(text)
-    if (as_path / PROVENANCE).is_file():
+    if os.path.isfile(as_path / PROVENANCE):  # noqa: PTH113 - Path's raises where it may not look
         return as_path
     runs = list_runs(root)
     if text == "last" and runs:

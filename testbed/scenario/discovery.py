@@ -54,7 +54,7 @@ def home() -> Path:
     except FileNotFoundError as error:
         raise InputError("the current folder is gone", remedy="cd to another") from error
     for folder in (here, *here.parents):
-        if any((folder / name).is_dir() for name in ("experiments", "topologies")):
+        if any(_is_folder(folder / name) for name in ("experiments", "topologies")):
             return folder
     return PACKAGE_ROOT if os.access(PACKAGE_ROOT, os.W_OK) else here
 
@@ -62,7 +62,12 @@ def home() -> Path:
 def folders(kind: str) -> list[Path]:
     """The folders that hold plugins of this kind, shipped ones first."""
     roots = dict.fromkeys((PACKAGE_ROOT, home()))
-    return [folder for root in roots if (folder := root / FOLDERS[kind]).is_dir()]
+    return [folder for root in roots if _is_folder(folder := root / FOLDERS[kind])]
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; False where it may not be looked at, for which Path raises."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def files(kind: str) -> dict[str, Path]:

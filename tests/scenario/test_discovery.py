@@ -1,6 +1,9 @@
 """Plugins are found by folder, loaded by path, and broken ones say where."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +81,21 @@ def test_a_folder_that_is_gone_is_told(project: Path, monkeypatch: pytest.Monkey
     gone.rmdir()
     with pytest.raises(InputError, match="the current folder is gone"):
         discovery.home()
+
+
+def test_a_folder_that_may_not_be_entered_is_no_project(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where `su` and `sudo -u` leave another user in root's home."""
+    inner = project / "closed"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    looked = os.stat
+
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> os.stat_result:
+        if isinstance(path, str | Path) and Path(path).parent == inner:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return looked(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert discovery.home() == project.resolve()
