@@ -15,6 +15,8 @@ import pytest
 from testbed.lab.host import descendant
 from testbed.results.folder import RunFolder, list_runs
 
+LONG = 120
+"""Seconds of traffic that no machine is through with before it is interrupted."""
 STAGES = ["", "Building", "Installing", "Traffic", "Collecting"]
 """Start of the progress line after which the kill comes; empty: while the lab boots."""
 
@@ -78,7 +80,10 @@ def _unfinished(project: Path) -> RunFolder:
     return run
 
 
-def _started(project: Path, stage: str) -> Iterator[subprocess.Popen[str]]:
+def _started(project: Path, stage: str, seconds: int = 5) -> Iterator[subprocess.Popen[str]]:
+    """The run of so much traffic, when it has come to a stage."""
+    asks = project / "experiments" / "asks.py"
+    asks.write_text(asks.read_text().replace('duration="5 s"', f'duration="{seconds} s"'))
     process = subprocess.Popen(
         [sys.executable, "-m", "testbed.cli", "run", "asks"],
         cwd=project,
@@ -109,7 +114,7 @@ def test_kill_9_leaves_nothing_but_what_was_measured(project: Path, stage: str) 
     interfaces = _here("/sys/class/net")
     memory = _here("/dev/shm")  # noqa: S108 - the lab's memory would be here
     measured = stage in ("Traffic", "Collecting")
-    for process in _started(project, stage):
+    for process in _started(project, stage, LONG if stage == "Traffic" else 5):
         family = _descendants(process.pid)
         assert family
         if stage == "Traffic":
@@ -144,7 +149,7 @@ def _janitors(family: set[int]) -> list[int]:
     [("", signal.SIGINT), ("Traffic", signal.SIGINT), ("Traffic", signal.SIGTERM)],
 )
 def test_a_signal_ends_a_run_cleanly(project: Path, stage: str, number: signal.Signals) -> None:
-    for process in _started(project, stage):
+    for process in _started(project, stage, LONG):
         family = _descendants(process.pid)
         if stage:
             time.sleep(1)
@@ -219,7 +224,7 @@ def _state(pid: int) -> str:
 
 @pytest.mark.lab
 def test_ctrl_z_stops_a_run_and_its_clock(project: Path) -> None:
-    for process in _started(project, "Traffic"):
+    for process in _started(project, "Traffic", 20):
         process.send_signal(signal.SIGTSTP)
         kernel = descendant(process.pid, "lab-kernel")
         assert kernel is not None
@@ -232,7 +237,7 @@ def test_ctrl_z_stops_a_run_and_its_clock(project: Path) -> None:
         time.sleep(1)
         assert progress.read_bytes() == before
         process.send_signal(signal.SIGCONT)
-        _, words = process.communicate(timeout=60)
+        _, words = process.communicate(timeout=200)
         assert process.returncode == 0, words
     (run,) = project.glob("results/asks/*")
     assert json.loads((run / "0-provenance.json").read_text())["status"] == "ok"

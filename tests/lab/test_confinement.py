@@ -156,12 +156,34 @@ def _credentials(job: Path) -> dict[str, dict[str, str]]:
     return found
 
 
+def _closed() -> Path | None:
+    """The topmost folder on the way to the project that others cannot enter."""
+    above = reversed(PROJECT.parents)
+    return next((folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH), None)
+
+
+def _open_the_way() -> None:
+    """Show the project where it is to users who could not enter, in this mount namespace."""
+    closed = _closed()
+    if closed is None:
+        return
+    held = os.open(PROJECT, os.O_PATH)
+    empty = ["mount", "-t", "tmpfs", "-o", "mode=755", "none", str(closed)]
+    subprocess.run(empty, check=True)
+    PROJECT.mkdir(parents=True)
+    bind = ["mount", "--bind", f"/proc/self/fd/{held}", str(PROJECT)]
+    subprocess.run(bind, check=True, pass_fds=(held,))
+
+
 def _as_user(start: Callable[[], int], place: Path, job: Path) -> int:
     """Run `start` as an ordinary user who owns the image and the job folder.
 
     A child of this process, since that user may not be able to start Python from its home; it
     finds the cache at a place of its own.
     """
+    closed = _closed()
+    if closed is not None and Path(sys.base_prefix).is_relative_to(closed):
+        pytest.skip(f"optional: {closed}, where project and Python are, is closed to others")
     root = image.existing().root
     unprivileged.hand_over(root, job)
     user = root.stat().st_uid
@@ -177,6 +199,7 @@ def _as_user(start: Callable[[], int], place: Path, job: Path) -> int:
                 ["mount", "--bind", str(cache.folder().parent), "/srv"],
             ):
                 subprocess.run(command, check=True)
+            _open_the_way()
             os.environ["XDG_CACHE_HOME"] = "/srv"
             os.setgroups([])
             os.setgid(user)
