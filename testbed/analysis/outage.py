@@ -64,8 +64,8 @@ def _seen(
     packets = settled(session, direction, packets.sort_values("seq"))
     found = series(direction, as_late(direction, packets))
     known = np.isin(found.seq, series(direction, packets).seq)
-    flight_ns = series("rtt", packets).delay_ns
-    early_ns = flight_ns[np.isfinite(flight_ns)].max(initial=0)
+    flights_ns = [series(way, packets).delay_ns for way in ("forward", "rtt")]
+    early_ns = max(took[np.isfinite(took)].max(initial=0) for took in flights_ns)
     if direction != "forward":
         early_ns += HOLD_NS  # replies leave so long after their requests arrived
     starts_ns = np.array([event.at_ns - early_ns for event in events])
@@ -78,6 +78,9 @@ def _seen(
     reordered = cause(packets["intended_ns"].to_numpy(dtype=np.int64)[late])
     runs = _runs(~np.isfinite(found.delay_ns))
     causes = cause(found.intended_ns[[first for first, _ in runs]])
+    # a queue that grew up to the first event held messages of longer ago than any that arrived
+    lasts = cause(found.intended_ns[[end - 1 for _, end in runs]])
+    causes[(causes < 0) & (lasts >= 0)] = 0
     rows = []
     for number, event in enumerate(events):
         mine = [run for run, owner in zip(runs, causes, strict=True) if owner == number]

@@ -8,8 +8,9 @@ counts them: header, label, no preamble or FCS. A run that is shorter is one win
                      slice's flows is the guaranteed rate, whenever the flow loses packets
                      beyond what the slice's loss allows. It is shown where as much was
                      offered.
-    maximum rate     On no link does more arrive, to a burst of the slice's policer and a
-                     message. It is shown where more was offered.
+    maximum rate     On no link does more arrive, to a burst of the slice's policer, a message
+                     and what waits in queues when a load ends. It is shown where more was
+                     offered.
     MTU              A frame of this size, FCS included, arrived.
 
 Of a load only its totals are known: they count as even over its time; one that lost packets
@@ -101,6 +102,8 @@ def rates(
         loads: 6-loads.json.
     """
     found = [*_sessions(plan, samples), *_loads(plan, loads)]
+    told = {row["id"] for row in loads or ()}
+    unknown = {load.slice: load.id for load in plan.loads if load.id not in told}
     by_id = {slice_.id: slice_ for slice_ in slices}
     rows: list[Promise] = []
     for flow in found:
@@ -114,7 +117,7 @@ def rates(
             if other.path.slice == flow.path.slice
             and (not slice_.groups or _ends(other.path) == _ends(flow.path))
         ]
-        rows += _rows(plan, flow, peers, slo)
+        rows += _rows(plan, flow, peers, slo, unknown.get(slice_.id))
     return rows
 
 
@@ -122,7 +125,11 @@ def _ends(path: Path) -> tuple[str, str]:
     return path.src, path.dst
 
 
-def _rows(plan: Plan, flow: Traffic, peers: Sequence[Traffic], slo: Slo) -> Iterator[Promise]:
+def _rows(
+    plan: Plan, flow: Traffic, peers: Sequence[Traffic], slo: Slo, unknown: str | None
+) -> Iterator[Promise]:
+    """Those of a flow; `unknown` is a load of the slice of which no totals are known."""
+
     def row(term: Any, asked: float, found: float | None, held: Held, why: str) -> Promise:
         return Promise(
             slice=flow.path.slice,
@@ -137,12 +144,13 @@ def _rows(plan: Plan, flow: Traffic, peers: Sequence[Traffic], slo: Slo) -> Iter
         )
 
     windows = _windows(plan, peers)
-    if slo.guaranteed_bps:
-        asked = slo.guaranteed_bps
-        yield row("guaranteed rate", asked, *_guaranteed(plan, flow, peers, slo, windows))
+    lacking = (None, "not shown", f"what load {unknown} sent is not known")
+    if asked := slo.guaranteed_bps:
+        judged = _guaranteed(plan, flow, peers, slo, windows)
+        yield row("guaranteed rate", asked, *(lacking if unknown else judged))
     if slo.maximum_bps is not None:
-        asked = slo.maximum_bps
-        yield row("maximum rate", asked, *_maximum(plan, flow, peers, asked, windows))
+        judged = _maximum(plan, flow, peers, slo.maximum_bps, windows)
+        yield row("maximum rate", slo.maximum_bps, *(lacking if unknown else judged))
     if slo.mtu_bytes is not None:
         yield row("MTU", slo.mtu_bytes, flow.frame_bytes, *_mtu(flow, slo.mtu_bytes))
 
@@ -219,17 +227,29 @@ def _maximum(
         if policer.queue == flow.path.queue
     ]
     message = max(peer.message_bits for peer in peers)
-    room = (8 * max(bursts, default=0) + message) / seconds
+    waiting = sum(_waiting(plan, peer) for peer in peers if peer.even is not None)
+    room = (8 * max(bursts, default=0) + message + waiting) / seconds
     offered = _crossing(flow, peers, windows, "sent").max(axis=0)
     came = _crossing(flow, peers, windows, "came").max(axis=0)
     over, most, tried = _over(windows), float(came.max()), float(offered.max())
     if (came > asked + room).any():
         return most, "broken", f"more arrived, {over}"
     if (offered > asked + room).any():
-        return most, "kept", f"{show_bps(tried)} was offered, {over}"
+        late = ", and what waited in queues at the end came later" if most > asked else ""
+        return most, "kept", f"{show_bps(tried)} was offered, {over}{late}"
     more = show_bps(max(0.0, asked - tried))
     why = f"only {show_bps(tried)} was offered {over}: add a flow of more than {more} to it"
     return most, "not shown", why
+
+
+def _waiting(plan: Plan, load: Traffic) -> float:
+    """Bits of a load that may still wait in the queues of its path when it ends."""
+    packets = 0
+    for node, peer in pairwise(load.path.nodes):
+        port = plan.port(node, peer)
+        own = [queue.buffer_packets for queue in port.queues if queue.id == load.path.queue]
+        packets += own[0] if own else port.buffer_packets
+    return packets * load.message_bits
 
 
 def _mtu(flow: Traffic, asked: int) -> tuple[Held, str]:

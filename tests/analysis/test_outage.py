@@ -94,6 +94,13 @@ def test_losses_until_the_mend_are_the_cuts() -> None:
     assert "(over 50.0 ms)" in told([cut])[0]
 
 
+def test_losses_that_span_the_first_event_are_its_own() -> None:
+    """A queue that grew held messages of longer ago than any that arrived took."""
+    cut, mend = measured(set(range(290, 600)))
+    assert (cut.lost, mend.lost) == (310, 0)
+    assert [row.lost for row in measured(set(range(290, 296)))] == [0, 0]
+
+
 def test_never_restored() -> None:
     cut, _ = measured(set(range(300, COUNT)))
     assert (cut.lost, cut.outage_ns) == (700, None)

@@ -165,9 +165,10 @@ def test_a_policers_burst_may_pass(session: Session) -> None:
     assert one(session, rows, policed, maximum_bps=limit).held == "kept"
 
 
-def test_loads_count_with_their_totals(session: Session) -> None:
+def a_load(session: Session) -> Load:
+    """A packet a millisecond from 2 s on, in the session's slice and on its path."""
     path = session.forward
-    load = Load(
+    return Load(
         id="load",
         slice=session.slice,
         kind="udp",
@@ -184,6 +185,10 @@ def test_loads_count_with_their_totals(session: Session) -> None:
         forward=path,
         reverse=session.reverse,
     )
+
+
+def test_loads_count_with_their_totals(session: Session) -> None:
+    load = a_load(session)
     plan = plan_of(session, loads=(load,))
     samples: dict[Any, pd.DataFrame] = {session.id: frame(session)}
 
@@ -236,3 +241,31 @@ def test_what_was_under_way_when_the_run_was_cut_short_was_not_lost(session: Ses
 def test_no_frame_that_was_not_sent_broke_an_mtu(session: Session) -> None:
     row = one(session, frame(session).iloc[:0], mtu_bytes=1000)
     assert (row.held, row.condition) == ("not shown", "nothing was sent")
+
+
+def test_what_waits_when_a_load_ends_breaks_no_maximum(session: Session) -> None:
+    load = a_load(session)
+    samples: dict[Any, pd.DataFrame] = {session.id: frame(session)}
+    sent = 8 * 1000 * 1000
+    row = {"id": "load", "sent_bytes": sent, "received_bytes": sent // 2, "seconds": 8.0}
+
+    def with_room_for(packets: int) -> Promise:
+        plan = plan_of(session, loads=(load,))
+        ports = [msgspec.structs.replace(p, buffer_packets=packets) for p in plan.ports]
+        plan = msgspec.structs.replace(plan, ports=tuple(ports))
+        limit = round(1.45 * OFFERED)  # 1.5 of it came
+        return judged(plan, samples, [row], maximum_bps=limit)["load", "maximum rate"]
+
+    assert with_room_for(1).held == "broken"
+    kept = with_room_for(1000)
+    assert kept.held == "kept"
+    assert "what waited in queues at the end came later" in kept.condition
+
+
+def test_a_load_of_which_nothing_is_known_shows_no_rate(session: Session) -> None:
+    plan = plan_of(session, loads=(a_load(session),))
+    samples: dict[Any, pd.DataFrame] = {session.id: frame(session)}
+    terms = {"guaranteed_bps": 2 * OFFERED, "maximum_bps": OFFERED // 2}
+    for row in judged(plan, samples, None, **terms).values():
+        assert (row.held, row.found) == ("not shown", None)
+        assert row.condition == "what load load sent is not known"
