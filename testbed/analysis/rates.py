@@ -228,11 +228,11 @@ def _maximum(
     ]
     message = max(peer.message_bits for peer in peers)
     waiting = sum(_waiting(plan, peer) for peer in peers if peer.even is not None)
-    room = (8 * max(bursts, default=0) + message + waiting) / seconds
+    room = (8 * max(bursts, default=0) + message) / seconds
     offered = _crossing(flow, peers, windows, "sent").max(axis=0)
     came = _crossing(flow, peers, windows, "came").max(axis=0)
     over, most, tried = _over(windows), float(came.max()), float(offered.max())
-    if (came > asked + room).any():
+    if (came > asked + room + waiting / seconds).any():
         return most, "broken", f"more arrived, {over}"
     if (offered > asked + room).any():
         late = ", and what waited in queues at the end came later" if most > asked else ""
