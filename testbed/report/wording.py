@@ -13,6 +13,7 @@ from testbed.analysis.over_runs import OverRuns
 from testbed.analysis.percentiles import Estimate, needed
 from testbed.analysis.summary import PERCENTILES, SummaryRow
 from testbed.analysis.terms import Held, Promise
+from testbed.results.folder import PROMISES
 from testbed.results.provenance import Provenance
 from testbed.units import show_bps, show_ns
 
@@ -314,23 +315,33 @@ def deviations(known: Instrument) -> list[str]:
 
 
 def promises(rows: Iterable[Promise]) -> list[str]:
-    """A line for each slice that promises something: of each term, who came off worst; of a
-    rate or MTU that was not broken, who tried it most."""
+    """A line for each slice that promises something, what was broken first: of each term, who
+    came off worst; of a rate or MTU that was not broken, who tried it most. What would show
+    those is said once, since it is in the report."""
     by_slice: dict[str, dict[str, Promise]] = {}
     for row in rows:
         terms = by_slice.setdefault(row.slice, {})
         worst = terms.setdefault(term(row), row)
         if _badness(row) > _badness(worst):
             terms[term(row)] = row
-    return [
-        f"Slice {name} promises " + "; ".join(map(_promise, terms.values())) + "."
-        for name, terms in by_slice.items()
+    told = [sorted(terms.values(), key=lambda row: _ORDER[row.held]) for terms in by_slice.values()]
+    lines = [
+        f"Slice {name} promises " + "; ".join(map(_promise, terms)) + "."
+        for name, terms in zip(by_slice, told, strict=True)
     ]
+    if any(map(_untried, (row for terms in told for row in terms))):
+        lines.append(f"What would show a rate or MTU is in the report and in {PROMISES}.")
+    return lines
 
 
 _HELD: tuple[Held, ...] = ("kept", "not shown", "not valid", "broken")
 """From good to bad."""
 _TRIED = ("guaranteed rate", "maximum rate", "MTU")
+_ORDER: dict[Held, int] = {"broken": 0, "not valid": 1, "kept": 2, "not shown": 3}
+
+
+def _untried(row: Promise) -> bool:
+    return row.held == "not shown" and row.term in _TRIED
 
 
 def _badness(row: Promise) -> tuple[int, float]:
@@ -369,7 +380,7 @@ def _quantity(row: Promise, value: float | str) -> str:
 
 def _promise(row: Promise) -> str:
     what = "" if row.found is None else f", {found(row)}"
-    why = f": {row.condition}" if row.condition else ""
+    why = f": {row.condition}" if row.condition and not _untried(row) else ""
     who = f"{row.session} {row.direction}".strip()
     return f"{term(row)}: {row.held}{what}{f' ({who})' * bool(who)}{why}"
 

@@ -170,7 +170,11 @@ def test_who_speaks_for_a_slice() -> None:
 
     tried = [row("a", "not shown", 3e5), row("b", "kept", 1e6), row("c", "not shown", 5e5)]
     assert "(b UL)" in wording.promises(tried)[0]
-    assert "(c UL)" in wording.promises([tried[0], tried[2]])[0]
+    untried, where = wording.promises([tried[0], tried[2]])
+    assert untried.endswith("guaranteed rate of 1 Mbit/s: not shown, 500 kbit/s (c UL).")
+    assert where == "What would show a rate or MTU is in the report and in 8-promises.csv."
+    both = wording.promises([row("a", "kept", 1.0, "delay"), *tried[:1], row("d", "broken", 9e5)])
+    assert both[0].index("broken") < both[0].index("kept")
     broken = [*tried, row("d", "broken", 9e5), row("e", "broken", 8e5)]
     assert wording.promises(broken) == [
         "Slice s promises guaranteed rate of 1 Mbit/s: broken, 800 kbit/s (e UL)."
