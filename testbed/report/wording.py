@@ -96,8 +96,6 @@ def share(value: float) -> str:
     """A share in percent, never rounded to nothing: 0 %, 0.02 %, 1.5 %."""
     if value == 0:
         return "0 %"
-    if value < 1e-4:
-        return f"{value:.0e}"
     return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
 
 
@@ -341,7 +339,7 @@ _ORDER: dict[Held, int] = {"broken": 0, "not valid": 1, "kept": 2, "not shown": 
 
 
 def _untried(row: Promise) -> bool:
-    return row.held == "not shown" and row.term in _TRIED
+    return row.held == "not shown" and row.term in _TRIED and row.found is not None
 
 
 def _badness(row: Promise) -> tuple[int, float]:

@@ -43,7 +43,8 @@ def test_asked_for_times_have_no_digits_nobody_wrote(value: int, text: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0 %"), (1e-5, "1e-05"), (0.0123, "1.2 %"), (0.5, "50 %"), (1, "100 %")]
+    ("value", "text"),
+    [(0, "0 %"), (1e-5, "0.001 %"), (0.0123, "1.2 %"), (0.5, "50 %"), (1, "100 %")],
 )
 def test_a_share_is_never_rounded_to_nothing(value: float, text: str) -> None:
     assert wording.share(value) == text
