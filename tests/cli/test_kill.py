@@ -91,6 +91,7 @@ def _started(project: Path, stage: str, seconds: int = 5) -> Iterator[subprocess
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0,  # not an orphaned one, which Ctrl-Z does not stop
     )
     assert process.stderr is not None
     try:
