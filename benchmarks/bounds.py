@@ -110,7 +110,7 @@ def random_plan(seed: int) -> Prepared:
     )
     plan = compile_plan(scenario, network, policy(scenario.policy), classes())
     check_plan(plan)
-    return Prepared(scenario=scenario, network=network, plan=plan)
+    return Prepared(scenario=scenario, plan=plan)
 
 
 def modelled(plan: Plan) -> dict[str, int]:

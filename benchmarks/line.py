@@ -107,7 +107,7 @@ def prepared(topo: Line, probes: Sequence[Probe], flows: Sequence[Flow] = ()) ->
     )
     plan = compile_plan(scenario, network, policy(scenario.policy), classes())
     check_plan(plan)
-    return Prepared(scenario=scenario, network=network, plan=plan)
+    return Prepared(scenario=scenario, plan=plan)
 
 
 class Watch:

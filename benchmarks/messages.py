@@ -111,7 +111,7 @@ def prepared(kind: Kind, seconds: float, seed: int = 1) -> Prepared:
     )
     plan = compile_plan(scenario, network, policy(scenario.policy), classes())
     check_plan(plan)
-    return Prepared(scenario=scenario, network=network, plan=plan)
+    return Prepared(scenario=scenario, plan=plan)
 
 
 class Told(NamedTuple):

@@ -43,6 +43,10 @@ def begin(job: Path, prepared: Prepared, provenance: Provenance) -> None:
     write_whole(job / "scenario.json", msgspec.json.encode(prepared.scenario))
     write_whole(job / "plan.json", msgspec.json.encode(prepared.plan))
     write_json(job / "job.json", {"verb": "run"})
+    for place, content in prepared.sources.items():
+        path = job / "sources" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
     write_json(job / BEGUN, provenance)
 
 

@@ -31,8 +31,9 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A scenario with what was decided for it."""
 
     scenario: Scenario
-    network: Network
     plan: Plan
+    sources: Mapping[str, bytes] = {}
+    """The files it was made from: path below a project's folder -> content."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -122,7 +123,27 @@ def plan_of(scenario: Scenario) -> Prepared:
     )
     plan = compile_plan(scenario, net, policy(scenario.policy), classes())
     check_plan(plan)
-    return Prepared(scenario=scenario, network=net, plan=plan)
+    return Prepared(scenario=scenario, plan=plan, sources=sources(scenario))
+
+
+def sources(scenario: Scenario) -> dict[str, bytes]:
+    """The experiment, topology, policy and classes of a scenario as they are on disk now:
+    path below a project's folder -> content. What has no file is left out."""
+    named = {
+        "experiment": [scenario.experiment],
+        "topology": [scenario.topology.name],
+        "policy": [scenario.policy],
+    }
+    found = {
+        f"{discovery.FOLDERS[kind]}/{name}.py": path
+        for kind, names in named.items()
+        for name, path in discovery.files(kind).items()
+        if name in names
+    }
+    for folder in (BUILT_IN, *discovery.folders("class")):
+        for app in {probe.app for probe in scenario.probes}:
+            found[f"{discovery.FOLDERS['class']}/{app}.toml"] = folder / f"{app}.toml"
+    return {place: path.read_bytes() for place, path in sorted(found.items()) if path.is_file()}
 
 
 def _params(given: Mapping[str, object]) -> dict[str, Param]:

@@ -24,6 +24,7 @@ from testbed.cli.console import (
     show_note,
 )
 from testbed.cli.orders import orders
+from testbed.cli.reproduce import reproduce, to_repeat
 from testbed.errors import InputError, ResultError
 from testbed.scenario import discovery
 
@@ -109,6 +110,9 @@ def run(
 ) -> None:
     """Run an experiment and print a verdict for each application.
 
+    NAME: an experiment; or a run, by its folder, its id or "last", which is repeated with
+    its plan and seed in its lab.
+
     \b
     testbed run metro_slices
     testbed run metro_slices --set flood=1.5 --set policy=shortest_path
@@ -120,11 +124,15 @@ def run(
     from testbed.memory import fitted  # noqa: PLC0415
     from testbed.prepare import prepare  # noqa: PLC0415
 
-    wanted = [
-        runs.Asked(point, seed, prepare(name, point, seed=seed, captures=captures))
-        for point in runs.points(settings(pairs))
-        for seed in runs.seeds(seeds, repeat)
-    ]
+    if (stored := to_repeat(name)) is not None:
+        wanted = [stored.asked]
+        lab = lab or stored.lab
+    else:
+        wanted = [
+            runs.Asked(point, seed, prepare(name, point, seed=seed, captures=captures))
+            for point in runs.points(settings(pairs))
+            for seed in runs.seeds(seeds, repeat)
+        ]
     memory_bytes = _memory(memory)
     chosen, notes = _lab(lab)
     listing.show_recovered(recover(discovery.home() / "results"), err)
@@ -364,6 +372,7 @@ def exec_(lab: str | None, memory: str | None, ovs: bool, command: tuple[str, ..
     sys.exit(converse(chosen, "exec", {"argv": list(command), "ovs": ovs}, None))
 
 
+main.add_command(reproduce)
 main.add_command(orders)
 main.add_command(parts.kernel)
 main.add_command(parts.image)

@@ -15,6 +15,8 @@ from testbed.errors import InputError, Stopped, TestbedError
 from testbed.scenario import discovery
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.lab.base import Lab
     from testbed.plan.model import Plan
     from testbed.prepare import Prepared
@@ -30,6 +32,8 @@ class Asked(NamedTuple):
     """Parameter -> value, of those that were set."""
     seed: int
     prepared: Prepared
+    again: Path | None = None
+    """The run folder that it repeats."""
 
 
 class Kept(NamedTuple):
@@ -132,6 +136,8 @@ def carry_out(
 def command(asked: Asked, options: Sequence[str]) -> tuple[str, ...]:
     """The command that carries out this one run again."""
     pairs = [word for key, value in asked.point.items() for word in ("--set", f"{key}={value}")]
+    if asked.again is not None:
+        return ("testbed", "run", str(asked.again), *options)
     name = asked.prepared.scenario.experiment
     return ("testbed", "run", name, *pairs, "--seed", str(asked.seed), *options)
 

@@ -2,6 +2,7 @@
 
     0-provenance.json   who, when, where, with what; asked-for and actual; status
     1-scenario.json     the question
+    1-sources/          the files it was made from: experiment, topology, policy, classes
     2-plan.json         what was decided
     3-readback.json     what kernel and switches really had
     4-control.json      rules installed, paths proved, counters
@@ -52,6 +53,7 @@ from testbed.scenario.model import UNREADABLE, Scenario
 
 PROVENANCE = "0-provenance.json"
 SCENARIO = "1-scenario.json"
+SOURCES = "1-sources"
 PLAN = "2-plan.json"
 READBACK = "3-readback.json"
 CONTROL = "4-control.json"
@@ -74,6 +76,7 @@ HOST = "host.json"
 
 _MOVED = {
     "scenario.json": SCENARIO,
+    "sources": SOURCES,
     "plan.json": PLAN,
     "readback.json": READBACK,
     "control.json": CONTROL,
@@ -257,9 +260,21 @@ class RunFolder:
         return read_json(self.path / SCENARIO, Scenario, scenario_model.SCHEMA)
 
     @cached_property
+    def sources(self) -> dict[str, bytes]:
+        """The files it was made from: path below a project's folder -> content."""
+        folder = self.path / SOURCES
+        found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+    @cached_property
+    def planned(self) -> Plan:
+        """What was decided."""
+        return read_json(self.path / PLAN, Plan, plan_model.SCHEMA)
+
+    @cached_property
     def plan(self) -> Plan:
         """What was decided; of an unfinished run without the events that it did not reach."""
-        plan = read_json(self.path / PLAN, Plan, plan_model.SCHEMA)
+        plan = self.planned
         if self.provenance.status != "unfinished":
             return plan
         reached_ns = self.provenance.actual["traffic_ns"]

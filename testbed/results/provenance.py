@@ -136,12 +136,18 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
+    """The commit of this project, `-dirty` where files differ from it or are not part of it."""
     project = Path(__file__).resolve().parents[2]
     if not (project / ".git").exists():
         return ""
+    named = _git(project, "describe", "--always", "--abbrev=12")
+    return f"{named}-dirty" if named and _git(project, "status", "--porcelain") else named
+
+
+def _git(project: Path, *words: str) -> str:
     try:
         answer = subprocess.run(
-            ["git", "-C", str(project), "describe", "--always", "--dirty", "--abbrev=12"],
+            ["git", "-C", str(project), *words],
             capture_output=True,
             text=True,
             timeout=5,

@@ -56,7 +56,7 @@ def run(lab: Lab, root: Path) -> tuple[Plan, Path]:
     )
     apps = {"app": app(interval_ns=MS, arrivals="poisson")}
     plan = compiled(ShortestPath(), asked, NETWORK, **apps)
-    prepared = Prepared(scenario=asked, network=NETWORK, plan=plan)
+    prepared = Prepared(scenario=asked, plan=plan)
     return plan, execute(prepared, lab, root=root, notes=(), command=(), show=lambda *_: None)
 
 

@@ -37,7 +37,7 @@ def plan() -> Prepared:
     network = chain(100 * MBIT, *(10 * MBIT,) * 3)
     apps = {f"app{n}": app(f"app{n}", size_bytes=n, interval_ns=17 * MS) for n in (200, 5000)}
     made = compiled(LowestDelay(), asked, network, **apps)
-    return Prepared(scenario=asked, network=network, plan=made)
+    return Prepared(scenario=asked, plan=made)
 
 
 def run(root: Path, prepared: Prepared) -> Path:

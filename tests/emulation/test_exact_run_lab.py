@@ -50,7 +50,7 @@ def run(root: Path, asked: Scenario, network: Network, sizes: tuple[int, ...]) -
         pytest.skip("; ".join(missing.what for missing in LAB.missing()))
     apps = {f"app{size}": app(f"app{size}", size_bytes=size, interval_ns=30 * MS) for size in sizes}
     plan = compiled(LowestDelay(), asked, network, **apps)
-    prepared = Prepared(scenario=asked, network=network, plan=plan)
+    prepared = Prepared(scenario=asked, plan=plan)
     folder = execute(
         prepared, LAB, root=root, notes=(), command=(), show=lambda *_: None, timeout_s=200
     )

@@ -40,7 +40,7 @@ def run(
     )
     network = triangle()
     plan = compiled(LowestDelay(), asked, network, app=FAST)
-    prepared = Prepared(scenario=asked, network=network, plan=plan)
+    prepared = Prepared(scenario=asked, plan=plan)
     folder = RunFolder(
         execute(prepared, LAB, root=root, notes=(), command=(), show=lambda *_: None, timeout_s=200)
     )

@@ -52,7 +52,7 @@ def _on_triangle(happens: dict[int, Event], seconds: int) -> Prepared:
     )
     apps = {"app": app(interval_ns=MS), "plain": app("plain", interval_ns=MS, dscp=10)}
     plan = compiled(LowestDelay(), asked, network, **apps)
-    return Prepared(scenario=asked, network=network, plan=plan)
+    return Prepared(scenario=asked, plan=plan)
 
 
 def _terms(**given: Any) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def asked(seed: int = 1, seconds: int = 4, *, captures: bool = False) -> Prepare
     )
     network = describe(TwoPaths(), "two_paths")
     plan = compile_plan(scenario, network, policy(scenario.policy), classes())
-    return Prepared(scenario=scenario, network=network, plan=plan)
+    return Prepared(scenario=scenario, plan=plan)
 
 
 def run(

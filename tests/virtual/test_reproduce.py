@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from testbed.results.folder import SAMPLES, SUMMARY, RunFolder
+from testbed.results.samples import ARROW
 from tests.virtual.asked import asked, run
 
 pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
@@ -67,3 +72,41 @@ def test_other_seed_differs_where_something_is_random(first: RunFolder, tmp_path
     assert lost[0].any()
     assert lost[1].any()
     assert not lost[0].equals(lost[1])
+
+
+def typed(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "testbed.cli", *words],
+        env=os.environ | {"TESTBED_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_stored_run_is_reproduced_and_what_is_not_is_found(
+    first: RunFolder, tmp_path: Path
+) -> None:
+    """Of an experiment whose file is no longer there: the run holds all it takes."""
+    kept = tmp_path / "results" / first.path.parent.name / first.path.name
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(first.path)
+    done = typed(tmp_path, "reproduce", first.path.name, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["same"]
+    assert sum(row["messages"] for row in told["sessions"]) > len(first.samples)
+
+    folder = RunFolder(Path(told["again"]))
+    rows = folder.samples
+    row = rows.index[(rows.session == POISSON) & rows.received][7]
+    rows.loc[row, "forward_ns"] += 1
+    (folder.path / SAMPLES).unlink()
+    pq.write_table(
+        pa.Table.from_pandas(rows, schema=ARROW, preserve_index=False), folder.path / SAMPLES
+    )
+    done = typed(tmp_path, "reproduce", str(folder.path))
+    assert done.returncode == 1, done.stderr
+    assert "Not reproduced: 1 of 4 sessions differ" in done.stdout
+    for text in (POISSON, "forward_ns", f"{int(rows.loc[row, 'forward_ns']):,}"):
+        assert text in done.stdout

@@ -1,0 +1,142 @@
+"""Stored runs, carried out again: what `testbed run RUN` repeats, and the verb `reproduce`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from testbed.cli.console import Terminal, err, json_option, out, progress, show_note
+from testbed.cli.runs import Asked, command
+from testbed.errors import InputError
+from testbed.scenario import discovery
+from testbed.text import visible
+
+if TYPE_CHECKING:
+    from testbed.analysis.reproduction import Compared
+    from testbed.results.folder import RunFolder
+
+_FIXED = ("pairs", "seeds", "repeat", "captures")
+"""Parameters of `run` that a stored run has already."""
+
+
+class Stored(NamedTuple):
+    """A stored run that is asked for again."""
+
+    run: RunFolder
+    asked: Asked
+    lab: str
+    """The one it ran in."""
+
+
+def to_repeat(name: str) -> Stored | None:
+    """The stored run that `name` means in `testbed run NAME`; None if it is an experiment.
+
+    Raises InputError where other options ask for another run than that.
+    """
+    from testbed.repeat import again, stored  # noqa: PLC0415
+
+    run = stored(name, discovery.home() / "results")
+    if run is None:
+        return None
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in _FIXED and source is not click.core.ParameterSource.DEFAULT:
+            raise InputError(
+                f"{parameter.opts[0]} with a stored run",
+                where=str(run.path),
+                expected="a run as it was, with its own parameters, seed and captures",
+                remedy=f"testbed run {run.scenario.experiment} with the options you want; "
+                f"that one was: {' '.join(run.provenance.command)}",
+            )
+    asked = Asked({}, run.scenario.seed, again(run), run.path)
+    return Stored(run, asked, run.provenance.lab["lab"])
+
+
+@click.command()
+@click.argument("run", default="last")
+@click.option("--timeout", type=click.FloatRange(min=1), help="Wall seconds until given up.")
+@json_option
+def reproduce(run: str, timeout: float | None, as_json: bool) -> None:
+    """Repeat a run of the virtual lab, and say whether every sample has the same bytes.
+
+    RUN: a folder, its id, or "last". Where a value differs, the first one of each session is
+    shown, and the exit code is 1. What has changed since, in files, plan and versions, is
+    told before it runs; the repetition is kept as a run of its own.
+    """
+    from testbed.analysis.reproduction import compare  # noqa: PLC0415
+    from testbed.lab import choose  # noqa: PLC0415
+    from testbed.memory import fitted  # noqa: PLC0415
+    from testbed.repeat import again, changed  # noqa: PLC0415
+    from testbed.results.folder import RunFolder, find_run  # noqa: PLC0415
+    from testbed.run import execute  # noqa: PLC0415
+
+    root = discovery.home() / "results"
+    before = RunFolder(find_run(run, root))
+    ran_in = before.provenance.lab["lab"]
+    if ran_in != "virtual":
+        raise InputError(
+            f"this run was measured in the lab {ran_in}, whose clock is real time",
+            where=str(before.path),
+            expected="a run of the virtual lab: no two others have the same bytes",
+            remedy=f"testbed run {before.path} repeats it",
+        )
+    asked = Asked({}, before.scenario.seed, again(before), before.path)
+    chosen, _ = choose(ran_in)
+    lab = fitted(chosen, asked.prepared.plan, None)
+    since = list(changed(before, lab.describe()))
+    for note in since:
+        show_note(err, note)
+    with progress(quiet=as_json) as show:
+        folder = execute(
+            asked.prepared,
+            lab,
+            root=root,
+            notes=(),
+            command=command(asked, ()),
+            show=show,
+            timeout_s=timeout,
+        )
+    found = compare(before, RunFolder(folder))
+    same = all(each.same for each in found)
+    if as_json:
+        told = {"run": str(before.path), "again": str(folder), "same": same}
+        rows = msgspec.to_builtins(found)
+        click.echo(msgspec.json.encode({**told, "changed": since, "sessions": rows}).decode())
+    else:
+        show_compared(found, out)
+        out.print(f"\nrun folder  {folder}")
+    if not same:
+        sys.exit(1)
+
+
+def show_compared(found: Sequence[Compared], console: Terminal) -> None:
+    """Print whether each session was reproduced, and where first it was not."""
+    wrong = [each for each in found if not each.same]
+    messages = sum(each.messages for each in found)
+    if not wrong:
+        what = f"Reproduced: all {messages:,} messages of {len(found)} sessions have the same bytes"
+        console.print(Text(what, "bold green"))
+        return
+    console.print(Text(f"Not reproduced: {len(wrong)} of {len(found)} sessions differ", "bold red"))
+    console.print(_table(wrong))
+
+
+def _table(wrong: Iterable[Compared]) -> Table:
+    table = Table(box=None, padding=(0, 1))
+    for name in ("session", "compared", "only in one", "first at message", "column", "was", "is"):
+        table.add_column(name)
+    for each in wrong:
+        first = each.difference
+        at = ["", "", "", ""]
+        if first is not None:
+            values = ["unknown" if v is None else f"{v:,}" for v in (first.before, first.now)]
+            at = [f"{first.message:,}", first.column, *values]
+        table.add_row(Text(visible(each.session)), f"{each.messages:,}", f"{each.unmatched:,}", *at)
+    return table
