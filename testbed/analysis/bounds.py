@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from testbed.analysis.percentiles import Delays
+from testbed.analysis.independence import Delays
 from testbed.errors import EmulationError
 from testbed.plan.model import Plan, Session
 from testbed.probes.schedule import HOLD_NS

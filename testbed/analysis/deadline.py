@@ -2,9 +2,7 @@
 
 A packet misses when it is lost or later than the deadline (TS 23.501 clause 5.7.3.4:
 for delay-critical classes a late packet counts as lost). The interval of the miss
-ratio is Clopper and Pearson's (Biometrika 26, 1934), exact for any number of independent
-misses, of as many packets as the sample is worth (independence.py): Korn and Graubard,
-Survey Methodology 24, 1998.
+ratio is that of shares.py.
 
 What is claimed is the miss ratio over the run as it was planned, events and all, as many
 repetitions of it with other seeds would have it.
@@ -15,10 +13,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
-from testbed.analysis.independence import Limit, Observations, Sampling
-from testbed.analysis.percentiles import CONFIDENCE, Delays
+from testbed.analysis.independence import Delays, Limit, Observations, Sampling
+from testbed.analysis.shares import beyond, clopper_pearson
 from testbed.scenario.model import Frozen
 
 Word = Literal["met", "not shown", "missed", "not valid", "no deadline"]
@@ -29,8 +26,6 @@ Ground = Literal["", "sample", "bound", "budget"]
 exceeds at any phase; or the budget, below which none comes. Empty: nothing was judged."""
 
 _SEARCH_LIMIT = 10**12
-_SMALLEST = 1e-9
-"""Fewer events than that are none."""
 
 
 class Verdict(Frozen, frozen=True, kw_only=True):
@@ -57,22 +52,6 @@ class Verdict(Frozen, frozen=True, kw_only=True):
     def ratio(self) -> float:
         """Share of the packets that missed."""
         return self.misses / self.packets if self.packets else 0.0
-
-
-def clopper_pearson(misses: float, packets: float) -> tuple[float, float]:
-    """Bounds of the miss probability, each with 97.5 % confidence; of effective numbers, which
-    need not be whole, as well.
-
-    >>> tuple(round(x, 6) for x in clopper_pearson(0, 100))
-    (0.0, 0.036217)
-    """
-    if packets == 0:
-        return 0.0, 1.0
-    kept = packets - misses
-    some = misses > _SMALLEST
-    low = float(special.betaincinv(misses, kept + 1, 1 - CONFIDENCE)) if some else 0.0
-    high = float(special.betaincinv(misses + 1, kept, CONFIDENCE)) if kept > _SMALLEST else 1.0
-    return low, high
 
 
 def observations_to_decide(reliability: float, ratio: float = 0.0) -> int | None:
@@ -133,10 +112,8 @@ def judge(
         return Verdict(word="not shown", ground="sample", observations_needed=enough, needed=enough)
     misses = int(np.count_nonzero(~(delays.delays <= deadline_ns)))
     allowed = allowed_ratio(asked)
-    found = delays.effective(deadline_ns, max(misses / packets, allowed))
+    (low, high, _), found = beyond(delays, deadline_ns, allowed)
     ratio = misses / packets
-    low = clopper_pearson(ratio * found.size, found.size)[0]
-    high = clopper_pearson(ratio * found.surely, found.surely)[1]
     word: Word
     if low > allowed:
         word = "missed"

@@ -38,10 +38,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from testbed.analysis.deadline import Verdict, clopper_pearson, judge
-from testbed.analysis.independence import Observations
+from testbed.analysis.deadline import Verdict, judge
+from testbed.analysis.independence import Delays, Observations
 from testbed.analysis.loads import Deviation, deviations
-from testbed.analysis.percentiles import CONFIDENCE, Delays, nearest_rank, needed
+from testbed.analysis.percentiles import nearest_rank, needed
+from testbed.analysis.shares import CONFIDENCE, clopper_pearson
 from testbed.plan.model import Load, Path, Plan, Session
 from testbed.results.folder import LOADS, READBACK, RunFolder
 from testbed.results.provenance import HostState

@@ -67,6 +67,11 @@ class Sampling(NamedTuple):
     are not known."""
     parts: tuple[int, ...] = ()
     """Indices of packets before which the plan changes the traffic or the network."""
+    loss: float = 0.0
+    """Probability that links lose a packet, each by chance."""
+    least_ns: float = 0.0
+    most_ns: float = math.inf
+    """What no packet takes less and, unless a link loses it, more than, at any phase."""
 
 
 RANDOM = Sampling(locked=False)
@@ -147,6 +152,25 @@ class Observations:
         time = max(time, own.packets)
         share = max(share, 1 - LEVELS[-1])
         return Effective(max(n / time, 1.0), "correlated", time, share)
+
+    def scattered(self, process: NDArray[np.generic]) -> bool:
+        """Whether an event that packets see comes by chance as far as their order tells."""
+        time = self._time(process)
+        return time.packets <= _chance(len(self.delays), time.lags)
+
+    def arrived(self) -> Observations:
+        """Those that were not lost."""
+        there = np.isfinite(self.delays)
+        parts = tuple(int(there[:at].sum()) for at in self.sampling.parts)
+        return Observations(self.delays[there], self.sampling._replace(parts=parts, loss=0.0))
+
+    @property
+    def certain(self) -> bool:
+        """Whether the plan says how long those that arrive take at most, and they did not take
+        longer or less."""
+        there = self.delays[np.isfinite(self.delays)]
+        least_ns, most_ns = self.sampling.least_ns, self.sampling.most_ns
+        return math.isfinite(most_ns) and bool(((there >= least_ns) & (there <= most_ns)).all())
 
     @property
     def phases(self) -> int | None:

@@ -21,23 +21,16 @@ from itertools import pairwise
 import numpy as np
 from scipy import stats
 
-from testbed.analysis.deadline import (
-    Ground,
-    Word,
-    allowed_ratio,
-    clopper_pearson,
-    judge,
-    observations_to_decide,
-)
+from testbed.analysis.deadline import Ground, Word, allowed_ratio, judge, observations_to_decide
 from testbed.analysis.fidelity import Doubt
 from testbed.analysis.independence import RANDOM, Effective, Observations, lessened
-from testbed.analysis.percentiles import Estimate, percentile
+from testbed.analysis.percentiles import Estimate, Refused, percentile
+from testbed.analysis.shares import clopper_pearson
 from testbed.analysis.summary import (
     PERCENTILES,
+    Seen,
     SummaryRow,
-    measured,
-    observed,
-    series,
+    observations,
     summarise_run,
 )
 from testbed.errors import InputError
@@ -52,8 +45,19 @@ class Pooled(Observations):
     """The messages of several independent runs."""
 
     def __init__(self, runs: Sequence[Observations]) -> None:
-        super().__init__(np.concatenate([run.delays for run in runs]), RANDOM)
         self._runs = [run for run in runs if len(run)]
+        told = [run.sampling for run in self._runs]
+        sampling = RANDOM._replace(
+            loss=sum(len(run) * run.sampling.loss for run in self._runs)
+            / max(sum(map(len, self._runs)), 1),
+            least_ns=min((one.least_ns for one in told), default=0.0),
+            most_ns=max((one.most_ns for one in told), default=math.inf),
+        )
+        super().__init__(np.concatenate([run.delays for run in runs]), sampling)
+
+    def arrived(self) -> Observations:
+        """Those that were not lost, run by run."""
+        return Pooled([run.arrived() for run in self._runs])
 
     def effective(self, beyond: float, share: float) -> Effective:
         """Of the indicator "later than `beyond`": as each run's, or what differs among them."""
@@ -99,10 +103,10 @@ class OverRuns(Frozen, frozen=True, kw_only=True):
     budget_ns: int
     bound_ns: int | None
     """The largest of the runs' bounds; None: a run has none."""
-    p50: Estimate | None
-    p99: Estimate | None
-    p999: Estimate | None
-    """Of all packets together; None: refused."""
+    p50: Estimate | Refused
+    p99: Estimate | Refused
+    p999: Estimate | Refused
+    """Of all messages together whose fate is known."""
     max_least_ns: float | None
     max_ns: float | None
     """The least and the largest of the runs' largest delays; None: nothing arrived."""
@@ -141,22 +145,23 @@ def over_runs(runs: Sequence[RunFolder]) -> list[OverRuns]:
             where="runs to compare",
             expected="a seed of its own for each run",
         )
-    rows: dict[tuple[str, str], list[tuple[SummaryRow, Observations]]] = {}
+    rows: dict[tuple[str, str], list[tuple[SummaryRow, Seen]]] = {}
     for run in runs:
         groups = dict(tuple(run.samples.groupby("session", observed=True)))
         sessions = {session.id: session for session in run.plan.sessions}
         nothing = run.samples.iloc[:0]
-        for row in summarise_run(run)[0]:
+        found, known = summarise_run(run)
+        for row in found:
             session = sessions[row.session]
-            judged = measured(session, groups.get(row.session, nothing))
-            seen = observed(run.plan, session, row.judged, series(row.judged, judged))
+            packets = groups.get(row.session, nothing)
+            seen = observations(run.plan, session, row.judged, packets, known)
             rows.setdefault((row.session, row.direction), []).append((row, seen))
     return [pooled([row for row, _ in of], [seen for _, seen in of]) for of in rows.values()]
 
 
-def pooled(rows: Sequence[SummaryRow], seen: Sequence[Observations]) -> OverRuns:
+def pooled(rows: Sequence[SummaryRow], seen: Sequence[Seen]) -> OverRuns:
     """One session in one direction, from its row of each run and what was observed there."""
-    first, together = rows[0], Pooled(seen)
+    first, together = rows[0], Pooled([one.judged for one in seen])
     asked = 1.0 if first.reliability is None else first.reliability
     verdict = judge(together, first.deadline_ns, first.reliability)
     grounds = {row.ground for row in rows}
@@ -172,7 +177,8 @@ def pooled(rows: Sequence[SummaryRow], seen: Sequence[Observations]) -> OverRuns
     worth = verdict.effective / len(rows)
     largest = [row.max_ns for row in rows if row.max_ns is not None]
     bounds_ns = [row.bound_ns for row in rows if row.bound_ns is not None]
-    p50, p99, p999 = (percentile(together, percent) for percent in PERCENTILES.values())
+    settled = Pooled([one.settled for one in seen])
+    p50, p99, p999 = (percentile(settled, percent) for percent in PERCENTILES.values())
     return OverRuns(
         session=first.session,
         app=first.app,

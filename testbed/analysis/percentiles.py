@@ -4,15 +4,21 @@ Nearest rank: the p-th percentile of n delays is the ceil(n p / 100)-th smallest
 interpolation, so a lost packet (+inf) stays one and a percentile is always a delay
 that occurred.
 
-The confidence interval is distribution-free: of independent packets the number at or below
-the true percentile is Binomial(n, p), so two order statistics enclose it (David and
-Nagaraja, Order Statistics, section 7.1; RFC 2330 clause 11.3 uses empirical distributions
-the same way). Correlated packets are counted as so many as they are worth (independence.py),
-and the order statistics are those of the shares that bound p then (Woodruff, Journal of the
-American Statistical Association 47, 1952). Each side holds with 97.5 %. Where even the
-largest sample is no upper bound the percentile is refused: p99 needs 368 independent
-packets, p99.9 3,688, p99.99 36,887. One of a run that saw too few phases between periodic
-senders is that of these phases: it has no interval.
+A percentile is stated with an interval of which each side holds with 97.5 %, or it is
+refused. The interval is, by the first of these that can be said:
+
+sample   Distribution-free: of independent packets the number at or below the true percentile
+         is Binomial(n, p), so two order statistics enclose it (David and Nagaraja, Order
+         Statistics, section 7.1; RFC 2330 clause 11.3 uses empirical distributions the same
+         way). Packets are counted as so many as they are worth (independence.py), and the
+         order statistics are those of the shares that bound p then (Woodruff, Journal of the
+         American Statistical Association 47, 1952). p99 needs 368 independent packets for
+         an upper one, p99.9 3,688, p99.99 36,887.
+lost     More packets are lost than the percentile leaves out, by the lower bound of their
+         share (shares.py): it is infinite.
+bound    Of as many packets that are worth fewer, since they saw few phases between periodic
+         senders or are alike: no packet takes less than its budget or more than its bound,
+         at any phase, and the share that links lose is bounded for itself.
 """
 
 from __future__ import annotations
@@ -21,27 +27,32 @@ import functools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special
 
-from testbed.analysis.independence import Observations, Sampling
+from testbed.analysis.independence import Delays, Observations, Sampling
+from testbed.analysis.shares import CONFIDENCE, lost
 from testbed.scenario.model import Frozen
-
-Delays = NDArray[np.float64]
-
-CONFIDENCE = 0.975
-"""Of each bound; a two-sided interval of 95 %."""
 
 
 class Estimate(Frozen, frozen=True, kw_only=True):
-    """A percentile with its bounds, nanoseconds; +inf where packets were lost."""
+    """A percentile with its interval, nanoseconds; +inf where packets were lost."""
 
     value: float
-    low: float | None
-    high: float | None
-    """None: the phases between periodic senders that the run saw are too few for bounds."""
+    low: float
+    high: float
+    by: Literal["sample", "bound"] = "sample"
+    """What the interval rests on: order statistics, or budget and bound."""
+
+
+class Refused(Frozen, frozen=True, kw_only=True):
+    """A percentile that is not stated, since it has no interval."""
+
+    worth: float
+    """Independent observations that the sample surely is, for this percentile."""
+    needed: int
 
 
 def share(percent: float) -> Fraction:
@@ -65,30 +76,33 @@ def nearest_rank(ordered: Delays, percent: float) -> float:
     return float(ordered[math.ceil(share(percent) * len(ordered)) - 1])
 
 
-def percentile(delays: Observations | Delays | Sequence[float], percent: float) -> Estimate | None:
-    """The percentile with its interval; None if the sample cannot support it.
+def percentile(
+    delays: Observations | Delays | Sequence[float], percent: float
+) -> Estimate | Refused:
+    """The percentile with its interval, if it has one.
 
     Of plain numbers it is not known how they were sampled.
     """
     if not isinstance(delays, Observations):
         delays = Observations(np.asarray(delays, dtype=float), Sampling())
     n, least = len(delays), needed(percent)
-    if n < least:
-        return None
+    if not n:
+        return Refused(worth=0.0, needed=least)
     value = nearest_rank(delays.ordered, percent)
     part = float(share(percent))
     found = delays.effective(value, min(part, 1 - part))
-    if found.limit == "phases":
-        if delays.correlated(value, min(part, 1 - part)).surely < least:
-            return None
-        if found.size < least:
-            return Estimate(value=value, low=None, high=None)
-    elif found.surely < least:
-        return None
-    low, high = ranks(n, found.size, percent)[0], ranks(n, found.surely, percent)[1]
-    return Estimate(
-        value=value, low=float(delays.ordered[low - 1]), high=float(delays.ordered[high - 1])
-    )
+    if found.surely >= least:
+        low, high = ranks(n, found.size, percent)[0], ranks(n, found.surely, percent)[1]
+        return Estimate(
+            value=value, low=float(delays.ordered[low - 1]), high=float(delays.ordered[high - 1])
+        )
+    gone = lost(delays)
+    if gone.low > 1 - part:
+        return Estimate(value=math.inf, low=math.inf, high=math.inf)
+    if n >= least and delays.certain:
+        most_ns = delays.sampling.most_ns if gone.high <= 1 - part else math.inf
+        return Estimate(value=value, low=delays.sampling.least_ns, high=most_ns, by="bound")
+    return Refused(worth=found.surely, needed=least)
 
 
 @functools.lru_cache(maxsize=256)

@@ -33,12 +33,19 @@ from testbed.analysis import fidelity as trust
 from testbed.analysis.cut import settled, under_way
 from testbed.analysis.deadline import Word, judge
 from testbed.analysis.fidelity import Instrument
-from testbed.analysis.independence import Observations, Sampling
-from testbed.analysis.percentiles import Delays
+from testbed.analysis.independence import Delays, Observations, Sampling
 from testbed.analysis.rates import rates
-from testbed.analysis.sampling import sampling
 from testbed.analysis.structure import structure
-from testbed.analysis.summary import Direction, Series, budget, measured, schedule_error, series
+from testbed.analysis.summary import (
+    Direction,
+    Series,
+    budget,
+    differences,
+    measured,
+    observed,
+    schedule_error,
+    series,
+)
 from testbed.analysis.terms import Held, Promise, Term
 from testbed.analysis.variation import availability, down, ipdv
 from testbed.files import write_whole
@@ -201,10 +208,10 @@ def _rows(
         early_ns=max(0.0, budget(session, direction).total_ns - least),
     ).error_ns
     twice = None if error is None else 2 * error
-    sampled = sampling(plan, session, (path,), now.intended_ns)
-    apart = sampled._replace(parts=())  # of pairs, or of those that arrived: other indices
+    seen = observed(plan, session, direction, now, known)
+    sampled = seen.sampling
     delays = _Values("delay", delay, error, sampled)
-    variations = _Values("variation", np.abs(ipdv(now.seq, delay)), twice, apart)
+    variations = _Values("variation", np.abs(ipdv(now.seq, delay)), twice, differences(sampled))
     less, more = (known.unplanned(way, (path,)) for way in ("less", "more"))
     gone = len(delay) - len(arrived)
     lost = _Values("loss", delay, 0.0, sampled)
@@ -238,7 +245,7 @@ def _rows(
 
     losses = None if slo.loss is None else row(lost, None, slo.loss, share)
     if slo.delay_ns is not None:
-        there = delays._replace(values=arrived, sampling=apart)
+        there = delays._replace(values=arrived, sampling=seen.arrived().sampling)
         held, why = _largest(_held(there, None, slo.delay_ns), gone, len(delay), losses)
         yield row(there, None, slo.delay_ns, None, why, held)
     if slo.delay_percentile is not None and slo.delay_percentile_ns is not None:

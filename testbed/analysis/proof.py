@@ -9,6 +9,7 @@ way round a cut link may be longer, or have less delay.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -23,21 +24,34 @@ def decided(
     plan: Plan, session: Session, direction: Direction, budget_ns: int
 ) -> Literal["met", "missed"] | None:
     """Whether every packet of a session meets its deadline, or none; None: neither is known."""
-    if session.deadline_ns is None or plan.events:
+    if session.deadline_ns is None:
         return None
-    if budget_ns > session.deadline_ns:
+    least_ns, most_ns = within(plan, session, direction, budget_ns)
+    if least_ns > session.deadline_ns:
         return "missed"
-    limit_ns = bounds.bound_ns(session, direction)
-    if limit_ns is None or limit_ns > session.deadline_ns:
-        return None
     ways = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
         direction, (session.forward, session.reverse)
     )
-    return "met" if all(_lossless(plan, session, way) for way in ways) else None
+    if most_ns > session.deadline_ns or any(_lossy(plan, way) for way in ways):
+        return None
+    return "met"
 
 
-def _lossless(plan: Plan, session: Session, way: Path) -> bool:
-    bound = session.forward_bound if way is session.forward else session.reverse_bound
-    if bound is None or not bound.lossless:
-        return False
-    return not any(plan.port(*hop).loss for hop in pairwise(way.nodes))
+def within(
+    plan: Plan, session: Session, direction: Direction, budget_ns: int
+) -> tuple[float, float]:
+    """What no message takes less, and none that links do not lose takes more, at any phase, ns;
+    +inf where a queue may be too short for what comes."""
+    if plan.events:
+        return 0.0, math.inf
+    most_ns = bounds.bound_ns(session, direction)
+    told = {"forward": (session.forward_bound,), "reverse": (session.reverse_bound,)}.get(
+        direction, (session.forward_bound, session.reverse_bound)
+    )
+    if most_ns is None or not all(bound is not None and bound.lossless for bound in told):
+        return float(budget_ns), math.inf
+    return float(budget_ns), float(most_ns)
+
+
+def _lossy(plan: Plan, way: Path) -> bool:
+    return any(plan.port(*hop).loss for hop in pairwise(way.nodes))

@@ -6,6 +6,7 @@ moves them, and when it has moved them by the gcd all phases were seen. Poisson 
 all, and a Poisson source has none. Of other senders whose packets meet on the session's
 path, the phase between any two counts as well: it may make a queue that the session finds.
 What TCP does between packets is not known; whether it is in step shows in the delays only.
+Links lose packets whatever the phase, and how often is in the plan.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def sampling(
     if not len(intended_ns):
         return Sampling(locked=False)
     begin_ns, end_ns = int(intended_ns[0]), int(intended_ns[-1])
+    paths = tuple(paths)
     hops = _hops(plan, paths)
     beside = [
         sender._replace(hops=sender.hops & hops)
@@ -70,7 +72,21 @@ def sampling(
         phases=min(known, default=None),
         locked=unknown,
         parts=_parts(plan, beside, intended_ns),
+        loss=_loss(plan, session, paths),
     )
+
+
+def _loss(plan: Plan, session: Session, paths: Iterable[Path]) -> float:
+    """Probability that links lose a packet of a message, each by chance; 0 where copies go
+    another way."""
+    arrives = 1.0
+    for path in paths:
+        if any(way.failed is None for way in path.backups):
+            return 0.0
+        packets = session.fragments if path == session.forward else 1
+        for hop in pairwise(path.nodes):
+            arrives *= (1 - plan.port(*hop).loss) ** packets
+    return 1 - arrives
 
 
 def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> Iterator[_Sender]:

@@ -28,9 +28,9 @@ from testbed.analysis import fidelity as trust
 from testbed.analysis.cut import as_late, settled
 from testbed.analysis.deadline import Ground, Word, judge
 from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Instrument, Trust
-from testbed.analysis.independence import Limit, Observations
-from testbed.analysis.percentiles import Delays, Estimate, nearest_rank, percentile
-from testbed.analysis.proof import decided
+from testbed.analysis.independence import Delays, Limit, Observations, Sampling
+from testbed.analysis.percentiles import Estimate, Refused, nearest_rank, percentile
+from testbed.analysis.proof import decided, within
 from testbed.analysis.sampling import sampling
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.errors import TestbedError
@@ -63,7 +63,7 @@ REORDERED = {
 
 
 class SummaryRow(Frozen, frozen=True, kw_only=True):
-    """One session in one direction. Delays in ns: None was refused, +inf means lost."""
+    """One session in one direction. Delays in ns, +inf lost."""
 
     session: str
     app: str
@@ -94,9 +94,9 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     budget_compute_ns: int
     first_ns: float | None
     min_ns: float | None
-    p50: Estimate | None
-    p99: Estimate | None
-    p999: Estimate | None
+    p50: Estimate | Refused
+    p99: Estimate | Refused
+    p999: Estimate | Refused
     max_ns: float | None
     """Of the messages that arrived."""
     bound_ns: int | None
@@ -237,10 +237,44 @@ def passed(session: Session, direction: Direction) -> tuple[Way, ...]:
     return (session.forward,) if direction == "forward" else (session.reverse,)
 
 
-def observed(plan: Plan, session: Session, direction: Direction, now: Series) -> Observations:
+def observed(
+    plan: Plan, session: Session, direction: Direction, now: Series, known: Instrument
+) -> Observations:
     """A session's delays in a direction, and how its plan had them sample the network."""
     sampled = sampling(plan, session, passed(session, direction), now.intended_ns)
+    if not known.overloaded:
+        least_ns, most_ns = within(plan, session, direction, budget(session, direction).total_ns)
+        sampled = sampled._replace(least_ns=least_ns, most_ns=most_ns)
     return Observations(now.delay_ns, sampled)
+
+
+class Seen(NamedTuple):
+    """What a run tells of one session in one direction."""
+
+    settled: Observations
+    """Of the messages whose fate is known."""
+    judged: Observations
+    """The same, and those that were overdue when the run was cut short, as late."""
+
+
+def observations(
+    plan: Plan, session: Session, direction: Direction, packets: pd.DataFrame, known: Instrument
+) -> Seen:
+    """Of a session's samples those after its warm-up, in a direction."""
+    kept = settled(session, direction, sent(direction, measured(session, packets)))
+    now, late = (series(direction, some) for some in (kept, as_late(direction, kept)))
+    seen = observed(plan, session, direction, now, known)
+    if len(late.delay_ns) == len(now.delay_ns):
+        return Seen(seen, seen)
+    return Seen(seen, observed(plan, session, direction, late, known))
+
+
+def differences(sampled: Sampling) -> Sampling:
+    """How differences of delays sample the network, if delays do so: at other indices, and each
+    at most what the longest delay is more than the least."""
+    return sampled._replace(
+        parts=(), loss=0.0, least_ns=0.0, most_ns=sampled.most_ns - sampled.least_ns
+    )
 
 
 def _row(
@@ -253,14 +287,14 @@ def _row(
     on_time: bool,
 ) -> SummaryRow:
     kept = settled(session, direction, sent(direction, measured(session, packets)))
+    seen, told = observations(plan, session, direction, packets, known)
     now = series(direction, kept)
     delay = now.delay_ns
     judged_ = series(direction, as_late(direction, kept))
     arrived = np.sort(delay[np.isfinite(delay)])
     parts = budget(session, direction)
     paths = passed(session, direction)
-    seen = observed(plan, session, direction, now)
-    apart = seen.sampling._replace(parts=())  # of pairs: other indices
+    apart = differences(seen.sampling)
     p50, p99, p999 = (percentile(seen, p) for p in PERCENTILES.values())
     least = float(arrived[0]) if len(arrived) else None
     late = schedule_error(kept)
@@ -270,9 +304,6 @@ def _row(
     limit = bounds.bound_ns(session, direction)
     sent_packets, lost_packets, late_packets = _packets(direction, kept)
     kept_to, over = bounds.judge(plan, now, limit, exact=on_time and found.trust == "exact")
-    told = seen
-    if len(judged_.delay_ns) != len(delay):  # the run was cut short
-        told = Observations(judged_.delay_ns, sampling(plan, session, paths, judged_.intended_ns))
     verdict = judge(told, session.deadline_ns, session.reliability)
     proved = decided(plan, session, direction, parts.total_ns)
     beyond = limit is not None and bool((arrived > limit + (found.error_ns or 0.0)).any())
@@ -311,7 +342,7 @@ def _row(
         bound=kept_to,
         bound_over=over,
         bound_assumptions="; ".join(bounds.assumptions(session, direction)),
-        residual_p50_ns=p50.value - parts.total_ns if p50 else None,
+        residual_p50_ns=_less(p50, parts.total_ns),
         residual_min_ns=least - parts.total_ns if least is not None else None,
         deadline_ns=session.deadline_ns,
         reliability=session.reliability,
@@ -328,7 +359,7 @@ def _row(
         messages_needed=verdict.needed,
         duration_needed_ns=_duration_ns(session, packets, verdict.needed),
         ipdv_p99_ns=_value(percentile(Observations(np.abs(ipdv(now.seq, delay)), apart), 99)),
-        pdv_p99_ns=_value(percentile(Observations(pdv(delay), seen.sampling), 99)),
+        pdv_p99_ns=_value(percentile(Observations(pdv(delay), apart), 99)),
         reordered=int(kept[list(REORDERED[direction])].any(axis=1).sum()),
         packets_reordered=late_packets,
         availability=_availability(session, judged_),
@@ -365,8 +396,13 @@ def _duration_ns(session: Session, packets: pd.DataFrame, needed: int | None) ->
     return (before + needed) * session.interval_ns
 
 
-def _value(estimate: Estimate | None) -> float | None:
-    return estimate.value if estimate else None
+def _value(estimate: Estimate | Refused) -> float | None:
+    return estimate.value if isinstance(estimate, Estimate) else None
+
+
+def _less(estimate: Estimate | Refused, budget_ns: int) -> float | None:
+    value = _value(estimate)
+    return None if value is None else value - budget_ns
 
 
 def _first(direction: Direction, packets: pd.DataFrame) -> float | None:
@@ -389,13 +425,16 @@ def schedule_error(packets: pd.DataFrame) -> float | None:
 
 
 def record(row: SummaryRow) -> dict[str, Any]:
-    """A row with plain values only: each percentile as `_ns`, `_low_ns` and `_high_ns`."""
+    """A row with plain values only: each percentile as `_ns`, with `_low_ns` and `_high_ns`, its
+    interval, and `_by`, what that rests on; None if it was refused."""
     flat: dict[str, Any] = {}
     for name, value in msgspec.structs.asdict(row).items():
         if name in PERCENTILES:
-            flat[f"{name}_ns"] = value.value if value else None
-            flat[f"{name}_low_ns"] = value.low if value else None
-            flat[f"{name}_high_ns"] = value.high if value else None
+            stated = value if isinstance(value, Estimate) else None
+            flat[f"{name}_ns"] = stated.value if stated else None
+            flat[f"{name}_low_ns"] = stated.low if stated else None
+            flat[f"{name}_high_ns"] = stated.high if stated else None
+            flat[f"{name}_by"] = stated.by if stated else None
         else:
             flat[name] = value
     return flat

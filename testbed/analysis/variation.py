@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed.analysis.percentiles import Delays
+from testbed.analysis.independence import Delays
 
 Integers = NDArray[np.int64]
 

@@ -275,6 +275,7 @@ def show_sweep(
     console: Terminal,
 ) -> None:
     """Print the points of a sweep side by side: a row for each, p99 or else max, and verdict."""
+    from testbed.analysis.percentiles import Estimate  # noqa: PLC0415
     from testbed.report import wording  # noqa: PLC0415
 
     cells: list[dict[str, str]] = []
@@ -283,7 +284,7 @@ def show_sweep(
             {
                 f"{row.session} {row.direction}": f"{wording.delay(row.p99.value)} "
                 f"{wording.SIGNS[row.verdict]}"
-                if row.p99 is not None
+                if isinstance(row.p99, Estimate)
                 else f"max {wording.delay(row.max_ns)} {wording.SIGNS[row.verdict]}"
                 for row in rows
             }

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from testbed.analysis.percentiles import Delays
+from testbed.analysis.independence import Delays
+from testbed.analysis.percentiles import Estimate
 from testbed.analysis.summary import SummaryRow, measured, series
 from testbed.plan.model import Plan, Session
 from testbed.report import style, wording
@@ -228,7 +229,7 @@ def _bar(ax: Axes, y: int, row: SummaryRow) -> None:
 def _marks(row: SummaryRow) -> list[tuple[float, str]]:
     found = [] if row.min_ns is None else [(row.min_ns / _MS, "|")]
     for estimate, marker in ((row.p50, "o"), (row.p99, "D")):
-        if estimate is not None:
+        if isinstance(estimate, Estimate):
             found.append((estimate.value / _MS, marker))
     return found
 

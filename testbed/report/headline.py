@@ -20,6 +20,7 @@ from itertools import groupby
 
 from testbed.analysis.fidelity import instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage, outages
+from testbed.analysis.percentiles import Estimate, Refused
 from testbed.analysis.phases import Phase, phases
 from testbed.analysis.summary import SummaryRow
 from testbed.report import wording
@@ -247,9 +248,14 @@ def _gain(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
 
 def _gained(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
     for name, shown in (("p999", "at p99.9"), ("p99", "at p99")):
-        estimate = getattr(row, name)
-        if estimate is not None:
-            return f"{_more(estimate.value, row)} {shown} to {_name(rows, row)} ({row.slice})"
+        found: Estimate | Refused = getattr(row, name)
+        if isinstance(found, Estimate):
+            within = f"{_more(found.low, row)} to {_more(found.high, row)}"
+            if found.by == "bound":
+                within += " at other phases"
+            return (
+                f"{_more(found.value, row)} {shown} ({within}) to {_name(rows, row)} ({row.slice})"
+            )
     return f"{_more(row.max_ns, row)} at most to {_name(rows, row)} ({row.slice})"
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed.analysis.over_runs import OverRuns
-from testbed.analysis.percentiles import Estimate, needed
+from testbed.analysis.percentiles import Estimate, Refused
 from testbed.analysis.summary import PERCENTILES
 from testbed.report import wording
 from testbed.report.table import COLOURS, HEADERS
@@ -64,13 +64,17 @@ class _Together:
 
 
 def _columns(rows: Sequence[OverRuns]) -> list[_Column]:
-    shown = [name for name in PERCENTILES if any(getattr(row, name) for row in rows)]
+    shown = [
+        name
+        for name in PERCENTILES
+        if any(isinstance(getattr(row, name), Estimate) for row in rows)
+    ]
     return [
         _Column("class\nslice: path", [_name(row) for row in rows]),
         *(
             _Column(
                 f"{HEADERS[name]}\n95 %",
-                [_percentile(getattr(row, name), PERCENTILES[name]) for row in rows],
+                [_percentile(getattr(row, name)) for row in rows],
             )
             for name in shown
         ),
@@ -101,11 +105,11 @@ def _name(row: OverRuns) -> Text:
     return _lines(visible(f"{row.app} {row.direction}"), visible(below))
 
 
-def _percentile(estimate: Estimate | None, percent: float) -> Text:
-    if estimate is None:
-        return Text(f"n<{needed(percent)}", style="dim")
-    low, high = wording.delay(estimate.low), wording.delay(estimate.high)
-    return _lines(wording.delay(estimate.value), f"from {low}", f"to {high}")
+def _percentile(found: Estimate | Refused) -> Text:
+    if isinstance(found, Refused):
+        return Text(wording.stated(found), style="dim")
+    low, high = wording.delay(found.low), wording.delay(found.high)
+    return _lines(wording.stated(found), f"from {low}", f"to {high}")
 
 
 def _missed(row: OverRuns) -> Text:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from testbed.analysis.fidelity import Instrument
 from testbed.analysis.outage import outages
+from testbed.analysis.percentiles import Refused
 from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import PERCENTILES, SummaryRow, summarise_run
 from testbed.report import wording
@@ -127,7 +128,7 @@ class VerdictTable:
 
         found = [column("budget", [wording.delay(row.budget_ns) for row in rows])]
         for name in PERCENTILES:
-            refused = bool(rows) and all(getattr(row, name) is None for row in rows)
+            refused = bool(rows) and all(isinstance(getattr(row, name), Refused) for row in rows)
             cells = [_percentile(row, name) for row in rows]
             found.append(column(HEADERS[name], cells, refused=refused))
         found.append(column("max", [wording.delay(row.max_ns) for row in rows]))
@@ -160,7 +161,7 @@ def _bound(row: SummaryRow) -> Text:
 
 def _percentile(row: SummaryRow, name: str) -> Text:
     text = wording.percentile(row, name)
-    return Text(text, style="dim" if getattr(row, name) is None else "")
+    return Text(text, style="dim" if isinstance(getattr(row, name), Refused) else "")
 
 
 def _footer(rows: Sequence[SummaryRow], known: Instrument) -> list[str]:
@@ -169,6 +170,10 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument) -> list[str]:
         reading += ", the bound with it (network calculus)"
     if any(map(wording.outlived, rows)):
         reading += " until the first event changes the network"
-    if any(row.messages and row.p999 is None for row in rows):
-        reading += "; n<3688 is a percentile that takes 3,688 independent messages"
+    refused = [row for row in rows if row.messages and isinstance(row.p999, Refused)]
+    if refused:
+        reading += (
+            f"; {wording.percentile(refused[0], 'p999')} is a percentile that takes 3,688 "
+            "independent messages, of which there were fewer"
+        )
     return [wording.precision(rows, known), f"{reading}."]

@@ -10,8 +10,8 @@ from itertools import groupby
 from testbed.analysis.fidelity import EXACT_NS, Doubt, Instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage
 from testbed.analysis.over_runs import OverRuns
-from testbed.analysis.percentiles import Estimate, needed
-from testbed.analysis.summary import PERCENTILES, SummaryRow
+from testbed.analysis.percentiles import Estimate, Refused
+from testbed.analysis.summary import SummaryRow
 from testbed.analysis.terms import Held, Promise
 from testbed.results.folder import PROMISES
 from testbed.results.provenance import Provenance
@@ -77,19 +77,24 @@ def nominal(value: int | None) -> str:
 
 
 def percentile(row: SummaryRow, name: str) -> str:
-    """A percentile of a row, or the sample that it would need."""
-    estimate: Estimate | None = getattr(row, name)
-    if estimate is None:
-        return f"n<{needed(PERCENTILES[name])}"
-    return delay(estimate.value)
+    """A percentile of a row, or why it has none."""
+    return stated(getattr(row, name))
+
+
+def stated(found: Estimate | Refused) -> str:
+    """A percentile, or what its messages are worth and what it takes: 1<368."""
+    if isinstance(found, Refused):
+        return f"{math.floor(found.worth)}<{found.needed}"
+    return delay(found.value)
 
 
 def interval(row: SummaryRow, name: str) -> str:
     """The 95 % interval of a percentile; empty if it was refused."""
-    estimate: Estimate | None = getattr(row, name)
-    if estimate is None or estimate.low is None:
+    found: Estimate | Refused = getattr(row, name)
+    if isinstance(found, Refused):
         return ""
-    return f"{delay(estimate.low)} to {delay(estimate.high)}"
+    by = " by budget and bound" if found.by == "bound" else ""
+    return f"{delay(found.low)} to {delay(found.high)}{by}"
 
 
 def share(value: float) -> str:

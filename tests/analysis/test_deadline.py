@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from testbed.analysis.deadline import clopper_pearson, judge, observations_to_decide
+from testbed.analysis.deadline import judge, observations_to_decide
 from testbed.analysis.independence import RANDOM, Observations, Sampling
 from testbed.analysis.percentiles import needed
+from testbed.analysis.shares import clopper_pearson
 
 MS = 1e6
 

@@ -24,9 +24,8 @@ from testbed.analysis.fidelity import (
     null_floor,
     port_errors,
 )
-from testbed.analysis.independence import RANDOM, Observations, Sampling
+from testbed.analysis.independence import RANDOM, Delays, Observations, Sampling
 from testbed.analysis.loads import Deviation
-from testbed.analysis.percentiles import Delays
 from testbed.results.samples import tidy
 from tests.results import synthetic
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import fftconvolve
 
-from testbed.analysis.deadline import clopper_pearson
 from testbed.analysis.independence import RANDOM, Observations, Sampling, period
+from testbed.analysis.shares import clopper_pearson
 
 Values = np.ndarray
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from testbed.analysis.deadline import clopper_pearson
 from testbed.analysis.independence import RANDOM, Observations, Sampling
-from testbed.analysis.over_runs import Pooled, over_runs, pooled
-from testbed.analysis.summary import SummaryRow, summarise
+from testbed.analysis.over_runs import OverRuns, Pooled, over_runs
+from testbed.analysis.over_runs import pooled as of_all
+from testbed.analysis.percentiles import Estimate, Refused
+from testbed.analysis.shares import clopper_pearson
+from testbed.analysis.summary import Seen, SummaryRow, summarise
 from testbed.errors import InputError
 from testbed.results.folder import RunFolder
 from testbed.results.samples import tidy
@@ -37,6 +39,10 @@ def constant(late: bool, n: int = 1000) -> Observations:
     return Observations(np.full(n, 12.0 * MS if late else 2.0 * MS), ONE_PHASE)
 
 
+def pooled(rows: list[SummaryRow], runs: list[Observations]) -> OverRuns:
+    return of_all(rows, [Seen(seen, seen) for seen in runs])
+
+
 def of_run(row: SummaryRow, seen: Observations, **fields: object) -> SummaryRow:
     """The row, with as many misses as were seen."""
     late = int(np.count_nonzero(seen.delays > 10 * MS))
@@ -52,8 +58,8 @@ def test_runs_of_one_phase_are_one_observation_each(row: SummaryRow) -> None:
     assert (found.over, found.runs) == (3, 10)
     assert found.miss_ratio == pytest.approx(0.3)
     assert found.verdict == "missed"  # 99.99 % is asked
-    assert found.p99 is None
-    assert found.p50 is not None
+    assert found.p99 == Refused(worth=10, needed=368)
+    assert isinstance(found.p50, Estimate)
     assert (found.max_least_ns, found.max_ns) == (2 * MS, 12 * MS)
 
 

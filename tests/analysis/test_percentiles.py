@@ -11,24 +11,31 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from testbed.analysis.independence import RANDOM, Observations, Sampling
-from testbed.analysis.percentiles import Estimate, nearest_rank, needed, percentile, ranks, share
+from testbed.analysis.percentiles import (
+    Estimate,
+    Refused,
+    nearest_rank,
+    needed,
+    percentile,
+    ranks,
+    share,
+)
 
 
 def test_smallest_samples_are_those_of_the_literature() -> None:
     assert [needed(p) for p in (99, 99.9, 99.99, 99.999)] == [368, 3688, 36887, 368887]
 
 
-def bounded(estimate: Estimate | None) -> tuple[float, float]:
-    assert estimate is not None
-    assert estimate.low is not None
-    assert estimate.high is not None
-    return estimate.low, estimate.high
+def bounded(found: Estimate | Refused) -> tuple[float, float]:
+    assert isinstance(found, Estimate)
+    return found.low, found.high
 
 
 @pytest.mark.parametrize("percent", [50, 90, 99, 99.9])
 def test_refused_one_below_what_is_needed(percent: float) -> None:
     n = needed(percent)
-    assert percentile(Observations(np.ones(n - 1), RANDOM), percent) is None
+    refused = percentile(Observations(np.ones(n - 1), RANDOM), percent)
+    assert refused == Refused(worth=n - 1, needed=n)
     assert bounded(percentile(Observations(np.ones(n), RANDOM), percent)) == (1, 1)
     # and needed() is what its definition says: 1 - p^n >= 0.975 first holds at n
     p = float(share(percent))
@@ -54,7 +61,7 @@ def test_losses_are_infinite(n: int, losses: int) -> None:
     delays[: min(losses, n)] = math.inf
     spread = np.random.default_rng(n).permutation(delays)
     estimate = percentile(Observations(spread, RANDOM), 99)
-    if estimate is None:  # by chance they did not look independent
+    if isinstance(estimate, Refused):  # by chance they did not look independent
         return
     assert math.isinf(estimate.value) == (min(losses, n) > n - math.ceil(0.99 * n))
     low, high = bounded(estimate)
@@ -85,7 +92,7 @@ def test_bounds_cover_the_true_percentile(percent: float, n: int) -> None:
     low = high = refused = 0
     for _ in range(trials):
         estimate = percentile(Observations(random.exponential(size=n), RANDOM), percent)
-        if estimate is None:
+        if isinstance(estimate, Refused):
             refused += 1
             continue
         bounds = bounded(estimate)
@@ -99,21 +106,48 @@ def test_bounds_cover_the_true_percentile(percent: float, n: int) -> None:
     assert refused < 0.07 * trials
 
 
-def test_a_percentile_of_one_phase_has_no_bounds() -> None:
-    constant = percentile(np.full(1000, 5.0), 99)
-    assert constant == Estimate(value=5, low=None, high=None)
+def test_a_percentile_of_few_phases_is_refused() -> None:
+    assert percentile(np.full(1000, 5.0), 99) == Refused(worth=1, needed=368)
     varied = np.random.default_rng(2).uniform(size=1000)
     few = percentile(Observations(varied, Sampling(phases=367, locked=False)), 99)
     enough = percentile(Observations(varied, Sampling(phases=400, locked=False)), 99)
-    assert few is not None
-    assert few.high is None
+    assert few == Refused(worth=367, needed=368)
     assert bounded(enough)[1] == varied.max()
+
+
+def test_a_percentile_of_few_phases_lies_between_budget_and_bound() -> None:
+    one = Sampling(phases=1, locked=False, least_ns=3, most_ns=9)
+    delays = np.full(1000, 5.0)
+    found = percentile(Observations(delays, one), 99)
+    assert found == Estimate(value=5, low=3, high=9, by="bound")
+    # as many messages as for any other; none beyond the bound
+    assert percentile(Observations(delays[:367], one), 99) == Refused(worth=1, needed=368)
+    delays[7] = 9.5
+    assert isinstance(percentile(Observations(delays, one), 99), Refused)
+    # where a link loses some, as many as it may are infinite
+    for loss, lost, high in ((0.001, 1, 9), (0.02, 15, math.inf), (0.3, 290, None)):
+        delays[7] = 5
+        delays[np.random.default_rng(3).choice(1000, lost, replace=False)] = math.inf
+        found = percentile(Observations(delays, one._replace(loss=loss)), 99)
+        assert bounded(found) == ((math.inf, math.inf) if high is None else (3, high))
+
+
+def test_a_percentile_of_what_is_mostly_lost_is_lost() -> None:
+    """Whatever the phase, and of however few: at least a fortieth of what was lost is."""
+    delays = np.where(np.arange(900) % 5 < 3, math.inf, 5.0)
+    one = Observations(delays, Sampling(phases=1))
+    assert percentile(one, 99) == Estimate(value=math.inf, low=math.inf, high=math.inf)
+    assert percentile(one, 90) == Refused(worth=1, needed=needed(90))
+    few = Observations(np.full(9, math.inf), RANDOM)
+    assert percentile(few, 50) == Estimate(value=math.inf, low=math.inf, high=math.inf)
 
 
 def test_a_percentile_of_correlated_packets_is_refused() -> None:
     steps = np.repeat(np.random.default_rng(5).uniform(size=80), 50)
-    assert percentile(Observations(steps, RANDOM), 99) is None
-    assert percentile(Observations(steps, RANDOM), 50) is not None
+    refused = percentile(Observations(steps, RANDOM), 99)
+    assert isinstance(refused, Refused)
+    assert 1 < refused.worth < 130
+    assert isinstance(percentile(Observations(steps, RANDOM), 50), Estimate)
 
 
 def test_percentile_outside_the_scale() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from testbed.analysis.fidelity import NOTHING_KNOWN, Floor
+from testbed.analysis.percentiles import Estimate, Refused
 from testbed.analysis.summary import (
     SummaryRow,
     budget,
@@ -51,13 +52,11 @@ def test_one_row_per_judged_direction(plan: Plan) -> None:
     haptic = rows["telesurgery_haptic", "UL"]
     assert (haptic.messages, haptic.warmup, haptic.lost) == (10_000, 1_000, 0)
     assert haptic.verdict == "met"
-    assert haptic.p999 is not None
-    assert haptic.p999.high is not None
-    assert haptic.p50 is not None
+    assert isinstance(haptic.p50, Estimate)
     assert haptic.residual_p50_ns == haptic.p50.value - haptic.budget_ns
     assert rows["v2x_l4_coop", "UL"].verdict == "not shown"
-    assert rows["v2x_l4_coop", "UL"].p999 is None
-    assert rows["llm_chat", "UL"].p99 is None
+    assert isinstance(rows["v2x_l4_coop", "UL"].p999, Refused)
+    assert isinstance(rows["llm_chat", "UL"].p99, Refused)
     assert rows["hft_order", "rtt"].verdict == "missed"
     assert rows["best_effort", "rtt"].verdict == "no deadline"
     assert rows["telesurgery_haptic", "DL"].path.startswith("edge1>agg2>")
@@ -74,8 +73,8 @@ def test_a_session_alone_is_as_many_observations_as_packets(plan: Plan) -> None:
     assert (row.verdict, row.ground, row.limit, row.phases) == ("met", "sample", "", None)
     assert (row.effective, row.observations_needed, row.messages_needed) == (10_000, 3688, 3688)
     assert row.duration_needed_ns == (1_000 + 3_688) * session.interval_ns
-    assert row.p999 is not None
-    assert row.p999.high is not None
+    assert isinstance(row.p999, Estimate)
+    assert row.p999.by == "sample"
     flat = record(row)
     assert flat["p999_high_ns"] == row.p999.high
 
@@ -88,7 +87,7 @@ def test_a_lost_packet_among_many_is_a_percentile_of_its_own(plan: Plan) -> None
     alone = msgspec.structs.replace(plan, sessions=(session,))
     down = _rows(alone, {session.id: rows})[session.app, "DL"]
     assert (down.lost, down.verdict) == (1000, "missed")
-    assert down.p99 is not None
+    assert isinstance(down.p99, Estimate)
     assert math.isinf(down.p99.value)
 
 
@@ -106,7 +105,7 @@ def test_numbers_of_a_known_sample(plan: Plan) -> None:
     assert row.first_ns == 1_000_000
     assert row.min_ns == 1_010_000
     assert row.max_ns == 1_699_000
-    assert row.p50 is None  # a delay that only grows was observed once
+    assert isinstance(row.p50, Refused)  # a delay that only grows was observed once
     assert row.effective < 6
     assert row.ipdv_p99_ns == 1_000
     assert row.schedule_error_p99_ns == 5
@@ -122,7 +121,7 @@ def test_a_reverse_loss_leaves_the_forward_delay(plan: Plan) -> None:
     down = got[session.app, "DL"]
     assert down.lost == 1000
     assert down.verdict == "missed"
-    assert (down.p99, down.limit) == (None, "correlated")  # one outage
+    assert (type(down.p99), down.limit) == (Refused, "correlated")  # one outage
     assert 5 < down.effective < 20
     assert down.availability == pytest.approx(1 - 999 / 10_000)
 
@@ -233,12 +232,15 @@ def test_csv_and_json(tmp_path: Path) -> None:
     write_summary(run)
     table = RunFolder(run).summary
     assert len(table) == 7
-    assert table["p999_ns"].isna().sum() == 5  # refused: an empty cell
+    assert table["p999_ns"].isna().sum() == 4  # refused: an empty cell
     rows = summarise(RunFolder(run).plan, RunFolder(run).samples)
     assert list(table.columns) == list(record(rows[0]))
     plain = RunFolder(run).summary_rows()
-    assert plain[-1]["p99_ns"] == "inf"  # two losses in a hundred
-    assert plain[-1]["p999_ns"] is None  # refused
+    # two losses in a hundred
+    assert [plain[-1][f"p99{nine}_{what}"] for nine in ("", "9") for what in ("ns", "low_ns")] == (
+        ["inf"] * 4
+    )
+    assert [plain[-2][f"p999_{what}"] for what in ("ns", "low_ns", "by")] == [None] * 3  # refused
     assert plain[-1]["deadline_ns"] is None
     for row, flat in zip(rows, plain, strict=True):
         assert flat["deadline_ns"] == row.deadline_ns

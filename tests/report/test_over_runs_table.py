@@ -13,7 +13,7 @@ from rich.console import Console
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.analysis.independence import Observations, Sampling
 from testbed.analysis.over_runs import OverRuns, pooled
-from testbed.analysis.summary import SummaryRow, summarise
+from testbed.analysis.summary import Seen, SummaryRow, summarise
 from testbed.plan.model import Plan, Session
 from testbed.report.beforehand import beforehand
 from testbed.report.over_runs import over_runs_table
@@ -104,7 +104,7 @@ def together(row: SummaryRow) -> OverRuns:
         msgspec.structs.replace(row, miss_ratio=float(n < 3), reliability=0.5, max_ns=2.0 * MS)
         for n in range(10)
     ]
-    return pooled(rows, runs)
+    return pooled(rows, [Seen(seen, seen) for seen in runs])
 
 
 @pytest.mark.parametrize("width", [100, 120])

@@ -66,7 +66,7 @@ def test_a_path_keeps_its_ends_and_fits(width: int) -> None:
 
 
 def test_a_refused_percentile_says_what_it_takes(row: SummaryRow) -> None:
-    assert wording.percentile(row, "p999") == "n<3688"
+    assert wording.percentile(row, "p999") == "1000<3688"
     assert wording.interval(row, "p999") == ""
     lost = msgspec.structs.replace(row, p99=Estimate(value=math.inf, low=1e6, high=math.inf))
     assert wording.percentile(lost, "p99") == "lost"
