@@ -174,6 +174,11 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument) -> list[str]:
     if refused:
         reading += (
             f"; {wording.percentile(refused[0], 'p999')} is a percentile that takes 3,688 "
-            "independent messages, of which there were fewer"
+            "independent messages, more than these are surely worth"
+        )
+    if any(wording.by_bound(row) for row in rows):
+        reading += (
+            "; percentiles of messages that saw few phases are those of these phases, and within "
+            "budget and bound at others"
         )
     return [wording.precision(rows, known), f"{reading}."]

@@ -88,6 +88,12 @@ def stated(found: Estimate | Refused) -> str:
     return delay(found.value)
 
 
+def by_bound(row: SummaryRow) -> bool:
+    """Whether a percentile's interval is budget and bound."""
+    found = (row.p50, row.p99, row.p999)
+    return any(isinstance(one, Estimate) and one.by == "bound" for one in found)
+
+
 def interval(row: SummaryRow, name: str) -> str:
     """The 95 % interval of a percentile; empty if it was refused."""
     found: Estimate | Refused = getattr(row, name)

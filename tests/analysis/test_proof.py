@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 
-from testbed.analysis.proof import decided
+from testbed.analysis.proof import decided, within
 from testbed.analysis.summary import summarise
 from testbed.plan.model import DelayBound, Plan, Session
 from testbed.results.samples import tidy
@@ -107,3 +109,13 @@ def test_a_bound_that_the_lab_did_not_keep_to_proves_nothing() -> None:
         rows["forward_ns"][5000] = delay_ns
         row = summarise(plan(one), tidy(one.id, rows).to_pandas())[0]
         assert (row.bound, row.verdict, row.ground) == ("not judged", *expected)
+
+
+def test_what_a_message_takes_at_any_phase() -> None:
+    one = session(None)
+    assert within(plan(one), one, "forward", MS) == (MS, 4 * MS)
+    assert within(plan(one), one, "rtt", MS) == (MS, 8 * MS)
+    event = LinkEvent(at_ns=MS, action="cut", a="agg1", b="core1")
+    assert within(plan(one, events=(event,)), one, "forward", MS) == (0, math.inf)
+    full = session(None, msgspec.structs.replace(BOUND, lossless=False))
+    assert within(plan(full), full, "forward", MS) == (MS, math.inf)

@@ -194,3 +194,24 @@ def test_copies_and_what_stands_in_for_a_path_are_met_as_well() -> None:
     assert of(second(None)).phases == 1
     assert of(second(("core2", "core3"))).phases is None
     assert of(second(("core2", "core3")), events=(cut,)).phases == 1
+
+
+def test_links_lose_messages_by_their_packets_and_copies_make_up_for_them() -> None:
+    hops = list(zip(SESSION.forward.nodes, SESSION.forward.nodes[1:], strict=False))
+    lossy = {hops[0]: 0.1, hops[-1]: 0.2, (hops[0][1], hops[0][0]): 0.5}
+    ports = tuple(
+        msgspec.structs.replace(port, loss=lossy.get((port.node, port.peer_node), 0.0))
+        for port in PLAN.ports
+    )
+    three = msgspec.structs.replace(SESSION, fragments=3)
+    plan = msgspec.structs.replace(PLAN, sessions=(three,), ports=ports)
+    due = np.arange(10)
+    assert sampling(plan, three, (three.forward,), due).loss == pytest.approx(1 - 0.72**3)
+    assert sampling(plan, three, (three.reverse,), due).loss == pytest.approx(0.5)
+    assert sampling(plan, three, (three.forward, three.reverse), due).loss == pytest.approx(
+        1 - 0.72**3 * 0.5
+    )
+    copied = msgspec.structs.replace(
+        three.forward, backups=(Backup(failed=None, nodes=FAR.nodes, label=9),)
+    )
+    assert sampling(plan, three, (copied,), due).loss == 0

@@ -71,6 +71,10 @@ def test_a_refused_percentile_says_what_it_takes(row: SummaryRow) -> None:
     lost = msgspec.structs.replace(row, p99=Estimate(value=math.inf, low=1e6, high=math.inf))
     assert wording.percentile(lost, "p99") == "lost"
     assert wording.interval(lost, "p99") == "1.00 ms to lost"
+    assert not wording.by_bound(lost)
+    within = msgspec.structs.replace(row, p50=Estimate(value=2e6, low=1e6, high=3e6, by="bound"))
+    assert wording.interval(within, "p50") == "1.00 ms to 3.00 ms by budget and bound"
+    assert wording.by_bound(within)
 
 
 def test_verdicts_in_words(row: SummaryRow) -> None:
