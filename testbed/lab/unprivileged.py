@@ -17,6 +17,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from testbed.lab.base import PROJECT, Missing
 
@@ -28,34 +29,42 @@ PLACE = Path("/mnt")
 
 _BIND = """
 set -e
-root=$1 id=$2
-shift 2
+root=$1 uid=$2 gid=$3
+shift 3
 while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done
 shift
 mount --rbind "$root" /mnt
 cd /
-exec setpriv --reuid="$id" --regid="$id" --clear-groups --inh-caps=-all --bounding-set=-all \
+exec setpriv --reuid="$uid" --regid="$gid" --clear-groups --inh-caps=-all --bounding-set=-all \
   --no-new-privs --pdeathsig KILL "$@"
 """
 
 
-def user(root: Path | None = None) -> int | None:
-    """The id that root's labs on an image run as; None when the caller is not root.
+class Ids(NamedTuple):
+    """Of a user."""
 
-    An image that is another user's, as with sudo, makes the lab that user's. None, too, for
-    a root that is so only in a user namespace of one id: outside it is an ordinary user.
+    uid: int
+    gid: int
+
+
+def user(root: Path | None = None) -> Ids | None:
+    """Whom root's labs on an image run as; None when the caller is not root.
+
+    An image that is another user's, as with sudo, makes the lab that user's and its group's,
+    which is never root's. None, too, for a root that is so only in a user namespace of one id:
+    outside it is an ordinary user.
     """
     if os.geteuid() != 0:
         return None
-    if root is not None and (owner := root.stat().st_uid) != 0:
-        return owner
+    if root is not None and (found := root.stat()).st_uid != 0:
+        return Ids(found.st_uid, found.st_gid or found.st_uid)
     last = 0
     for line in Path("/proc/self/uid_map").read_text().splitlines():
         first, _, count = map(int, line.split())
         if first <= UID < first + count:
-            return UID
+            return Ids(UID, UID)
         last = max(last, first + count - 1)
-    return last or None
+    return Ids(last, last) if last else None
 
 
 def prefix(root: Path, binds: Mapping[Path, str]) -> list[str]:
@@ -67,7 +76,8 @@ def prefix(root: Path, binds: Mapping[Path, str]) -> list[str]:
         return []
     pairs = [part for path, inside in binds.items() for part in (str(path), inside)]
     alone = ["unshare", "--mount", "--propagation", "private", "--"]
-    return [*alone, "sh", "-c", _BIND, "sh", str(root), str(lab_user), *pairs, "--"]
+    first = [str(root), str(lab_user.uid), str(lab_user.gid)]
+    return [*alone, "sh", "-c", _BIND, "sh", *first, *pairs, "--"]
 
 
 def at(inside: str) -> Path:
@@ -80,7 +90,7 @@ def as_user(command: list[str]) -> list[str]:
     lab_user = user()
     if lab_user is None:
         return command
-    ids = [f"--reuid={lab_user}", f"--regid={lab_user}", "--clear-groups"]
+    ids = [f"--reuid={lab_user.uid}", f"--regid={lab_user.gid}", "--clear-groups"]
     return ["setpriv", *ids, *command]
 
 
@@ -112,18 +122,18 @@ def hand_over(root: Path, job: Path) -> None:
     lab_user = user(root)
     if lab_user is None:
         return
-    if root.stat().st_uid != lab_user:
+    if root.stat().st_uid != lab_user.uid:
         _chown_below(root, lab_user)
-        os.chown(root, lab_user, lab_user)  # last: it tells that the rest is done
+        os.chown(root, *lab_user)  # last: it tells that the rest is done
     _chown_below(job, lab_user)
-    os.chown(job, -1, lab_user)
+    os.chown(job, -1, lab_user.gid)
     job.chmod(0o770)
 
 
-def _chown_below(folder: Path, owner: int) -> None:
+def _chown_below(folder: Path, owner: Ids) -> None:
     for directory, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            os.chown(Path(directory, name), owner, owner, follow_symlinks=False)
+            os.chown(Path(directory, name), *owner, follow_symlinks=False)
 
 
 def take_back(job: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed.files import open_plain
-from testbed.lab.unprivileged import UID, take_back, user
+from testbed.lab.unprivileged import UID, hand_over, prefix, take_back, user
 
 ROOT = os.geteuid() == 0
 
@@ -55,7 +55,23 @@ def test_only_a_plain_file_is_opened(tmp_path: Path) -> None:
 
 
 def test_a_lab_is_never_roots(tmp_path: Path) -> None:
-    assert user(tmp_path) == (UID if ROOT else None)
-    if ROOT:
-        os.chown(tmp_path, 12345, 12345)
-        assert user(tmp_path) == 12345
+    assert user(tmp_path) == ((UID, UID) if ROOT else None)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can make an image another user's")
+def test_a_lab_on_another_users_image_is_that_users_and_its_groups(tmp_path: Path) -> None:
+    image, job = tmp_path / "image", tmp_path / "job"
+    for folder in (image, job):
+        folder.mkdir()
+        (folder / "file").touch()
+    os.chown(image, 12345, 678)
+    assert user(image) == (12345, 678)
+    words = prefix(image, {})
+    assert words[words.index(str(image)) :] == [str(image), "12345", "678", "--"]
+    hand_over(image, job)
+    given = (job / "file").stat()
+    assert (given.st_uid, given.st_gid) == (12345, 678)
+    assert (job.stat().st_uid, job.stat().st_gid) == (0, 678)
+    assert (image / "file").stat().st_uid == 0
+    os.chown(image, 12345, 0)
+    assert user(image) == (12345, 12345)
