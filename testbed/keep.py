@@ -34,8 +34,6 @@ from testbed.results.staging import PREFIX, alone
 
 FINISH = (write_summary, write_outages, write_promises)
 """What is made of the samples."""
-_ENDING_S = 10.0
-"""What a killed lab may take until its last process is gone."""
 
 
 def begin(job: Path, prepared: Prepared, provenance: Provenance) -> None:
@@ -159,7 +157,7 @@ def recover_one(job: Path) -> Recovered:
 
 
 def _recovered(job: Path, root: Path) -> Recovered:
-    if not ended(job, _ENDING_S):
+    if not ended(job):
         error = ResultError(
             "its lab is still running", where=str(job), remedy="end its processes (ps -ef)"
         )

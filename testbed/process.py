@@ -48,6 +48,8 @@ def _die_with(parent: int, with_signal: int) -> None:
 
 ALIVE = ".alive"
 """File in a job folder that a lab holds as long as any process of it lives."""
+ENDING_S = 10.0
+"""What a lab's last processes may take to end once its first has."""
 
 
 def hold(job: Path) -> int:
@@ -58,7 +60,7 @@ def hold(job: Path) -> int:
     return held
 
 
-def ended(job: Path, within_s: float) -> bool:
+def ended(job: Path, within_s: float = ENDING_S) -> bool:
     """Whether all processes of the folder's lab are gone, within that time."""
     end = time.monotonic() + within_s
     try:

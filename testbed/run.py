@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -31,7 +32,7 @@ from testbed.memory import lack
 from testbed.plan import background
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
-from testbed.process import ended
+from testbed.process import ENDING_S, ended
 from testbed.results.janitor import measured
 from testbed.results.provenance import Provenance, measure_host
 from testbed.results.staging import scratch, staging, unwritable
@@ -47,8 +48,6 @@ PACKET_S = 0.3e-3
 BACKGROUND_PACKET_S = 1e-6
 """What a modelled packet may take at one port, at most."""
 
-_ENDING_S = 10.0
-"""What a lab's last processes may take to end once its first has."""
 _LOOK_S = 2.0
 """How often it is noted how the machine is."""
 _LEAST_FREE_BYTES = 64 << 10
@@ -303,10 +302,23 @@ def _started(
             if process.poll() is None:
                 process.kill()  # a lab takes everything with it
                 process.wait()
-            ended(job, _ENDING_S)
-            take_back(job)
+            _regain(job)
         if asked:
             signal.raise_signal(asked[0])
+
+
+def _regain(job: Path) -> None:
+    """Make the job folder of a lab that was ended ours. Raises LabError: it still runs."""
+    if ended(job):
+        take_back(job)
+        return
+    then = f"; then `testbed collect {shlex.quote(str(job))}` keeps what was measured"
+    raise LabError(
+        f"processes of the lab are still there {ENDING_S:.0f} s after it was killed",
+        where=str(job),
+        expected="none that writes there while its results are read",
+        remedy="end them (ps -ef)" + (then if measured(job) else ""),
+    )
 
 
 def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | None) -> int:

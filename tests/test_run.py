@@ -129,6 +129,19 @@ def test_a_second_ctrl_c_waits_until_the_job_folder_is_ours_again(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_lab_that_does_not_end_is_told_and_its_folder_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "ended", lambda _job: False)
+    monkeypatch.setattr(run, "take_back", lambda _job: pytest.fail("it is still written to"))
+    monkeypatch.setattr(run, "measured", lambda _job: True)
+    lab = run._started(cast(Lab, _Lab()), tmp_path, ())
+    lab.__enter__()
+    with pytest.raises(LabError, match="still there") as caught:
+        lab.__exit__(None, None, None)
+    assert f"testbed collect {tmp_path}" in caught.value.remedy
+
+
 def test_progress_that_is_none_is_passed_over(tmp_path: Path) -> None:
     row = {"stage": "traffic", "available_bytes": 1}
     text = "\n".join(["{}", "[]", "7", "torn", json.dumps(row), '{"stage": "half'])

@@ -13,7 +13,7 @@ from pathlib import Path
 from testbed.errors import LabError
 from testbed.lab import cache, image, unprivileged
 from testbed.lab.base import COMMAND, CONSOLE, EXIT, Lab, Missing
-from testbed.process import hold
+from testbed.process import ended, hold
 
 HANDSHAKE = r'echo ready >&"$LAB_HANDSHAKE" && read -r go <&"$LAB_HANDSHAKE" || exit 255'
 """First line of what a lab runs (bash), once it is sure to be killed with its caller.
@@ -74,7 +74,14 @@ def spawn(
                     where=started[0],
                     remedy="check PATH, and the limits of this user (ulimit -a)",
                 ) from error
-        with contextlib.suppress(OSError):  # it ended already: its exit code tells
-            if ours.recv(16):
-                ours.sendall(b"go\n")
+        try:
+            with contextlib.suppress(OSError):  # it ended already: its exit code tells
+                if ours.recv(16):
+                    ours.sendall(b"go\n")
+        except BaseException:
+            ours.close()  # whatever is not killed with it ends here
+            process.kill()
+            process.wait()
+            ended(job)
+            raise
     return process

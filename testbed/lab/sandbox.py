@@ -1,9 +1,25 @@
-"""Bubblewrap argument lists: a root folder of our own, no host files, all namespaces private."""
+"""Bubblewrap argument lists: a root folder of our own, no host files, all namespaces private.
+
+    setpriv, unshare --> bwrap, process 1 of ENDING --> bwrap, process 1 inside --> the command
+
+Bubblewrap's inner process waits, before it can ask to die with the outer one, for a word of
+it that never comes if the outer one is killed just then. So the outer one is the first
+process of a namespace of processes (ENDING): when it ends, the kernel ends all in there,
+whatever they are at. It ends with `unshare`, and `unshare` with the caller.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+ENDING = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--"),
+)
+"""What all processes of a sandbox end with."""
+PROGRAMS = {"bwrap": "bubblewrap", "unshare": "util-linux", "setpriv": "util-linux"}
+"""What a sandbox is made with, and the Debian package of each."""
 
 
 def bubblewrap(
@@ -27,7 +43,7 @@ def bubblewrap(
         proc: show the sandbox's processes and the kernel's settings, not to be written.
         env: the whole environment inside.
     """
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--uid", "0", "--gid", "0"]
+    command = [*ENDING, "bwrap", "--unshare-all", "--die-with-parent", "--uid", "0", "--gid", "0"]
     command += ["--share-net"] if network else ["--hostname", "lab"]
     command += ["--bind" if writable else "--ro-bind", str(root), "/"]
     size = [] if tmp_bytes is None else ["--size", str(tmp_bytes)]

@@ -5,7 +5,7 @@ read-only at /project, the job folder is /results, its memory and sockets are on
 private tmpfs. It sees nothing else of the host, no /proc and no /sys either, since a guest
 can mount through hostfs whatever its kernel's process sees. It ends with its caller.
 
-    caller --fork--> bwrap --> [ new namespaces: sh --> linux (UML) --> guest processes ]
+    caller --fork--> unshare --> bwrap --> [ new namespaces: sh --> linux (UML) --> guest ]
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from testbed.lab import host, image, unprivileged
 from testbed.lab.base import EXIT, GUEST_JOB, GUEST_PROJECT, PROJECT, Missing
 from testbed.lab.checksums import Depth
 from testbed.lab.process import HANDSHAKE, spawn
-from testbed.lab.sandbox import bubblewrap
+from testbed.lab.sandbox import PROGRAMS, bubblewrap
+from testbed.process import ALIVE
 
 LEAST_MEMORY_BYTES = 256 << 20
 """Twice what the smallest network takes. With too little, the kernel is busy for ever
@@ -77,7 +78,7 @@ class UmlLab:
         return ()
 
     def missing(self, depth: Depth = "vital") -> list[Missing]:
-        lacks = host.missing_programs({"bwrap": "bubblewrap"}, "confines the lab's kernel")
+        lacks = host.missing_programs(PROGRAMS, "confines the lab's kernel")
         lacks += host.missing_user_namespaces()
         lacks += host.missing_memory(LEAST_MEMORY_BYTES)
         lacks += image.missing(depth)
@@ -141,10 +142,10 @@ class UmlLab:
         kind = os.environ.get("TERM", "dumb") if terminal else "dumb"
         first = unprivileged.prefix(built.root, shared)
         if first:
-            root, write = unprivileged.PLACE, {unprivileged.at(GUEST_JOB): GUEST_JOB}
+            root, results = unprivileged.PLACE, unprivileged.at(GUEST_JOB)
             read = {}  # is in the image
         else:
-            root, write = built.root, {job: GUEST_JOB}
+            root, results = built.root, job
             read = {path: inside for path, inside in shared.items() if path != job}
         # a session of its own: else what breaks out of the kernel could type into the terminal
         confined = bubblewrap(
@@ -152,7 +153,8 @@ class UmlLab:
             proc=False,
             tmp_bytes=self.memory_bytes + _SOCKETS_BYTES,
             read=read,
-            write=write,
+            # what is mounted cannot be removed or renamed: the lab is known by it
+            write={results: GUEST_JOB, results / ALIVE: f"{GUEST_JOB}/{ALIVE}"},
             env=env,
         )
         return [

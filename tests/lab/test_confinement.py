@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import socket
 import stat
-import subprocess
-import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from testbed.lab import cache, image, unprivileged
+from testbed.lab import image, unprivileged
 from testbed.lab.base import CONSOLE, GUEST_JOB, PROJECT, Lab
 from testbed.lab.native import NativeLab
 from testbed.lab.virtual import VirtualLab
 from testbed.lab.wall import WallLab
 from tests.lab.confinement import PROBES
+from tests.lab.ordinary import as_user
 from tests.lab.test_labs import belonging_to
 
 pytestmark = pytest.mark.lab
@@ -34,7 +31,6 @@ LABS: dict[str, Lab] = {
 }
 CALLERS = ("root", "user") if os.geteuid() == 0 else ("user",)
 MARK = "written-by-a-lab"
-_CLONE_NEWNS = 0x00020000
 
 
 @pytest.fixture
@@ -106,7 +102,7 @@ def test_nothing_of_the_host_is_reached(
         (place / "ids.json").write_text(json.dumps(ids))
         return process.returncode
 
-    code = start() if caller == "root" or os.geteuid() else _as_user(start, place, job)
+    code = start() if caller == "root" or os.geteuid() else as_user(start, place, job)
     unprivileged.take_back(job)
     assert code == 0, (job / CONSOLE).read_text()
     found = json.loads((job / "found.json").read_text())
@@ -154,59 +150,3 @@ def _credentials(job: Path) -> dict[str, dict[str, str]]:
         if GUEST_JOB in places:
             found[pid] = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     return found
-
-
-def _closed() -> Path | None:
-    """The topmost folder on the way to the project that others cannot enter."""
-    above = reversed(PROJECT.parents)
-    return next((folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH), None)
-
-
-def _open_the_way() -> None:
-    """Show the project where it is to users who could not enter, in this mount namespace."""
-    closed = _closed()
-    if closed is None:
-        return
-    subprocess.run(["mount", "--bind", str(PROJECT), "/media"], check=True)
-    empty = ["mount", "-t", "tmpfs", "-o", "mode=755", "none", str(closed)]
-    subprocess.run(empty, check=True)
-    PROJECT.mkdir(parents=True)
-    subprocess.run(["mount", "--bind", "/media", str(PROJECT)], check=True)
-
-
-def _as_user(start: Callable[[], int], place: Path, job: Path) -> int:
-    """Run `start` as an ordinary user who owns the image and the job folder.
-
-    A child of this process, since that user may not be able to start Python from its home; it
-    finds the cache at a place of its own.
-    """
-    closed = _closed()
-    if closed is not None and Path(sys.base_prefix).is_relative_to(closed):
-        pytest.skip(f"optional: {closed}, where project and Python are, is closed to others")
-    root = image.existing().root
-    unprivileged.hand_over(root, job)
-    user = root.stat().st_uid
-    for folder in (place, job):
-        os.chown(folder, user, user)
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            ctypes.CDLL(None).unshare(_CLONE_NEWNS)
-            for command in (
-                ["mount", "--make-rprivate", "/"],
-                ["mount", "--bind", str(cache.folder().parent), "/srv"],
-            ):
-                subprocess.run(command, check=True)
-            _open_the_way()
-            os.environ["XDG_CACHE_HOME"] = "/srv"
-            os.setgroups([])
-            os.setgid(user)
-            os.setuid(user)
-            code = start()
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

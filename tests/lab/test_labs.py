@@ -20,6 +20,7 @@ import pytest
 from testbed.lab.base import CONSOLE, PROJECT, Lab
 from testbed.lab.native import NativeLab
 from testbed.lab.wall import WallLab
+from testbed.process import ended
 
 LABS: dict[str, Lab] = {"wall": WallLab(memory_bytes=512 << 20), "native": NativeLab({})}
 
@@ -78,6 +79,21 @@ def test_libraries_of_the_guest(lab: Lab, tmp_path: Path) -> None:
         lab, tmp_path, f"python3 -c 'import {modules}' && ovs-vsctl -V && mnexec -v"
     )
     assert code == 0, console
+
+
+def test_what_tells_of_a_living_lab_stays(lab: Lab, tmp_path: Path) -> None:
+    """A program in a lab cannot make it look as if it had ended."""
+    removing = """
+        rm -f /results/.alive && exit 1
+        mv /results/.alive /results/other && exit 2
+        touch /results/up; sleep 300
+    """
+    process = lab.start(tmp_path, ["sh", "-c", removing])
+    wait_until((tmp_path / "up").exists)
+    assert not ended(tmp_path, 0)
+    process.kill()
+    process.wait()
+    assert ended(tmp_path)
 
 
 def test_kill_ends_the_whole_lab(lab: Lab, tmp_path: Path) -> None:

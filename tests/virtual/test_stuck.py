@@ -34,7 +34,7 @@ def lab_processes() -> set[int]:
         names[pid] = name
         below.setdefault(int(rest.split()[1]), set()).add(pid)
     found: set[int] = set()
-    waiting = {pid for pid in below.get(os.getpid(), set()) if names[pid] == "bwrap"}
+    waiting = {pid for pid in below.get(os.getpid(), set()) if names[pid] == "unshare"}
     while waiting:
         pid = waiting.pop()
         found.add(pid)
