@@ -19,11 +19,12 @@ class FibreCut(Experiment):
         silent: bool = False,
         bfd: str = "10 ms",
         control_delay: str = "5 ms",
+        duration: str = "120 s",
     ) -> None:
         self.topology("metro_mesh")
         self.recovery(control_delay=control_delay, bfd=bfd if silent else None)
         self.slice("surgery", sst=2, priority=19, guaranteed="1 Mbit/s", protection=protection)
-        self.probe("telesurgery_haptic", "h1", "h3", slice="surgery", duration="10 s")
+        self.probe("telesurgery_haptic", "h1", "h3", slice="surgery", duration=duration)
         fail = silence_fibre if silent else cut_fibre
         self.at("3 s", fail("x8", "x7"))
         self.at("6 s", mend_fibre("x8", "x7"))

@@ -7,15 +7,19 @@ from testbed.units import rate_bps
 class SliceIsolation(Experiment):
     """Flood one slice: do the others still keep 5 ms?
 
-        h3 --- x3 --- x2 === x1 === r1 --- dc1      three slices are measured, h3 to dc1
-                      |
-        h2 -----------'                             a flood of `flood` times the ports'
-                                                    rate, from h2 in the slice `flooded`
+        h4 --- x4 --- x3 --- x2 === x1 === r1 --- dc1     three slices are measured, h3 to dc1
+                      |      |
+                      h3     h2                           h2 and h4 flood dc1 in the slice
+                                                          `flooded`
 
-    By scheduler: `fifo`, `htb` (promised rates), `strict_priority`, `time_aware` (gates), and
-    with `--set police=true` each slice's maximum rate is kept where it enters. A packet in
-    transmission is never interrupted, so a protected slice may wait for one full packet at
-    each of the two ports that it shares: 0.12 ms at 100 Mbit/s.
+    Each of the two sends half of `flood` times the ports' rate, so that both halves together
+    overload the fibre from x2 to x1, which all share. Without a maximum rate the slice `bulk`
+    may take what others leave.
+
+    By scheduler: `fifo`, `htb` (promised rates), `strict_priority`, `time_aware` (gates).
+    `--set police=true` gives `bulk` a maximum too, and drops what slices send beyond theirs
+    where they enter. A packet in transmission is never interrupted, so a protected slice may
+    wait for one full packet at each port that it shares: 0.12 ms at 100 Mbit/s.
     """
 
     headline = "isolation"
@@ -49,7 +53,7 @@ class SliceIsolation(Experiment):
             loss=0.01,
         )
         self.slice("video", sst=1, priority=40, guaranteed=share(0.3), maximum=share(0.4))
-        self.slice("bulk", sst=1, priority=80, maximum=share(0.5))
+        self.slice("bulk", sst=1, priority=80, maximum=share(0.25) if police else None)
         for n, name in enumerate(("surgery", "video", "bulk")):
             # the flood sends once a millisecond: probes meet it, and each other, at many phases
             self.probe(
@@ -62,12 +66,13 @@ class SliceIsolation(Experiment):
                 duration=duration,
                 deadline="5 ms",
             )
-        self.flow(
-            "flood",
-            "h2",
-            "dc1",
-            slice=flooded,
-            kind="flood",
-            rate=share(flood),
-            duration=duration,
-        )
+        for host in ("h2", "h4"):
+            self.flow(
+                f"flood-{host}",
+                host,
+                "dc1",
+                slice=flooded,
+                kind="flood",
+                rate=share(flood / 2),
+                duration=duration,
+            )

@@ -14,13 +14,21 @@ class SliceLifecycle(Experiment):
     anything is touched.
     """
 
-    def build(self, load: str = "90 Mbit/s") -> None:
+    def build(self, load: str = "90 Mbit/s", duration: str = "340 s") -> None:
         self.topology("metro_mesh")
         self.slice("surgery", sst=2, priority=19, guaranteed="5 Mbit/s")
-        self.probe("telesurgery_haptic", "h1", "h3", slice="surgery", duration="13 s")
-        self.probe("uav_c2_stick", "h3", "h1", slice="best-effort", duration="13 s", id="drone")
-        self.background("city", "dc1", "h3", slice="best-effort", rate=load, duration="13 s")
-        self.background("town", "dc2", "h1", slice="best-effort", rate=load, duration="13 s")
+        self.probe("telesurgery_haptic", "h1", "h3", slice="surgery", duration=duration)
+        self.probe(
+            "uav_c2_stick",
+            "h3",
+            "h1",
+            slice="best-effort",
+            duration=duration,
+            id="drone",
+            interval="40.0973 ms",  # at 40 ms it would meet the surgeon's loop at one phase
+        )
+        self.background("city", "dc1", "h3", slice="best-effort", rate=load, duration=duration)
+        self.background("town", "dc2", "h1", slice="best-effort", rate=load, duration=duration)
         ends = [("h1", "h3")]
         drone = {"sst": 1, "ends": ends, "dscp": 40, "priority": 25}
         self.at("2 s", order("drones", guaranteed="10 Mbit/s", delay="5 ms", **drone))

@@ -16,6 +16,7 @@ from testbed.plan import background
 from testbed.plan.check import check_plan
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan
+from testbed.plan.offered import overloads
 from testbed.plan.unkept import unkept
 from testbed.scenario import discovery
 from testbed.scenario.experiment import Experiment, scenario_of
@@ -38,7 +39,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def notes(self) -> tuple[str, ...]:
         """What whoever reads a result has to know of the plan, in sentences."""
-        return (*unkept(self.scenario, self.plan), *background.notes(self.plan))
+        scenario, plan = self.scenario, self.plan
+        return (*unkept(scenario, plan), *overloads(scenario, plan), *background.notes(plan))
 
 
 def classes(broken: list[InputError] | None = None) -> dict[str, AppClass]:

@@ -22,6 +22,7 @@ import numpy as np
 from testbed.analysis.independence import Sampling
 from testbed.analysis.variation import Integers
 from testbed.plan.model import FLOOD_TICK_NS, Path, Plan, Session, Source
+from testbed.probes.schedule import HOLD_NS
 
 _LEAST = 50
 """Packets of a part."""
@@ -71,7 +72,7 @@ def sampling(
     return Sampling(
         phases=min(known, default=None),
         locked=unknown,
-        parts=_parts(plan, beside, intended_ns),
+        parts=_parts(plan, beside, intended_ns + _answered_ns(session, paths)),
         loss=_loss(plan, session, paths),
     )
 
@@ -164,8 +165,14 @@ def _phases(period_ns: Fraction, other: _Sender, drift_ppb: int, span_ns: int) -
     return int(theirs_ns / common_ns)
 
 
+def _answered_ns(session: Session, paths: Iterable[Path]) -> int:
+    """How long after its request is due an answer leaves, if answers alone are sampled."""
+    return 0 if session.forward in paths else HOLD_NS + session.forward_budget.total_ns
+
+
 def _parts(plan: Plan, beside: Iterable[_Sender], intended_ns: Integers) -> tuple[int, ...]:
-    """Packets before which something changes, far enough apart for an average of each part."""
+    """Packets before which something changes, by when they leave, far enough apart for an
+    average of each part."""
     moments = {event.at_ns for event in plan.events}
     for sender in beside:
         moments |= {sender.begin_ns, sender.end_ns}

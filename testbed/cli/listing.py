@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from testbed.analysis.over_runs import OverRuns
     from testbed.analysis.summary import SummaryRow
     from testbed.keep import Recovered
+    from testbed.prepare import Prepared
     from testbed.results.folder import RunFolder
 
 Row = dict[str, Any]
@@ -124,12 +125,13 @@ def show_plan(plan: Plan, console: Terminal, *, rules: bool) -> None:
         console.print(table, "")
 
 
-def show_beforehand(plan: Plan, console: Terminal) -> None:
-    """Print which deadlines are settled without a run."""
-    from testbed.report.beforehand import beforehand  # noqa: PLC0415
+def show_beforehand(prepared: Prepared, console: Terminal) -> None:
+    """Print which deadlines are settled without a run, and which promises are broken so."""
+    from testbed.report.beforehand import beforehand, broken  # noqa: PLC0415
 
-    if told := beforehand(plan):
+    if told := beforehand(prepared.plan):
         console.print(told)
+    show_notes(broken(prepared.plan, prepared.scenario.slices), console)
 
 
 def show_notes(notes: Iterable[str], console: Terminal) -> None:

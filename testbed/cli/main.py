@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -186,10 +187,10 @@ def check(
             out.print(
                 Text("ok", "green"),
                 f"{each}: {len(plan.hosts)} hosts, {len(plan.switches)} switches, "
-                f"{len(plan.sessions)} sessions, {len(plan.loads)} loads, "
+                f"{_of(plan.sessions, 'session')}, {_of(plan.loads, 'load')}, "
                 f"{len(plan.rules)} rules; every packet reaches its host on its planned path",
             )
-            listing.show_beforehand(plan, out)
+            listing.show_beforehand(prepared, out)
             listing.show_notes(prepared.notes, out)
 
 
@@ -211,7 +212,7 @@ def plan(
             click.echo(msgspec.json.format(msgspec.json.encode(prepared.plan), indent=1))
         else:
             listing.show_plan(prepared.plan, out, rules=show_rules)
-            listing.show_beforehand(prepared.plan, out)
+            listing.show_beforehand(prepared, out)
             listing.show_notes(prepared.notes, out)
 
 
@@ -388,6 +389,10 @@ def new(kind: str, name: str) -> None:
     path = write_template(kind, name)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     out.print(f"wrote {shown}")
+
+
+def _of(items: Sequence[object], one: str) -> str:
+    return f"{len(items)} {one}{'s' * (len(items) != 1)}"
 
 
 def _lab(name: str | None) -> tuple[Any, tuple[str, ...]]:

@@ -100,7 +100,7 @@ def carry_out(
     repeated = len({asked.seed for asked in wanted}) > 1
     for asked in wanted:
         if not as_json and asked.seed == wanted[0].seed:
-            listing.show_beforehand(asked.prepared.plan, out)
+            listing.show_beforehand(asked.prepared, out)
         try:
             with progress(quiet=as_json) as show:
                 folder = execute(

@@ -39,6 +39,9 @@ _MAX_GAP_S = 100_000
 """Between a source's bursts, on average: the lab's port counts in picoseconds."""
 _SIZES = 4
 
+MIN_INTERVAL_NS = 1_000
+"""Between a probe's messages: small frames fill a port of 1 Gbit/s at one each 0.7 us."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SD = re.compile(r"[0-9A-Fa-f]{6}")
 
@@ -177,12 +180,21 @@ def _probe(probe: Probe, warmup_ns: int) -> None:
     for name in ("interval_ns", "size_bytes", "deadline_ns"):
         value = getattr(probe, name)
         _require(value is None or value > 0, f"{name} is {value}", where, "more than 0")
-    _require(
-        probe.start_ns + probe.duration_ns > warmup_ns,
-        "all packets are within the warm-up, so none would be judged",
-        where,
-        f"an end after {warmup_ns} ns of traffic",
-    )
+    if probe.interval_ns is not None and probe.interval_ns < MIN_INTERVAL_NS:
+        raise InputError(
+            f"interval is {show_ns(probe.interval_ns)}",
+            where=where,
+            expected=f"{show_ns(MIN_INTERVAL_NS)} or more between an application's messages",
+            remedy="Experiment.flow() and background() make load",
+        )
+    if probe.start_ns + probe.duration_ns <= warmup_ns:
+        raise InputError(
+            f"it ends {show_ns(probe.start_ns + probe.duration_ns)} after traffic starts, within "
+            f"the warm-up of {show_ns(warmup_ns)}, whose messages are not judged",
+            where=where,
+            expected="an end after the warm-up",
+            remedy="a longer duration=, or a shorter self.warmup() in build()",
+        )
 
 
 def _flow(flow: Flow) -> None:

@@ -20,6 +20,7 @@ from testbed.analysis.percentiles import Estimate
 from testbed.analysis.summary import SummaryRow, measured, series
 from testbed.plan.model import Plan, Session
 from testbed.report import style, wording
+from testbed.report.naming import called
 
 WIDTH = 10.5
 """Inches."""
@@ -205,7 +206,7 @@ def _bars(ax: Axes, rows: Sequence[SummaryRow]) -> None:
             _mark(ax, x, y, marker, right)
         _budget_deadline(ax, row, y, right)
     ax.set(xlim=(0, right), ylim=(len(rows) - 0.4, -0.6))
-    ax.set_yticks(range(len(rows)), [f"{row.app} {row.direction}" for row in rows])
+    ax.set_yticks(range(len(rows)), [called(row) for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=False, axis="y")
     ax.spines["left"].set_visible(False)
@@ -318,7 +319,7 @@ def over_time(
     """One small panel per row: the slowest packet of every moment, losses, cuts, warm-up."""
     sessions = {s.id: s for s in plan.sessions}
     with style.themed():
-        figure, axes = _panels([f"{row.app} {row.direction}" for row in rows], 1.65)
+        figure, axes = _panels([called(row) for row in rows], 1.65)
         for i, (ax, row) in enumerate(zip(axes, rows, strict=False)):
             session = sessions[row.session]
             if row.session in packets:

@@ -18,13 +18,13 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from testbed.analysis.fidelity import instrument
 from testbed.analysis.outage import YARDSTICK_NS, Outage, outages
 from testbed.analysis.percentiles import Estimate, Refused
 from testbed.analysis.phases import Phase, phases
 from testbed.analysis.summary import SummaryRow
 from testbed.report import wording
-from testbed.report.wording import listed
+from testbed.report.isolation import isolation, loaded_slices
+from testbed.report.naming import called, listed, names
 from testbed.results.folder import CONTROL, RunFolder
 from testbed.scenario.model import Headline, OrderEvent
 
@@ -55,12 +55,11 @@ def _verdicts(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
             continue
         if word == "missed":
             told.append(
-                ("missed by " if told else "Missed by ")
-                + listed(_missed(rows, row) for row in these)
+                ("missed by " if told else "Missed by ") + listed(map(wording.missed, these))
             )
         else:
             why = f" not valid: {wording.doubts(these)}" if word == "not valid" else ending
-            told.append(f"{_names(rows, these)}{why}")
+            told.append(f"{names(these)}{why}")
     return f"{'; '.join(told)}."
 
 
@@ -69,17 +68,8 @@ def _count(met: Sequence[SummaryRow], judged: Sequence[SummaryRow]) -> str:
         return f"All {len(judged)} deadlines are met" if len(met) > 1 else "The deadline is met"
     if not met:
         return f"None of {len(judged)} deadlines is met"
-    named = f": {_names(judged, met)}" if len(met) <= _NAMED else ""
+    named = f": {names(met)}" if len(met) <= _NAMED else ""
     return f"{len(met)} of {len(judged)} deadlines are met{named}"
-
-
-def _missed(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
-    deadline = wording.nominal(row.deadline_ns)
-    if row.ground == "budget":
-        why = f"takes {wording.delay(row.budget_ns)} without any queue"
-    else:
-        why = f"{wording.share(row.miss_ratio)} lost or later"
-    return f"{_name(rows, row)} ({why}; {deadline} asked)"
 
 
 def _outages(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
@@ -115,7 +105,7 @@ def _interrupts(row: Outage) -> bool:
 
 
 def _interrupted(row: Outage) -> str:
-    name = f"{row.app} {row.direction}"
+    name = called(row)
     cost = f"{row.lost:,} {'message' if row.lost == 1 else 'messages'}"
     if row.outage_ns is None:
         return f"{name} until the run's end, {cost} lost"
@@ -147,7 +137,7 @@ def _orders(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     if carried < len(happened):
         answered += f", {len(happened) - carried} refused"
     if disturbed:
-        who = _names(rows, disturbed)
+        who = names(disturbed)
         return f"Yes: {who} lost messages or exceeded a bound ({told}); {answered}."
     if not any(phase.messages for row in standing for phase in after.get(_id(row), ())):
         return f"Not shown: none of their messages was sent after a request; {answered}."
@@ -167,75 +157,37 @@ def _before_and_after(
 
 
 def _isolation(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
-    loaded = {load.slice for load in run.plan.loads}
-    loaded |= {source.slice for port in run.plan.ports for source in port.sources}
+    loaded = loaded_slices(run.plan)
     judged = [row for row in rows if row.verdict != "no deadline"]
     others = [row for row in judged if row.slice not in loaded]
     flooded = [row for row in judged if row.slice in loaded]
-    if not others or not loaded:
-        return _verdicts(run, rows)
-    kept = [row for row in others if row.verdict == "met"]
-    lost = [row for row in others if row.verdict == "missed"]
-    worst = max((row.max_ns for row in others if row.max_ns is not None), default=None)
-    if len(kept) == len(others):
-        told = f"Yes: {_names(rows, kept)} {_keep(kept)}, {wording.delay(worst)} at most"
-    elif lost:
-        told = f"No: missed by {listed(_missed(rows, row) for row in lost)}"
-    else:
-        unsure = [row for row in others if row not in kept]
-        told = f"Not shown for {_names(rows, unsure)}, {wording.delay(worst)} at most"
-    told += f", while {listed(sorted(loaded))} is flooded"
-    less = sorted({found.load for found in instrument(run).deviations if found.way == "less"})
-    if less:
-        told += f" (less than planned by {listed(less)})"
-    if flooded:
-        told += f" and {_takes(max(map(_largest, flooded)))}"
-    return f"{told}."
-
-
-def _keep(rows: Sequence[SummaryRow]) -> str:
-    return f"{'keeps' if len(rows) == 1 else 'keep'} {_deadlines(rows)}"
-
-
-def _deadlines(rows: Sequence[SummaryRow]) -> str:
-    asked = sorted({row.deadline_ns for row in rows if row.deadline_ns is not None})
-    return listed(map(wording.nominal, asked))
-
-
-def _largest(row: SummaryRow) -> float:
-    return math.inf if row.lost or row.max_ns is None else row.max_ns
-
-
-def _takes(largest_ns: float) -> str:
-    if math.isinf(largest_ns):
-        return "loses messages"
-    return f"takes up to {wording.delay(largest_ns)}"
+    return isolation(run, others, flooded) if others and loaded else _verdicts(run, rows)
 
 
 def _bounds(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     over = [row for row in rows if row.bound == "exceeded"]
     if over:
         number = sum(row.bound_over for row in over)
-        return f"Yes: {number:,} messages of {_names(rows, over)} took longer than their bound."
+        return f"Yes: {number:,} messages of {names(over)} took longer than their bound."
     held = [row for row in rows if row.bound == "kept" and row.bound_ns and row.max_ns is not None]
     outlived = [row for row in held if wording.outlived(row)]
     held = [row for row in held if row not in outlived]
     without = [row for row in rows if row not in [*held, *outlived]]
     if outlived and not held:
-        return f"No, until the first event: {_names(rows, outlived)} took longer after it only."
+        return f"No, until the first event: {names(outlived)} took longer after it only."
     if not held:
         return "No bound could be judged."
     nearest = max(held, key=lambda row: (row.max_ns or 0) / (row.bound_ns or 1))
     share = (nearest.max_ns or 0) / (nearest.bound_ns or 1)
     told = (
         f"No: of {sum(row.messages for row in held):,} messages none took longer than its bound; "
-        f"{_name(rows, nearest)} came nearest, {wording.delay(nearest.max_ns)} of "
+        f"{called(nearest)} came nearest, {wording.delay(nearest.max_ns)} of "
         f"{wording.delay(nearest.bound_ns)} ({100 * share:.0f} %)"
     )
     if outlived:
-        told += f"; {_names(rows, outlived)} took longer after the first event only"
+        told += f"; {names(outlived)} took longer after the first event only"
     if without:
-        told += f"; not held against a bound: {_names(rows, without)}"
+        told += f"; not held against a bound: {names(without)}"
     return f"{told}."
 
 
@@ -243,20 +195,18 @@ def _gain(_run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     seen = [row for row in rows if row.messages]
     if not seen:
         return "Not shown: no message was judged."
-    return f"Queues add {listed(_gained(rows, row) for row in seen)}."
+    return f"Queues add {listed(map(_gained, seen))}."
 
 
-def _gained(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
+def _gained(row: SummaryRow) -> str:
     for name, shown in (("p999", "at p99.9"), ("p99", "at p99")):
         found: Estimate | Refused = getattr(row, name)
         if isinstance(found, Estimate):
             within = f"{_more(found.low, row)} to {_more(found.high, row)}"
             if found.by == "bound":
                 within += " at other phases"
-            return (
-                f"{_more(found.value, row)} {shown} ({within}) to {_name(rows, row)} ({row.slice})"
-            )
-    return f"{_more(row.max_ns, row)} at most to {_name(rows, row)} ({row.slice})"
+            return f"{_more(found.value, row)} {shown} ({within}) to {called(row)} ({row.slice})"
+    return f"{_more(row.max_ns, row)} at most to {called(row)} ({row.slice})"
 
 
 def _more(value: float | None, row: SummaryRow) -> str:
@@ -273,30 +223,14 @@ def _reach(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     unsure = [row for row in judged if row.verdict in ("not shown", "not valid")]
     told = (
         f"{len(within)} of {len(judged)} ({wording.share(len(within) / len(judged))}) lie within "
-        f"{_deadlines(judged)}"
+        f"{wording.deadlines(judged)}"
     )
     if unsure:
         told += f", {len(unsure)} are not shown either way"
-    farthest = max((row for row in judged if row.messages), key=_largest, default=None)
+    farthest = max((row for row in judged if row.messages), key=wording.largest, default=None)
     if farthest is not None:
-        told += f"; the farthest, {_name(rows, farthest)}, {_takes(_largest(farthest))}"
+        told += f"; the farthest, {called(farthest)}, {wording.takes(wording.largest(farthest))}"
     return f"{told}."
-
-
-def _name(rows: Sequence[SummaryRow], row: SummaryRow) -> str:
-    """A row as its table calls it, or by its session where several have one class."""
-    shared = len({other.session for other in rows if other.app == row.app}) > 1
-    return f"{row.session if shared else row.app} {row.direction}"
-
-
-def _names(rows: Sequence[SummaryRow], these: Sequence[SummaryRow]) -> str:
-    if len(these) > _NAMED:
-        return f"{len(these)} of them"
-    by_name: dict[str, list[str]] = {}
-    for row in these:
-        name = _name(rows, row).removesuffix(f" {row.direction}")
-        by_name.setdefault(name, []).append(row.direction)
-    return listed(f"{name} {'/'.join(ways)}" for name, ways in by_name.items())
 
 
 def _capital(text: str) -> str:

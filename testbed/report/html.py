@@ -17,6 +17,7 @@ from testbed.plan.model import Plan
 from testbed.report import figures, style, wording
 from testbed.report.headline import headline
 from testbed.report.map import draw_map
+from testbed.report.naming import called
 from testbed.report.remedies import remedies
 from testbed.report.style import Picture
 from testbed.results.folder import FIGURES, LOADS, REPORT, RunFolder
@@ -85,7 +86,7 @@ def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path | None) -> 
         return pictures
     packets = figures.grouped(folder.samples)
     shown = figures.longest_tails(rows)
-    told = "; ".join(f"{r.app} {r.direction}: {r.verdict}" for r in rows)
+    told = "; ".join(f"{called(r)}: {r.verdict}" for r in rows)
     return [
         *pictures,
         style.save(
@@ -96,7 +97,7 @@ def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path | None) -> 
             figures.budget(rows), target, "budget", "Delay budget against measured",
             "Predicted delay of each session, stacked by cause, with measured min, p50 and p99. "
             + "; ".join(
-                f"{r.app} {r.direction}: budget {wording.delay(r.budget_ns)}, "
+                f"{called(r)}: budget {wording.delay(r.budget_ns)}, "
                 f"p50 {wording.percentile(r, 'p50')}"
                 for r in rows
             ),

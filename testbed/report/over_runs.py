@@ -14,6 +14,7 @@ from testbed.analysis.over_runs import OverRuns
 from testbed.analysis.percentiles import Estimate, Refused
 from testbed.analysis.summary import PERCENTILES
 from testbed.report import wording
+from testbed.report.naming import called
 from testbed.report.table import COLOURS, HEADERS
 from testbed.text import visible
 
@@ -70,7 +71,7 @@ def _columns(rows: Sequence[OverRuns]) -> list[_Column]:
         if any(isinstance(getattr(row, name), Estimate) for row in rows)
     ]
     return [
-        _Column("class\nslice: path", [_name(row) for row in rows]),
+        _Column("probe\nslice: path", [_name(row) for row in rows]),
         *(
             _Column(
                 f"{HEADERS[name]}\n95 %",
@@ -102,7 +103,7 @@ def _lines(first: str, *below: str) -> Text:
 def _name(row: OverRuns) -> Text:
     start = f"{row.slice}: "
     below = start + wording.path(row.path, max(_WIDTH - len(start), 0))
-    return _lines(visible(f"{row.app} {row.direction}"), visible(below))
+    return _lines(visible(called(row)), visible(below))
 
 
 def _percentile(found: Estimate | Refused) -> Text:
@@ -134,7 +135,7 @@ def _verdict(row: OverRuns) -> Text:
 def _words(rows: Sequence[OverRuns], seeds: Sequence[int]) -> list[str]:
     lines = [f"{len(seeds)} runs, {_seeds(seeds)}: {wording.tally(rows)}"]
     for row in rows:
-        name = f"{row.session} {row.direction}"
+        name = called(row)
         if 0 < row.over < row.runs:
             lines.append(
                 f"{name}: {row.over} of {row.runs} runs missed more than "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from testbed.analysis.summary import SummaryRow
 from testbed.errors import InputError
-from testbed.report.wording import listed
+from testbed.report.naming import called, listed
 from testbed.scenario.model import Probe, Scenario
 from testbed.units import time_ns
 
@@ -22,7 +22,6 @@ def remedies(scenario: Scenario, rows: Sequence[SummaryRow]) -> list[str]:
     for row in rows:
         if row.verdict != "not shown":
             continue
-        name = f"{row.session} {row.direction}"
         if row.limit == "phases" and row.observations_needed:
             runs = math.ceil(row.observations_needed / max(row.effective, 1))
             seen = "one phase" if row.phases == 1 else f"{row.phases} phases"
@@ -37,7 +36,7 @@ def remedies(scenario: Scenario, rows: Sequence[SummaryRow]) -> list[str]:
             else:
                 what = _parameter(scenario, probe) or f"probe {row.session} with duration="
                 longest[what] = max(longest.get(what, 0), needed_ns)
-        lines.setdefault(what, []).append(name)
+        lines.setdefault(what, []).append(called(row))
     typed = {what: f'{what}"{_typed(needed_ns)}"' for what, needed_ns in longest.items()}
     return [f"To show {listed(names)}: {typed.get(what, what)}." for what, names in lines.items()]
 

@@ -21,6 +21,7 @@ from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import PERCENTILES, SummaryRow, summarise_run
 from testbed.report import wording
 from testbed.report.headline import headline
+from testbed.report.naming import called, classes
 from testbed.report.remedies import remedies
 from testbed.results.folder import RunFolder
 from testbed.text import visible
@@ -90,7 +91,7 @@ class VerdictTable:
         self._rows = rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        names = [f"{row.app} {row.direction}" for row in self._rows]
+        names = [called(row) for row in self._rows]
         least = max((len(name) for name in [*names, "slice: path"]), default=0)
         columns, gap = self._fitting(options.max_width - least - _EDGES)
         room = options.max_width - _EDGES - sum(column.width + gap for column in columns)
@@ -100,7 +101,7 @@ class VerdictTable:
             padding=(0, gap - 1, 0, 0),
             pad_edge=False,
         )
-        table.add_column("class\nslice: path", no_wrap=True, overflow="ellipsis")
+        table.add_column("probe\nslice: path", no_wrap=True, overflow="ellipsis")
         for column in columns:
             right = column.name != "verdict"
             table.add_column(column.name, justify="right" if right else "left", no_wrap=True)
@@ -143,7 +144,7 @@ class VerdictTable:
 
 
 def _name(row: SummaryRow, width: int) -> Text:
-    name = Text(f"{row.app} {row.direction}")
+    name = Text(called(row))
     start = f"\n{row.slice}: "
     name.append(start + wording.path(row.path, width - len(start) + 1), style="dim")
     return name
@@ -170,15 +171,25 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument) -> list[str]:
         reading += ", the bound with it (network calculus)"
     if any(map(wording.outlived, rows)):
         reading += " until the first event changes the network"
-    refused = [row for row in rows if row.messages and isinstance(row.p999, Refused)]
-    if refused:
+    if cells := _refused(rows):
         reading += (
-            f"; {wording.percentile(refused[0], 'p999')} is a percentile that takes 3,688 "
-            "independent messages, more than these are surely worth"
+            f"; a cell like {cells[0]}: the messages are surely worth {cells[0].partition('<')[0]} "
+            f"independent ones, of the {cells[0].partition('<')[2]} that this percentile takes"
         )
     if any(wording.by_bound(row) for row in rows):
         reading += (
             "; percentiles of messages that saw few phases are those of these phases, and within "
             "budget and bound at others"
         )
-    return [wording.precision(rows, known), f"{reading}."]
+    lines = [classes(rows), wording.precision(rows, known), f"{reading}."]
+    return [line for line in lines if line]
+
+
+def _refused(rows: Sequence[SummaryRow]) -> list[str]:
+    """What stands for percentiles that are refused."""
+    return [
+        wording.percentile(row, name)
+        for row in rows
+        for name in PERCENTILES
+        if row.messages and isinstance(getattr(row, name), Refused)
+    ]

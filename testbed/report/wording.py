@@ -13,6 +13,7 @@ from testbed.analysis.over_runs import OverRuns
 from testbed.analysis.percentiles import Estimate, Refused
 from testbed.analysis.summary import SummaryRow
 from testbed.analysis.terms import Held, Promise
+from testbed.report.naming import called, listed
 from testbed.results.folder import PROMISES
 from testbed.results.provenance import Provenance
 from testbed.units import show_bps, show_ns
@@ -26,15 +27,6 @@ _DOUBTS: dict[Doubt, str] = {
     "": "",
 }
 SIGNS = {"met": "✓", "not shown": "?", "missed": "✗", "not valid": "!", "no deadline": NONE}
-
-
-def listed(words: Iterable[str]) -> str:
-    """
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def outcome(made: Provenance) -> str:
@@ -52,7 +44,7 @@ def outcome(made: Provenance) -> str:
 def overdue(rows: Iterable[SummaryRow]) -> list[str]:
     """A line for each session with messages that had not come when the run was cut short."""
     return [
-        f"{row.app} {row.direction}: {row.overdue:,} messages had not come by their deadline when "
+        f"{called(row)}: {row.overdue:,} messages had not come by their deadline when "
         "the run ended; they count as late, not as lost."
         for row in rows
         if row.overdue and row.deadline_ns is not None
@@ -140,7 +132,7 @@ def packets(rows: Iterable[SummaryRow]) -> list[str]:
     """A line for each row of whose messages, which are of several packets, some were lost or
     out of order."""
     return [
-        f"{row.app} {row.direction}: {row.lost:,} of {row.messages:,} messages lost, "
+        f"{called(row)}: {row.lost:,} of {row.messages:,} messages lost, "
         f"{row.packets_lost:,} of their {row.packets:,} packets"
         f"{f'; {row.packets_reordered:,} packets out of order' * (row.packets_reordered > 0)}."
         for row in rows
@@ -411,7 +403,7 @@ def outages(found: Iterable[Outage]) -> list[str]:
 
 
 def _outage(row: Outage) -> str:
-    words = f"{row.app} {row.direction} lost {row.lost:,} messages"
+    words = f"{called(row)} lost {row.lost:,} {'message' if row.lost == 1 else 'messages'}"
     if row.reordered:
         words += f", {row.reordered:,} out of order"
     if row.outage_ns is None:
@@ -420,3 +412,31 @@ def _outage(row: Outage) -> str:
         return words
     sign = "within" if row.outage_ns <= YARDSTICK_NS else "over"
     return f"{words}, {delay(row.outage_ns)} without one ({sign} {delay(YARDSTICK_NS)})"
+
+
+def missed(row: SummaryRow) -> str:
+    """Who missed its deadline, and by how much."""
+    asked = nominal(row.deadline_ns)
+    if row.ground == "budget":
+        why = f"takes {delay(row.budget_ns)} without any queue"
+    else:
+        why = f"{share(row.miss_ratio)} lost or later"
+    return f"{called(row)} ({why}; {asked} asked)"
+
+
+def deadlines(rows: Sequence[SummaryRow]) -> str:
+    """Those that were asked for, from short to long."""
+    asked = sorted({row.deadline_ns for row in rows if row.deadline_ns is not None})
+    return listed(map(nominal, asked))
+
+
+def largest(row: SummaryRow) -> float:
+    """What the slowest message took, ns; a lost one takes for ever."""
+    return math.inf if row.lost or row.max_ns is None else row.max_ns
+
+
+def takes(largest_ns: float) -> str:
+    """That in words."""
+    if math.isinf(largest_ns):
+        return "loses messages"
+    return f"takes up to {delay(largest_ns)}"

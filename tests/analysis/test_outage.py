@@ -71,9 +71,7 @@ def test_gap_from_the_last_good_packet_to_the_first() -> None:
     cut, _ = measured({300, 301, 302})
     assert (cut.lost, cut.outage_ns) == (3, 40 * MS)
     (line, _) = told([cut, _])
-    assert line == (
-        "cut s1-s2 at 3 s: app UL lost 3 messages, 40.0 ms without one (within 50.0 ms)."
-    )
+    assert line == ("cut s1-s2 at 3 s: p UL lost 3 messages, 40.0 ms without one (within 50.0 ms).")
 
 
 def test_what_was_under_way_counts() -> None:

@@ -174,6 +174,17 @@ def test_a_run_has_parts_where_the_plan_changes_it() -> None:
     assert sampled(background("poisson", start_ns=4 * 10**9)).parts == (2000,)
 
 
+def test_answers_are_of_the_part_in_which_they_leave() -> None:
+    """Requests every 2 ms from 0 on; each answer leaves 50 ms and the way there later."""
+    event = LinkEvent(at_ns=5 * 10**9, action="cut", a="agg1", b="core1")
+    plan = msgspec.structs.replace(PLAN, sessions=(SESSION,), events=(event,))
+    due = SESSION.start_ns + SESSION.interval_ns * np.arange(SESSION.count)
+    leave = due + 50 * MS + SESSION.forward_budget.total_ns
+    (first,) = sampling(plan, SESSION, (SESSION.reverse,), due).parts
+    assert leave[first - 1] < event.at_ns <= leave[first]
+    assert sampling(plan, SESSION, (SESSION.forward, SESSION.reverse), due).parts == (2500,)
+
+
 def test_nothing_was_sent() -> None:
     empty = np.array([], dtype=np.int64)
     assert sampling(PLAN, SESSION, (SESSION.forward,), empty) == Sampling(locked=False)

@@ -129,7 +129,7 @@ def test_a_controller_that_ends_in_mid_change_leaves_nothing_half_installed(
 
 
 def test_the_shipped_experiment(tmp_path: Path) -> None:
-    run = _run(tmp_path, prepare("slice_lifecycle", {}))
+    run = _run(tmp_path, prepare("slice_lifecycle", {"duration": "13 s"}))
     assert _statuses(run) == [201, 409, 409, 204, 409, 204, 404]
     found = [p for p in phases(run.plan, run.samples) if p.session == "telesurgery_haptic"]
     for direction in ("UL", "DL"):

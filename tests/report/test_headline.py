@@ -12,7 +12,7 @@ import pytest
 from testbed.analysis.summary import SummaryRow, summarise_run
 from testbed.plan.model import Load
 from testbed.report.headline import headline
-from testbed.results.folder import LOADS, SCENARIO, RunFolder
+from testbed.results.folder import CONTROL, LOADS, SCENARIO, RunFolder
 from testbed.scenario.model import Headline
 from tests.results import synthetic
 
@@ -72,33 +72,89 @@ def test_outages_say_how_long_and_what_it_cost(run: RunFolder, rows: list[Summar
     )
 
 
-def test_isolation_is_not_claimed_where_it_was_not_shown(
+HOP = ("core2", "core3")
+"""A link of the path that `llm_chat` shares with a flood."""
+
+
+def flooded(run: RunFolder, rate_bps: int, sent_bytes: int, drops: int = 0) -> Asked:
+    """The made-up run, beside a flood of 10 s over a link of 10 Mbit/s that counted so much."""
+    asked = Asked(run, "isolation")
+    plan = run.plan
+    victim = plan.sessions[4]
+    load: dict[str, Any] = {
+        "id": "flood-1", "slice": "best", "kind": "flood", "src": "ue2", "dst": "cloud1",
+        "src_ip": "10.0.0.1", "dst_ip": "10.0.0.2", "port": 5201, "rate_bps": rate_bps,
+        "packet_bytes": 1454, "dscp": 0, "start_ns": 0, "duration_ns": 10 * 10**9,
+        "forward": plan.sessions[5].forward, "reverse": plan.sessions[5].reverse,
+    }  # fmt: skip
+    ports = tuple(
+        msgspec.structs.replace(port, rate_bps=10**7)
+        if (port.node, port.peer_node) == HOP
+        else port
+        for port in plan.ports
+    )
+    asked.__dict__["plan"] = msgspec.structs.replace(plan, loads=(Load(**load),), ports=ports)
+    name = asked.plan.port(*HOP).name
+    counted = {"node": HOP[0], "name": name, "queues": []}
+    counted |= {"sent_bytes": sent_bytes, "packets": sent_bytes // 1500, "drops": drops}
+    records = {CONTROL: {"ports": [counted]}, LOADS: None}
+    asked.record = records.get  # type: ignore[method-assign]
+    assert set(HOP) <= set(victim.forward.nodes)
+    return asked
+
+
+def beside(rows: list[SummaryRow], word: str = "met", **fields: Any) -> list[SummaryRow]:
+    """One row beside the flood's slice, and one in it."""
+    victim = changed(rows[5], verdict=word, max_ns=2.0 * MS, deadline_ns=20 * MS, **fields)
+    loud = changed(rows[2], slice="best", verdict="missed", max_ns=30.0 * MS, lost=0)
+    assert victim.session == "llm_chat"
+    return [victim, loud]
+
+
+def test_isolation_is_answered_where_the_shared_link_was_overloaded(
     run: RunFolder, rows: list[SummaryRow]
 ) -> None:
-    plan = run.plan
-    load: dict[str, Any] = {
-        "id": "f", "slice": "best", "kind": "flood", "src": "ue2", "dst": "cloud1",
-        "src_ip": "10.0.0.1", "dst_ip": "10.0.0.2", "port": 5201, "rate_bps": 10**7,
-        "packet_bytes": 1448, "dscp": 0, "start_ns": 0, "duration_ns": 10**9,
-        "forward": plan.sessions[0].forward, "reverse": plan.sessions[0].reverse,
-    }  # fmt: skip
-    flooded = Asked(run, "isolation")
-    flooded.__dict__["plan"] = msgspec.structs.replace(plan, loads=(Load(**load),))
-    kept = [changed(row, verdict="met", max_ns=2.0 * MS) for row in rows[:2]]
-    loud = changed(rows[2], slice="best", verdict="missed", max_ns=30.0 * MS, lost=0)
-    told = headline(flooded, [*kept, loud])
-    assert told == (
-        "Yes: telesurgery_haptic UL/DL keep 5 ms, 2.00 ms at most, while best is flooded and "
-        "takes up to 30.0 ms."
+    full = flooded(run, 15 * 10**6, 11 * 10**6, drops=5000)
+    assert headline(full, beside(rows)) == (
+        "Yes: llm_chat UL keeps 20 ms, 2.00 ms at most, while best floods their link core2 -> "
+        "core3 to 148 % of its rate and takes up to 30.0 ms."
     )
-    silent = Asked(run, "isolation")
-    silent.__dict__["plan"] = flooded.plan
-    silent.record = lambda name: [] if name == LOADS else None  # type: ignore[method-assign]
-    assert "while best is flooded (less than planned by f)" in headline(silent, [*kept, loud])
-    unsure = [kept[0], changed(kept[1], verdict="not shown")]
-    assert headline(flooded, unsure).startswith("Not shown for telesurgery_haptic DL")
-    broken = [kept[0], changed(kept[1], verdict="missed", ground="sample", miss_ratio=0.5)]
-    assert headline(flooded, broken).startswith("No: missed by telesurgery_haptic DL (50 %")
+    unsure = beside(rows, "not shown")
+    assert headline(full, unsure).startswith("Not shown: llm_chat UL took 2.00 ms at most, while")
+    broken = beside(rows, "missed", ground="sample", miss_ratio=0.5)
+    assert headline(full, broken).startswith("No: missed by llm_chat UL (50 %")
+
+
+def test_isolation_is_not_claimed_where_nothing_was_overloaded(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    idle = flooded(run, 3 * 10**6, 4 * 10**6)
+    idle.__dict__["scenario"] = msgspec.structs.replace(idle.scenario, params={"flood": 0.3})
+    told = headline(idle, beside(rows))
+    assert told.startswith(
+        "Not put to the test: the shared link core2 -> core3 was never overloaded, 32 % of its "
+        "rate came to it (--set flood=1.1 overloads it); llm_chat UL keeps 20 ms"
+    )
+    apart = Asked(run, "isolation")
+    apart.__dict__["plan"] = msgspec.structs.replace(idle.plan, ports=run.plan.ports)
+    apart.record = idle.record  # type: ignore[method-assign]
+    assert "no link with a rate is shared with best" in headline(apart, beside(rows))
+    cut = flooded(run, 15 * 10**6, 0)
+    cut.record = lambda _name: None  # type: ignore[method-assign]
+    assert headline(cut, beside(rows)).endswith("is not known: the run was cut short.")
+
+
+def test_a_flood_that_slower_links_held_back_tests_nothing_but_policing_does(
+    run: RunFolder, rows: list[SummaryRow]
+) -> None:
+    held = flooded(run, 15 * 10**6, 6 * 10**6)
+    assert headline(held, beside(rows)).startswith("Not put to the test: ")
+    name = held.plan.port(*HOP).name
+    queue = {"id": 1, "sent_bytes": 6 * 10**6, "packets": 4000, "drops": 0, "policed": 7000}
+    record = {"ports": [{"node": HOP[0], "name": name, "queues": [queue]}]}
+    held.record = {CONTROL: record, LOADS: None}.get  # type: ignore[method-assign]
+    assert "of which policing let 48 % through" in headline(held, beside(rows))
+    assert headline(held, beside(rows)).startswith("Yes: ")
 
 
 def test_bounds_tell_who_came_nearest_or_went_beyond(

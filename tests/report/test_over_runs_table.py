@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from controllers.policies.disjoint_pair import DisjointPair
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.analysis.independence import Observations, Sampling
 from testbed.analysis.over_runs import OverRuns, pooled
 from testbed.analysis.summary import Seen, SummaryRow, summarise
 from testbed.plan.model import Plan, Session
-from testbed.report.beforehand import beforehand
+from testbed.report.beforehand import beforehand, broken
 from testbed.report.over_runs import over_runs_table
 from testbed.report.remedies import remedies
 from testbed.results.samples import tidy
-from testbed.scenario.model import Scenario
-from tests.plan.networks import MS, S, compiled, flow, probe, scenario
+from testbed.scenario.model import Scenario, Slice
+from tests.plan.networks import MBIT, MS, S, compiled, flow, probe, scenario
 from tests.results import synthetic
 
 
@@ -58,7 +59,16 @@ def test_what_bound_and_budget_settle_is_said_before_the_run() -> None:
 def test_what_only_packets_show_is_not_said_to_be_settled() -> None:
     flooded = scenario(flows=(flow(kind="flood", rate_bps=200_000_000),), probes=(probe(),))
     told = beforehand(compiled(LowestDelay(), msgspec.structs.replace(flooded, scheduler="fifo")))
-    assert told == "Deadlines before the run: p UL measured."
+    assert told == "Deadlines before the run: p UL left to the run to measure."
+
+
+def test_a_structure_that_the_plan_breaks_is_told_once_with_its_remedy() -> None:
+    gold = Slice(id="gold", sst=2, guaranteed_bps=MBIT, diversity="link")
+    made = scenario(slices=(gold,), probes=(probe("p"), probe("q")))
+    (told,) = broken(compiled(LowestDelay(), made), made.slices)
+    assert told.startswith("Slice gold is promised diversity of link, which is broken (h1 to h2): ")
+    assert told.endswith('self.policy("disjoint_pair") looks for two such paths.')
+    assert broken(compiled(DisjointPair(), made), made.slices) == []
 
 
 def unshown(row: SummaryRow, **fields: Any) -> SummaryRow:

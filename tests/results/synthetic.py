@@ -85,7 +85,7 @@ def session(
     )
     return msgspec.convert(
         {
-            "id": f"{app}-{sender}",
+            "id": app,
             "app": app,
             "slice": slice_id,
             "sender": sender,

@@ -148,22 +148,22 @@ def test_samples_round_trip_with_units(job: Path, tmp_path: Path) -> None:
         assert (mine["forward_ns"].isna().to_numpy() == rows["lost_forward"]).all()
         assert (mine["rtt_ns"].dropna().to_numpy() == rows["rtt_ns"][~lost]).all()
     pd.testing.assert_frame_equal(
-        frame[frame["session"] == "best_effort-ue2"].reset_index(drop=True),
-        tidy("best_effort-ue2", raws["best_effort-ue2"]).to_pandas(),
+        frame[frame["session"] == "best_effort"].reset_index(drop=True),
+        tidy("best_effort", raws["best_effort"]).to_pandas(),
         check_categorical=False,
         check_dtype=False,
     )
 
 
 def test_a_failed_run_keeps_what_there_is(job: Path, tmp_path: Path) -> None:
-    (job / "samples" / "llm_chat-ue1.bin").unlink()
+    (job / "samples" / "llm_chat.bin").unlink()
     (job / "control.json").unlink()
     run = kept(job, "the lab ended", (write_summary,))
     read = RunFolder(run)
     assert read.provenance.status == "failed"
     assert read.provenance.error == "the lab ended"
     assert read.provenance.actual["messages"] == 17_600
-    assert "llm_chat-ue1" not in set(read.samples["session"])
+    assert "llm_chat" not in set(read.samples["session"])
     assert len(read.summary) == 7
 
 
@@ -189,8 +189,8 @@ def test_a_run_that_failed_before_traffic_leaves_nothing(job: Path) -> None:
 
 
 def test_a_complete_run_may_not_lack_a_session(job: Path) -> None:
-    (job / LOG_FOLDER / "llm_chat-ue1.bin").unlink()
-    with pytest.raises(ResultError, match="llm_chat-ue1"):
+    (job / LOG_FOLDER / "llm_chat.bin").unlink()
+    with pytest.raises(ResultError, match="llm_chat"):
         kept(job)
     assert [path.name for path in job.parent.iterdir()] == [job.name]
     assert len(RunFolder(kept(job, "a session is missing")).samples) == 17_600

@@ -1,0 +1,152 @@
+"""What traffic offers to each port, and what slices are guaranteed there, against its rate.
+
+A flow offers its whole rate to every port of its path, as Ethernet frames of the size that
+the port counts, whatever a port before may delay or drop. TCP offers nothing: it sends what
+there is room for. Of flows at different times the moment counts at which they offer most.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
+from testbed.plan.model import Load, Path, Plan, Session
+from testbed.scenario.model import Scenario
+from testbed.units import show_bps
+
+_NAMED = 0.1
+"""Flows of at least such a share are named."""
+
+Hop = tuple[str, str]
+
+
+class Offer(NamedTuple):
+    """One flow at one port."""
+
+    id: str
+    slice: str
+    bps: float
+    start_ns: int
+    end_ns: int
+    modelled: bool = False
+
+
+def offered(plan: Plan) -> dict[Hop, list[Offer]]:
+    """Node and peer of each port with a rate -> what is offered to it."""
+    found: dict[Hop, list[Offer]] = defaultdict(list)
+    shaped = {(port.node, port.peer_node) for port in plan.ports if port.rate_bps is not None}
+    for path, offers in _flows(plan):
+        for way in (path.nodes, *(b.nodes for b in path.backups if b.failed is None)):
+            hops = list(pairwise(way))
+            for at, hop in enumerate(hops):
+                if hop in shaped:
+                    labelled = path.label is not None and 0 < at < len(hops) - 1
+                    found[hop].append(offers[labelled])
+    for port in plan.ports:
+        for one in port.sources:
+            offer = Offer(one.id, one.slice, one.rate_bps, one.start_ns, one.stop_ns, modelled=True)
+            found[port.node, port.peer_node].append(offer)
+    return found
+
+
+def most_bps(offers: list[Offer]) -> float:
+    """Together, when it is most."""
+    return max(
+        (
+            sum(offer.bps for offer in offers if offer.start_ns <= at < offer.end_ns)
+            for at in {offer.start_ns for offer in offers}
+        ),
+        default=0.0,
+    )
+
+
+def _flows(plan: Plan) -> Iterator[tuple[Path, tuple[Offer, Offer]]]:
+    """Each path, and what its flow offers without and with its label."""
+    for session in plan.sessions:
+        lead = (session.fragments - 1, session.fragment_bytes)
+        message = [lead, (1, session.size_bytes)]
+        yield session.forward, _session(session, message)
+        yield session.reverse, _session(session, message[1:])
+    for load in plan.loads:
+        if load.kind != "tcp":
+            yield load.forward, _load(load)
+
+
+def _session(session: Session, packets: list[tuple[int, int]]) -> tuple[Offer, Offer]:
+    end_ns = session.start_ns + session.count * session.interval_ns
+
+    def offer(label: int) -> Offer:
+        bits = sum(8 * n * (payload + HEADER_BYTES + label) for n, payload in packets)
+        bps = bits * 1e9 / session.interval_ns
+        return Offer(session.id, session.slice, bps, session.start_ns, end_ns)
+
+    return offer(0), offer(LABEL_BYTES)
+
+
+def _load(load: Load) -> tuple[Offer, Offer]:
+    end_ns = load.start_ns + load.duration_ns
+
+    def offer(label: int) -> Offer:
+        bps = load.rate_bps * (load.packet_bytes + HEADER_BYTES + label) / load.packet_bytes
+        return Offer(load.id, load.slice, bps, load.start_ns, end_ns)
+
+    return offer(0), offer(LABEL_BYTES)
+
+
+def overloads(scenario: Scenario, plan: Plan) -> list[str]:
+    """A sentence each for links that carry less than they are offered, or than is guaranteed on
+    them; empty if there are none.
+
+    Where modelled background is too much by itself, its own notes tell (background.py).
+    """
+    return [*_too_much_offered(plan), *_too_much_guaranteed(scenario, plan)]
+
+
+def _too_much_offered(plan: Plan) -> Iterator[str]:
+    rates = {(port.node, port.peer_node): port.rate_bps or 0 for port in plan.ports}
+    over = {
+        hop: (most, offers)
+        for hop, offers in offered(plan).items()
+        if (most := most_bps(offers)) > rates[hop]
+        and most_bps([offer for offer in offers if offer.modelled]) <= rates[hop]
+    }
+    if not over:
+        return
+    hop = max(over, key=lambda hop: over[hop][0] / rates[hop])
+    most, offers = over[hop]
+    names = ", ".join(dict.fromkeys(o.id for o in offers if o.bps >= most * _NAMED))
+    others = {0: "", 1: "; so is 1 link more"}.get(len(over) - 1, f"; so are {len(over) - 1} more")
+    yield (
+        f"Link {' -> '.join(hop)} is offered {show_bps(most)}, {most / rates[hop]:.0%} of its rate "
+        f"(mostly by {names}){others}: a queue stays full there and what is too much is lost. For "
+        f"a network that keeps up, offer {show_bps(most - rates[hop])} less or give the link "
+        f"{show_bps(most)}."
+    )
+
+
+def _too_much_guaranteed(scenario: Scenario, plan: Plan) -> Iterator[str]:
+    """Planning has refused it only where ports have queues."""
+    guaranteed = {slice_.id: slice_.guaranteed_bps for slice_ in scenario.slices}
+    passing: Mapping[Hop, set[str]] = defaultdict(set)
+    flows: list[Session | Load] = [*plan.sessions, *plan.loads]
+    for flow in flows:
+        for path in (flow.forward, flow.reverse):
+            for hop in pairwise(path.nodes):
+                if guaranteed.get(path.slice):
+                    passing[hop].add(path.slice)
+    for port in plan.ports:
+        here = passing.get((port.node, port.peer_node), set())
+        asked_bps = sum(guaranteed[id_] for id_ in here)
+        if port.rate_bps is not None and asked_bps > port.rate_bps:
+            of = f"slice {next(iter(here))} is" if len(here) == 1 else "slices are"
+            told = ", ".join(f"{id_} {show_bps(guaranteed[id_])}" for id_ in sorted(here))
+            yield (
+                f"On link {port.node} -> {port.peer_node}, which carries "
+                f"{show_bps(port.rate_bps)}, {of} guaranteed {show_bps(asked_bps)} ({told}), which "
+                f"cannot be kept: guarantee {show_bps(asked_bps - port.rate_bps)} less, or give "
+                f"the link {show_bps(asked_bps)}."
+            )
+            return
