@@ -28,8 +28,8 @@ from testbed.results.folder import CAPTURES, RunFolder, list_runs
 from testbed.results.staging import PREFIX
 
 TESTBED = (sys.executable, "-m", "testbed.cli")
-RUN = (*TESTBED, "run", "fibre_cut", "--set", "duration=10 s")
-RUN += ("--lab", "virtual", "--pcap", "h1:eth0")
+SHORT = ("--set", "duration=10 s")
+RUN = (*TESTBED, "run", "fibre_cut", *SHORT, "--lab", "virtual", "--pcap", "h1:eth0")
 WAYS = ("kill -9", "kill -9, janitor", "kill -9, lab", "SIGTERM", "SIGINT", "full disk")
 GOAL_S = 1.0
 _RECORD, _FILE, _SEQ_AT, _PORT_AT = 16, 24, 42, 36

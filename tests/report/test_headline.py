@@ -95,10 +95,10 @@ def flooded(run: RunFolder, rate_bps: int, sent_bytes: int, drops: int = 0) -> A
     )
     asked.__dict__["plan"] = msgspec.structs.replace(plan, loads=(Load(**load),), ports=ports)
     name = asked.plan.port(*HOP).name
-    counted = {"node": HOP[0], "name": name, "queues": []}
+    counted: dict[str, Any] = {"node": HOP[0], "name": name, "queues": []}
     counted |= {"sent_bytes": sent_bytes, "packets": sent_bytes // 1500, "drops": drops}
     records = {CONTROL: {"ports": [counted]}, LOADS: None}
-    asked.record = records.get  # type: ignore[method-assign]
+    asked.record = records.get  # type: ignore[assignment,method-assign]
     assert set(HOP) <= set(victim.forward.nodes)
     return asked
 
@@ -140,7 +140,7 @@ def test_isolation_is_not_claimed_where_nothing_was_overloaded(
     apart.record = idle.record  # type: ignore[method-assign]
     assert "no link with a rate is shared with best" in headline(apart, beside(rows))
     cut = flooded(run, 15 * 10**6, 0)
-    cut.record = lambda _name: None  # type: ignore[method-assign]
+    cut.record = lambda name: None  # type: ignore[method-assign]
     assert headline(cut, beside(rows)).endswith("is not known: the run was cut short.")
 
 
@@ -152,7 +152,7 @@ def test_a_flood_that_slower_links_held_back_tests_nothing_but_policing_does(
     name = held.plan.port(*HOP).name
     queue = {"id": 1, "sent_bytes": 6 * 10**6, "packets": 4000, "drops": 0, "policed": 7000}
     record = {"ports": [{"node": HOP[0], "name": name, "queues": [queue]}]}
-    held.record = {CONTROL: record, LOADS: None}.get  # type: ignore[method-assign]
+    held.record = {CONTROL: record, LOADS: None}.get  # type: ignore[assignment,method-assign]
     assert "of which policing let 48 % through" in headline(held, beside(rows))
     assert headline(held, beside(rows)).startswith("Yes: ")
 
