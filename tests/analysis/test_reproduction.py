@@ -18,7 +18,7 @@ from testbed.results.provenance import Provenance
 from testbed.results.samples import ARROW
 from tests.results import synthetic
 
-SESSION = "hft_order-ue2"
+SESSION = "hft_order"
 
 
 @pytest.fixture(scope="module")
