@@ -57,8 +57,6 @@ REQUIREMENTS = (
     "msgspec>=0.19,<1",
     "networkx>=3.3,<4",
     "os-ken>=4.0,<5",
-    "pyroute2>=0.9,<0.10",
-    "scapy>=2.6,<3",
     "topohub>=1.5,<2",
 )
 LAYOUT = 2

@@ -22,7 +22,7 @@ SCHEMA = 1
 Status = Literal["ok", "failed", "unfinished"]
 """`unfinished`: the traffic was cut short. `failed`: it was not, but something was wrong."""
 
-_LIBRARIES = ("mininet", "os-ken", "pyroute2", "msgspec", "numpy", "pandas", "pyarrow", "scipy")
+_LIBRARIES = ("mininet", "os-ken", "msgspec", "numpy", "pandas", "pyarrow", "scipy")
 
 
 class HostState(Frozen, frozen=True, kw_only=True):

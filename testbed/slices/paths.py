@@ -3,7 +3,6 @@
     least_cost_path    Dijkstra
     least_cost_paths   one after the other, the cheapest first (Yen)
     constrained_path   least cost within a one-way delay: exact, Pareto labels
-    larac              the same by Lagrangian relaxation: fast, with its gap
 
 All order paths in full: by cost (or what they minimise), then hops, then node names.
 Costs and delays are whole numbers, so that sums are exact and ties are ties. A weight is
@@ -15,7 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import networkx as nx
 
@@ -107,66 +106,6 @@ def constrained_path(
             if peer in left and then + left[peer] <= bound_ns:
                 heapq.heappush(heap, (paid + price(edge), then, hops + 1, (*nodes, peer)))
     raise AssertionError("the fastest path is within the bound")
-
-
-class Relaxed(NamedTuple):
-    """A path within its delay, and how far from the least cost it may be."""
-
-    nodes: Nodes
-    cost: int
-    lower_bound: int
-    """No path within the delay costs less."""
-
-    @property
-    def gap(self) -> float:
-        """(cost - lower bound) / lower bound; 0 is proof of least cost."""
-        excess = self.cost - self.lower_bound
-        return excess / self.lower_bound if self.lower_bound else float(excess)
-
-
-def larac(
-    graph: nx.DiGraph,
-    src: str,
-    dst: str,
-    bound_ns: int,
-    *,
-    cost: str | None = None,
-    delay: str = "delay_ns",
-) -> Relaxed:
-    """A path of low cost whose one-way delay is at most `bound_ns`, by a few Dijkstras.
-
-    LARAC (Juttner, Szviatovszki, Mecs and Rajko, INFOCOM 2001): least cost + lambda x
-    delay, lambda such that the best path too slow and the best one in time weigh the
-    same. Fractions are kept as pairs of whole numbers. Raises PlanError when there is none.
-    """
-    price, lag = _measure(cost), _measure(delay)
-
-    def sums(nodes: Nodes) -> tuple[int, int]:
-        edges = [graph.edges[hop] for hop in pairwise(nodes)]
-        return sum(map(price, edges)), sum(map(lag, edges))
-
-    slow = least_cost_path(graph, src, dst, cost)
-    if sums(slow)[1] <= bound_ns:
-        return Relaxed(slow, sums(slow)[0], sums(slow)[0])
-    fast = least_cost_path(graph, src, dst, delay)
-    if sums(fast)[1] > bound_ns:
-        raise _too_slow(graph, src, dst, bound_ns, sums(fast)[1])
-    while True:
-        (slow_cost, slow_ns), (fast_cost, fast_ns) = sums(slow), sums(fast)
-        per_ns, per_cost = fast_cost - slow_cost, slow_ns - fast_ns  # lambda = per_ns / per_cost
-        weighed = per_cost * slow_cost + per_ns * slow_ns
-
-        def mixed(edge: Mapping[str, Any], a: int = per_cost, b: int = per_ns) -> int:
-            return a * price(edge) + b * lag(edge)
-
-        found = _search(graph, (src,), dst, mixed)
-        assert found is not None
-        if found[0] == weighed:
-            return Relaxed(fast, fast_cost, -((per_ns * bound_ns - weighed) // per_cost))
-        if sums(found[2])[1] <= bound_ns:
-            fast = found[2]
-        else:
-            slow = found[2]
 
 
 def path_sum(graph: nx.DiGraph, nodes: Nodes, weight: str | None) -> int:

@@ -74,7 +74,7 @@ def test_guest_is_root_and_confined(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_libraries_of_the_guest(lab: Lab, tmp_path: Path) -> None:
-    modules = "msgspec, pyroute2, mininet.net, os_ken, networkx, scapy, topohub, testbed.plan.model"
+    modules = "msgspec, mininet.net, os_ken, networkx, topohub, testbed.plan.model"
     code, console = run(
         lab, tmp_path, f"python3 -c 'import {modules}' && ovs-vsctl -V && mnexec -v"
     )

@@ -59,9 +59,7 @@ def test_all_paths_in_order_on_all_small_graphs() -> None:
 
 
 def test_within_a_delay_on_all_small_graphs() -> None:
-    gaps = [cost - least for graph in atlas(6) for cost, least in check_within(graph)]
-    assert len(gaps) > 10_000
-    assert 0 < sum(map(bool, gaps)) < len(gaps) / 4  # it is a heuristic, and a good one
+    assert sum(map(check_within, atlas(6))) > 10_000
 
 
 def test_too_slow_tells_the_fastest() -> None:
