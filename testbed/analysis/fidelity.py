@@ -40,7 +40,7 @@ from scipy import stats
 
 from testbed.analysis.deadline import Verdict, judge
 from testbed.analysis.independence import Delays, Observations
-from testbed.analysis.loads import Deviation, deviations
+from testbed.analysis.loads import Deviation, deviations, unchecked
 from testbed.analysis.percentiles import nearest_rank, needed
 from testbed.analysis.shares import CONFIDENCE, clopper_pearson
 from testbed.plan.model import Load, Path, Plan, Session
@@ -104,16 +104,19 @@ class Instrument(NamedTuple):
     host: Host | None = None
     deviations: tuple[Deviation, ...] = ()
     """Of the loads from their plan."""
+    unchecked: tuple[str, ...] = ()
+    """Loads of which only the amount could be held against the plan."""
 
     def unplanned(self, way: Literal["less", "more"], paths: Iterable[Path]) -> bool:
-        """Whether a load on any of the paths' links was less, or more, than planned."""
+        """Whether a load on any of the paths' links was, or may have been, less, or more, than
+        planned."""
         crossed = {hop for path in paths for hop in pairwise(path.nodes)}
-        return any(d.way == way and d.hops & crossed for d in self.deviations)
+        return any(d.way in (way, "unknown") and d.hops & crossed for d in self.deviations)
 
     @property
     def overloaded(self) -> bool:
-        """Whether any load was more than planned."""
-        return any(d.way == "more" for d in self.deviations)
+        """Whether any load was, or may have been, more than planned."""
+        return any(d.way != "less" for d in self.deviations)
 
 
 NOTHING_KNOWN = Instrument("unknown", None, np.array([]), {})
@@ -143,6 +146,7 @@ def instrument(run: RunFolder) -> Instrument:
         port_errors(run.plan, run.record(READBACK)),
         host(made.host_before, made.host_after),
         deviations(run.plan, run.record(LOADS), reached_ns),
+        unchecked(run.plan),
     )
 
 
@@ -287,7 +291,7 @@ def doubt(
         return "sender"
     less, more = (known.unplanned(way, paths) for way in ("less", "more"))
     if (less and verdict.word != "missed") or (more and verdict.word != "met"):
-        return "load"
+        return "" if verdict.ground == "budget" else "load"
     if error is None or not len(seen) or found.trust == "exact":
         return ""
     for moved in (deadline - error, deadline + error):
@@ -335,6 +339,7 @@ def as_record(known: Instrument, rows: list[dict[str, Any]]) -> bytes:
         "largest_port_error_ns": max(known.ports.values(), default=0.0),
         "host": known.host,
         "loads": [{"load": d.load, "deviation": d.what} for d in known.deviations],
+        "loads_checked_in_all_only": known.unchecked,
         "sessions": rows,
     }
     plain = msgspec.to_builtins(record)

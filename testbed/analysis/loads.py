@@ -8,9 +8,11 @@
     early end        it ended more than 10 ms before its end and that of the last probe or of
                      a run that was cut short, TCP more than RATE_SHARE of its duration
     late end         the last packet left more than 10 ms after its end; of those two
+    not counted      the run was cut short before what its loads sent was written down
     rate             as many bytes as its rate asks for in the time it ran, to RATE_SHARE and
                      a packet; TCP sends less when the network has no room for more, so it
-                     only must not send more
+                     only must not send more. Nobody plans its packets, and iperf3 does not
+                     tell when they left: its first 10 ms are not checked (`unchecked`)
 
 A network that carried less than was planned meets no deadline, and one that carried more
 misses none: see `fidelity.doubt`.
@@ -26,6 +28,8 @@ from testbed.plan.model import Load, Plan
 from testbed.scenario.model import Frozen
 from testbed.units import show_bps, show_ns
 
+Way = Literal["less", "more", "unknown"]
+
 RATE_SHARE = 0.05
 FIRST_NS = 10_000_000
 
@@ -34,7 +38,7 @@ class Deviation(Frozen, frozen=True, kw_only=True):
     """How a load differed from its plan."""
 
     load: str
-    way: Literal["less", "more"]
+    way: Way
     what: str
     """In words, after the load's name."""
     hops: frozenset[tuple[str, str]] = frozenset()
@@ -47,23 +51,30 @@ def deviations(plan: Plan, rows: Any, reached_ns: int | None = None) -> tuple[De
     Args:
         reached_ns: how much of a run that was cut short was measured.
     """
-    if rows is None:
-        return ()
-    told = {row["id"]: row for row in rows}
+    told = {} if rows is None else {row["id"]: row for row in rows}
     measured_ns = max((s.start_ns + s.interval_ns * s.count for s in plan.sessions), default=0)
     if reached_ns is not None:
         measured_ns = min(measured_ns, reached_ns)
+    if rows is None and reached_ns is None:
+        return ()
     return tuple(
         Deviation(load=load.id, way=way, what=what, hops=frozenset(pairwise(load.forward.nodes)))
         for load in plan.loads
         if load.start_ns < measured_ns or not plan.sessions
-        for way, what in _of(load, told.get(load.id, {}), measured_ns)
+        for way, what in (
+            _of(load, told.get(load.id, {}), measured_ns)
+            if rows is not None
+            else [("unknown", "was not counted: the run was cut short before")]
+        )
     )
 
 
-def _of(
-    load: Load, row: dict[str, Any], measured_ns: int
-) -> Iterator[tuple[Literal["less", "more"], str]]:
+def unchecked(plan: Plan) -> tuple[str, ...]:
+    """Loads of which it is not known when each packet left, nor asked for."""
+    return tuple(load.id for load in plan.loads if load.kind == "tcp")
+
+
+def _of(load: Load, row: dict[str, Any], measured_ns: int) -> Iterator[tuple[Way, str]]:
     sent, seconds = row.get("sent_bytes"), row.get("seconds")
     if sent is None and row.get("cut_off_ns") is not None:
         yield "less", f"was cut off, and what it had sent is not known: {row['error']}"

@@ -15,6 +15,10 @@ availability  Share of time in which messages arrive within the promised delay (
               promised: arrive), down from the survival time of the class on (TS 22.104 annex
               C.3). As a deadline is judged, the messages due while it is down being late.
 
+What all messages are to keep, no sample shows; it is kept if no message of a plan can break
+it, by budget and bound, or if none of as many did as it takes to state their p99: 368
+independent ones.
+
 Rates and the MTU are judged in rates.py, what is the plan's alone in structure.py.
 """
 
@@ -33,7 +37,8 @@ from testbed.analysis import fidelity as trust
 from testbed.analysis.cut import settled, under_way
 from testbed.analysis.deadline import Word, judge
 from testbed.analysis.fidelity import Instrument
-from testbed.analysis.independence import Delays, Observations, Sampling
+from testbed.analysis.independence import LEVELS, Delays, Observations, Sampling
+from testbed.analysis.percentiles import needed
 from testbed.analysis.rates import rates
 from testbed.analysis.structure import structure
 from testbed.analysis.summary import (
@@ -55,6 +60,8 @@ from testbed.scenario.model import Slice, Slo
 from testbed.units import show_ns
 
 _WORDS: dict[Word, Held] = {"met": "kept", "missed": "broken"}
+_ENOUGH = needed(99)
+"""Independent messages none of which breaks a term that holds for all: what their p99 takes."""
 _ARRIVED_NS = float(np.finfo(float).max)
 """What is not lost takes no longer."""
 
@@ -230,6 +237,10 @@ def _rows(
             held, condition = "not valid", _UNPLANNED
         if held == "kept" and overdue:
             held, condition = "not shown", f"{overdue:,} messages were overdue at the run's end"
+        if held == "not shown" and not condition and len(of.values):
+            condition = _why(of, percentile, asked)
+        if held in ("kept", "broken") and of.error is None and not condition:
+            condition = "the lab's own error is unknown"
         return Promise(
             slice=session.slice,
             session=session.id,
@@ -259,9 +270,21 @@ def _rows(
         yield losses
     if slo.availability is not None:
         late, up, why = _available(session, now, slo)
-        of = _Values("availability", late, error, sampled)
+        good = sampled.most_ns <= _limit(slo) and not sampled.loss
+        whole = sampled._replace(loss=0.0, most_ns=sampled.most_ns if good else math.inf)
+        of = _Values("availability", late, error, whole)
         held = _within(of, delay, slo)
         yield row(of, None, slo.availability, up, why, held)
+
+
+def _why(of: _Values, percentile: float | None, asked: float) -> str:
+    """Why it is not shown that all messages keep a term; of a share of them nothing is said."""
+    every = asked == 0 if of.term == "loss" else percentile in (None, 100)
+    if not every:
+        return ""
+    worth = math.floor(_worth(of, _ARRIVED_NS if of.term == "loss" else asked))
+    messages = "1 message" if len(of.values) == 1 else f"{len(of.values):,} messages"
+    return f"of {messages}, worth {worth:,}; it takes {_ENOUGH} independent ones, or the bound"
 
 
 def _largest(held: Held, gone: int, sent: int, losses: Promise | None) -> tuple[Held, str]:
@@ -304,11 +327,9 @@ def _within(of: _Values, delay: Delays, slo: Slo) -> Held:
     assert slo.availability is not None
     if not len(of.values):
         return "not shown"
-    limit = _limit(slo)
-    if of.error is None:
-        return "not valid"
+    limit, error = _limit(slo), of.error or 0.0
     there = delay[np.isfinite(delay)]
-    if of.error >= trust.EXACT_NS and (np.abs(there - limit) <= of.error).any():
+    if error >= trust.EXACT_NS and (np.abs(there - limit) <= error).any():
         return "not valid"
     return _word(of, _ARRIVED_NS, slo.availability)
 
@@ -326,17 +347,26 @@ _UNPLANNED = "a load beside it was not sent as planned"
 def _held(of: _Values, percentile: float | None, asked: float) -> Held:
     if not len(of.values):
         return "not shown"
-    if of.error is None:
-        return "not valid"
     if of.term == "loss":
         return _word(of, _ARRIVED_NS, 1 - asked)
-    limits = [asked] if of.error < trust.EXACT_NS else [asked - of.error, asked, asked + of.error]
+    error = of.error or 0.0
+    limits = [asked] if error < trust.EXACT_NS else [asked - error, asked, asked + error]
     words = {_word(of, limit, (percentile or 100) / 100) for limit in limits}
     return words.pop() if len(words) == 1 else "not valid"
 
 
 def _word(of: _Values, limit: float, reliability: float) -> Held:
-    if reliability >= 1:
-        return "kept" if (of.values <= limit).all() else "broken"
     seen = Observations(of.values, of.sampling)
-    return _WORDS.get(judge(seen, limit, reliability).word, "not shown")
+    kept = bool((of.values <= limit).all())
+    if kept and seen.certain and seen.sampling.most_ns <= limit and not seen.sampling.loss:
+        return "kept"
+    if reliability < 1:
+        return _WORDS.get(judge(seen, limit, reliability).word, "not shown")
+    if not kept:
+        return "broken"
+    return "kept" if _worth(of, limit) >= _ENOUGH else "not shown"
+
+
+def _worth(of: _Values, limit: float) -> float:
+    """Independent observations that the values surely are."""
+    return Observations(of.values, of.sampling).effective(limit, 1 - LEVELS[-1]).surely

@@ -291,13 +291,25 @@ def precision(rows: Sequence[SummaryRow], known: Instrument) -> str:
         f"A bare wire beside the network {late} "
         f"({floor.packets:,} packets, {floor.stalls:,} over 1 ms)"
     )
-    return f"Lab {known.lab} ({clock}): {how}{_but(known)}. {why}{_surroundings(known)}."
+    return (
+        f"Lab {known.lab} ({clock}): {how}{_but(known)}. {why}{_surroundings(known)}."
+        f"{_amount(known)}"
+    )
 
 
 def _but(known: Instrument) -> str:
     """The loads that make a precise number one of other traffic than was planned."""
     names = ", ".join(dict.fromkeys(found.load for found in known.deviations))
     return f", but not all traffic was as planned: see load {names}" if names else ""
+
+
+def _amount(known: Instrument) -> str:
+    if not known.unchecked:
+        return ""
+    return (
+        f" Of TCP load {listed(known.unchecked)} only what they sent in all is held against their "
+        "rates, not when their packets left."
+    )
 
 
 def _surroundings(known: Instrument) -> str:

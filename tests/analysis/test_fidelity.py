@@ -25,7 +25,7 @@ from testbed.analysis.fidelity import (
     port_errors,
 )
 from testbed.analysis.independence import RANDOM, Delays, Observations, Sampling
-from testbed.analysis.loads import Deviation
+from testbed.analysis.loads import Deviation, Way
 from testbed.results.samples import tidy
 from tests.results import synthetic
 
@@ -140,7 +140,19 @@ def test_traffic_other_than_planned_meets_nothing() -> None:
     assert why(FLAT, lab._replace(deviations=(_deviation("less", ("a", "b")),))) == ""
 
 
-def _deviation(way: Literal["less", "more"], hop: tuple[str, str]) -> Deviation:
+def test_where_a_load_was_not_counted_only_the_budget_decides() -> None:
+    hop = (SESSION.forward.nodes[1], SESSION.forward.nodes[2])
+    lab = known(np.zeros(800))._replace(deviations=(_deviation("unknown", hop),))
+    assert lab.overloaded
+    assert {why(FLAT, lab), why(FLAT + 4e6, lab), why(FLAT[:10], lab)} == {"load"}
+    seen = Observations(FLAT + 4e6, RANDOM)
+    verdict = judge(seen, SESSION.deadline_ns, SESSION.reliability)
+    proved = msgspec.structs.replace(verdict, ground="budget")
+    found = fidelity(lab, PLAN, PATHS, schedule_ns=0, early_ns=0)
+    assert doubt(proved, seen, SESSION, found, lab, PATHS, 0) == ""
+
+
+def _deviation(way: Way, hop: tuple[str, str]) -> Deviation:
     return Deviation(load="l", way=way, what="was not as planned", hops=frozenset([hop]))
 
 

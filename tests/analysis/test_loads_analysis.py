@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from testbed.analysis.loads import deviations
+from testbed.analysis.loads import deviations, unchecked
 from testbed.plan.model import Load, Plan
 from tests.results import synthetic
 
@@ -103,6 +103,10 @@ def test_only_what_probes_could_see_is_held_against_a_load() -> None:
 
 def test_what_is_not_recorded_is_not_held_against_a_load() -> None:
     assert deviations(planned("udp"), None) == ()
+    (unknown,) = deviations(planned("udp"), None, reached_ns=600 * MS)
+    assert (unknown.way, unknown.hops) == ("unknown", frozenset(pairwise(SESSION.forward.nodes)))
+    assert unknown.what == "was not counted: the run was cut short before"
+    assert deviations(planned("udp", start_ns=700 * MS), None, reached_ns=600 * MS) == ()
     (missing,) = deviations(planned("udp"), [])
     assert missing.what == "sent nothing: it was not started"
 
@@ -113,3 +117,8 @@ def test_a_load_ends_no_earlier_than_the_run_that_was_cut_short() -> None:
     assert not deviations(planned("udp"), [cut], reached_ns=500 * MS)
     assert deviations(planned("udp"), [cut], reached_ns=600 * MS)
     assert not deviations(planned("udp", start_ns=500 * MS), [], reached_ns=500 * MS)
+
+
+def test_of_tcp_the_first_packets_are_not_checked() -> None:
+    assert unchecked(planned("tcp")) == ("l",)
+    assert unchecked(planned("udp")) == unchecked(planned("flood")) == ()

@@ -6,15 +6,17 @@ import math
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from testbed.analysis.fidelity import NOTHING_KNOWN
 from testbed.analysis.independence import RANDOM, Observations, Sampling
 from testbed.analysis.over_runs import OverRuns, Pooled, over_runs
 from testbed.analysis.over_runs import pooled as of_all
 from testbed.analysis.percentiles import Estimate, Refused
 from testbed.analysis.shares import clopper_pearson
-from testbed.analysis.summary import Seen, SummaryRow, summarise
+from testbed.analysis.summary import Seen, SummaryRow, observations, summarise
 from testbed.errors import InputError
 from testbed.results.folder import RunFolder
 from testbed.results.samples import tidy
@@ -134,3 +136,24 @@ def test_a_run_that_measured_nothing_is_none_that_kept_its_deadline(row: Summary
     rows = [of_run(row, runs[0]), msgspec.structs.replace(row, messages=0, miss_ratio=0.0)]
     found = pooled(rows, runs)
     assert (found.over, found.over_low, found.over_high) == (1, *clopper_pearson(1, 1))
+
+
+def test_what_was_overdue_in_a_run_that_was_cut_short_is_late_over_runs_too() -> None:
+    made = synthetic.plan()
+    (session,) = (s for s in made.sessions if s.app == "telesurgery_haptic")
+    plan = msgspec.structs.replace(made, sessions=(session,), events=())
+    cut = tidy(session.id, synthetic.raw(session)).to_pandas()
+    out = cut["seq"] >= session.count - 2000
+    cut.loc[out, "arrived"] = 0
+    cut.loc[out, ["answered", "received"]] = False
+    cut.loc[out, ["forward_ns", "reverse_ns", "rtt_ns"]] = pd.NA
+    row, _ = summarise(plan, cut)
+    seen = observations(plan, session, "forward", cut, NOTHING_KNOWN)
+    assert row.overdue > 1900
+    found = of_all([row, row], [seen, seen])
+    assert (found.messages, found.misses) == (2 * row.messages, 2 * row.misses)
+    assert (found.lost, found.verdict) == (0, "missed")
+    # a percentile is of messages whose fate is known
+    assert isinstance(found.p50, Estimate)
+    assert np.isfinite(found.p50.high)
+    assert len(seen.settled) == len(seen.judged) - row.overdue

@@ -12,8 +12,9 @@ import pytest
 from testbed.analysis.fidelity import NOTHING_KNOWN, Floor, Instrument
 from testbed.analysis.loads import Deviation
 from testbed.analysis.promises import promises
+from testbed.analysis.summary import summarise
 from testbed.analysis.terms import Promise
-from testbed.plan.model import Plan
+from testbed.plan.model import DelayBound, Plan
 from testbed.report import wording
 from testbed.results.samples import tidy
 from testbed.scenario.model import Construct, Group, Sdp, Slice
@@ -147,7 +148,64 @@ def test_a_lab_that_is_less_exact_than_the_margin_cannot_tell(
     coarse = EXACT._replace(floor=msgspec.structs.replace(FLOOR, p999_ns=50_000.0))
     assert judged(plan, samples, near)[0].held == "kept"
     assert judged(plan, samples, near, coarse)[0].held == "not valid"
-    assert judged(plan, samples, near, NOTHING_KNOWN)[0].held == "not valid"
+
+
+def test_a_lab_whose_error_was_not_measured_is_told_as_of_deadlines(
+    plan: Plan, samples: pd.DataFrame
+) -> None:
+    one = msgspec.structs.replace(plan.sessions[0], deadline_ns=10**12, reliability=0.99)
+    asked = msgspec.structs.replace(plan, sessions=(one,))
+    assert summarise(asked, samples, NOTHING_KNOWN)[0].verdict == "met"
+    for most_ns, held in ((10**12, "kept"), (1, "broken")):
+        terms = {"delay_ns": most_ns, "delay_percentile": 99.0, "delay_percentile_ns": most_ns}
+        rows = judged(asked, samples, of(plan, **terms, availability=0.9), NOTHING_KNOWN)
+        assert [row.held for row in rows[:3]] == [held] * 3
+        assert rows[0].condition == "the lab's own error is unknown"
+
+
+def test_what_all_messages_keep_takes_enough_of_them_or_a_bound(
+    plan: Plan, samples: pd.DataFrame
+) -> None:
+    (session,) = plan.sessions
+    terms = {"delay_ns": 10**12, "variation_ns": 10**12, "loss": 0.0}
+    due = samples["intended_ns"] - session.warmup_ns
+    for number, held in ((1, "not shown"), (300, "not shown"), (1000, "kept")):
+        few = samples[due < number * session.interval_ns]
+        delay, variation, loss, *_ = judged(plan, few, of(plan, **terms))
+        assert (delay.held, loss.held) == (held, held)
+        if number == 1:
+            assert variation.held == "not shown"  # no pair at all
+            told = "of 1 message, worth 1; it takes 368 independent ones, or the bound"
+            assert (delay.condition, loss.condition) == (told, told)
+            late = judged(plan, few, of(plan, delay_ns=1))
+            assert late[0].held == "broken"  # one that breaks it is enough
+    bound = DelayBound(latency_ns=10**11, lossless=True, assumptions=())
+    sure = msgspec.structs.replace(session, forward_bound=bound, reverse_bound=bound)
+    proved = msgspec.structs.replace(plan, sessions=(sure,), events=())
+    few = samples[(due >= 0) & (due < 2 * session.interval_ns)]
+    assert {row.held for row in judged(proved, few, of(plan, **terms))} == {"kept"}
+    near = judged(proved, few, of(plan, delay_ns=10**11 - 1, availability=0.99))
+    assert {row.held for row in near} == {"not shown"}
+
+
+def test_losses_by_links_are_judged_apart_from_phases(plan: Plan, samples: pd.DataFrame) -> None:
+    """Beside a sender in step: one phase."""
+    (session,) = plan.sessions
+    bound = DelayBound(latency_ns=10**11, lossless=True, assumptions=())
+    sure = msgspec.structs.replace(session, forward_bound=bound, reverse_bound=bound)
+    beside = msgspec.structs.replace(sure, id="beside", slice="other")
+    at = plan.port(*session.forward.nodes[1:3])
+    lossy_ports = tuple(
+        msgspec.structs.replace(port, loss=0.02) if port == at else port for port in plan.ports
+    )
+    made = msgspec.structs.replace(plan, sessions=(sure, beside), events=(), ports=lossy_ports)
+    random = np.random.default_rng(1)
+    gone = samples.assign(lost_forward=random.random(len(samples)) < 0.02)
+    for loss, held in ((0.05, "kept"), (0.005, "broken"), (0.02, "not shown")):
+        row = judged(made, gone, of(plan, loss=loss))[0]
+        assert (row.term, row.held) == ("loss", held)
+    unknown = msgspec.structs.replace(plan, sessions=(session, beside), events=())
+    assert judged(unknown, gone, of(plan, loss=0.05))[0].held == "not shown"
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,11 @@ def test_a_load_that_deviates_is_named(row: SummaryRow) -> None:
     assert "to 0 ns, but not all traffic was as planned: see load a, b. A bare" in (
         wording.precision(exact, known)
     )
+    assert "TCP" not in wording.precision(exact, known)
+    assert wording.precision(exact, known._replace(unchecked=("bulk", "more"))).endswith(
+        "Of TCP load bulk and more only what they sent in all is held against their rates, not "
+        "when their packets left."
+    )
 
 
 def test_the_tally_says_why_verdicts_are_not_valid(row: SummaryRow) -> None:
