@@ -51,7 +51,8 @@ def deviations(plan: Plan, rows: Any, reached_ns: int | None = None) -> tuple[De
     Args:
         reached_ns: how much of a run that was cut short was measured.
     """
-    told = {} if rows is None else {row["id"]: row for row in rows}
+    told = {} if rows is None else {load.id: {} for load in plan.loads}
+    told |= {row["id"]: row for row in rows or ()}
     measured_ns = max((s.start_ns + s.interval_ns * s.count for s in plan.sessions), default=0)
     if reached_ns is not None:
         measured_ns = min(measured_ns, reached_ns)
@@ -61,11 +62,7 @@ def deviations(plan: Plan, rows: Any, reached_ns: int | None = None) -> tuple[De
         Deviation(load=load.id, way=way, what=what, hops=frozenset(pairwise(load.forward.nodes)))
         for load in plan.loads
         if load.start_ns < measured_ns or not plan.sessions
-        for way, what in (
-            _of(load, told.get(load.id, {}), measured_ns)
-            if rows is not None
-            else [("unknown", "was not counted: the run was cut short before")]
-        )
+        for way, what in _of(load, told.get(load.id), measured_ns)
     )
 
 
@@ -74,7 +71,10 @@ def unchecked(plan: Plan) -> tuple[str, ...]:
     return tuple(load.id for load in plan.loads if load.kind == "tcp")
 
 
-def _of(load: Load, row: dict[str, Any], measured_ns: int) -> Iterator[tuple[Way, str]]:
+def _of(load: Load, row: dict[str, Any] | None, measured_ns: int) -> Iterator[tuple[Way, str]]:
+    if row is None:
+        yield "unknown", "was not counted: the run was cut short before"
+        return
     sent, seconds = row.get("sent_bytes"), row.get("seconds")
     if sent is None and row.get("cut_off_ns") is not None:
         yield "less", f"was cut off, and what it had sent is not known: {row['error']}"
