@@ -51,8 +51,10 @@ def deviations(plan: Plan, rows: Any, reached_ns: int | None = None) -> tuple[De
     Args:
         reached_ns: how much of a run that was cut short was measured.
     """
-    told = {} if rows is None else {load.id: {} for load in plan.loads}
-    told |= {row["id"]: row for row in rows or ()}
+    told: dict[str, dict[str, Any]] = {}
+    if rows is not None:
+        told |= {load.id: {} for load in plan.loads}
+        told |= {row["id"]: row for row in rows}
     measured_ns = max((s.start_ns + s.interval_ns * s.count for s in plan.sessions), default=0)
     if reached_ns is not None:
         measured_ns = min(measured_ns, reached_ns)
