@@ -69,6 +69,8 @@ class Sampling(NamedTuple):
     """Indices of packets before which the plan changes the traffic or the network."""
     loss: float = 0.0
     """Probability that links lose a packet, each by chance."""
+    gone: float = 0.0
+    """Share of the packets that have no way to go, at any phase, and were lost."""
     least_ns: float = 0.0
     most_ns: float = math.inf
     """What no packet takes less and, unless a link loses it, more than, at any phase."""
@@ -162,7 +164,9 @@ class Observations:
         """Those that were not lost."""
         there = np.isfinite(self.delays)
         parts = tuple(int(there[:at].sum()) for at in self.sampling.parts)
-        return Observations(self.delays[there], self.sampling._replace(parts=parts, loss=0.0))
+        return Observations(
+            self.delays[there], self.sampling._replace(parts=parts, loss=0.0, gone=0.0)
+        )
 
     @property
     def certain(self) -> bool:

@@ -47,9 +47,10 @@ class Pooled(Observations):
     def __init__(self, runs: Sequence[Observations]) -> None:
         self._runs = [run for run in runs if len(run)]
         told = [run.sampling for run in self._runs]
+        packets = max(sum(map(len, self._runs)), 1)
         sampling = RANDOM._replace(
-            loss=sum(len(run) * run.sampling.loss for run in self._runs)
-            / max(sum(map(len, self._runs)), 1),
+            loss=sum(len(run) * run.sampling.loss for run in self._runs) / packets,
+            gone=sum(len(run) * run.sampling.gone for run in self._runs) / packets,
             least_ns=min((one.least_ns for one in told), default=0.0),
             most_ns=max((one.most_ns for one in told), default=math.inf),
         )

@@ -18,11 +18,13 @@ from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.variation import Integers
 from testbed.plan.model import FLOOD_TICK_NS, Path, Plan, Session, Source
 from testbed.probes.schedule import HOLD_NS
+from testbed.scenario.model import LinkEvent, NodeEvent
 
 _LEAST = 50
 """Packets of a part."""
@@ -75,6 +77,38 @@ def sampling(
         parts=_parts(plan, beside, intended_ns + _answered_ns(session, paths)),
         loss=_loss(plan, session, paths),
     )
+
+
+def severed(
+    plan: Plan, paths: Iterable[Path], intended_ns: Integers, longest_ns: float
+) -> NDArray[np.bool_]:
+    """Which of the packets due at these moments have no way to go: a link or node of a path that
+    nothing stands in for is down from before they are due until they would be there.
+
+    Args:
+        longest_ns: what one that arrives takes at most, from when it is due.
+    """
+    out = np.zeros(len(intended_ns), bool)
+    for path in paths:
+        if path.backups:
+            continue
+        links = {frozenset(hop) for hop in pairwise(path.nodes)}
+        down: dict[object, int] = {}
+        for event in sorted(plan.events, key=lambda event: event.at_ns):
+            if isinstance(event, LinkEvent) and frozenset((event.a, event.b)) in links:
+                what: object = frozenset((event.a, event.b))
+            elif isinstance(event, NodeEvent) and event.node in path.nodes:
+                what = event.node
+            else:
+                continue
+            if event.action in ("cut", "silence", "drop"):
+                down.setdefault(what, event.at_ns)
+            elif event.action in ("mend", "revive") and what in down:
+                until = event.at_ns - longest_ns
+                out |= (intended_ns >= down.pop(what)) & (intended_ns < until)
+        for at_ns in down.values():
+            out |= intended_ns >= at_ns
+    return out
 
 
 def _loss(plan: Plan, session: Session, paths: Iterable[Path]) -> float:

@@ -12,7 +12,8 @@ Links that lose packets lose each by chance, whatever else is sent and when. Los
 are no more than the links of the plan make (_LINKS), and scattered by chance, are judged
 by themselves: as many independent observations as messages, whatever few phases their
 delays saw. Drops from a queue that is full at some phase are never judged so: they come
-where no link loses anything, or beside more losses than the links make.
+where no link loses anything, or beside more losses than the links make. Of what has no way
+to go, since a link of its only one is cut, all is lost at any phase.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def beyond(seen: Observations, limit_ns: float, share: float) -> tuple[Share, Ef
     found = seen.effective(limit_ns, max(ratio, share))
     if found.size < sent and (apart := _apart(seen, limit_ns, share)) is not None:
         return apart
-    return bounds(ratio, found.size, found.surely), found
+    told = bounds(ratio, found.size, found.surely)
+    return told._replace(low=max(told.low, seen.sampling.gone)), found
 
 
 def _apart(seen: Observations, limit_ns: float, allowed: float) -> tuple[Share, Effective] | None:
@@ -132,6 +134,7 @@ def lost(seen: Observations) -> Share:
     if found is None and number:
         worth = seen.effective(sys.float_info.max, number / sent)
         found = bounds(number / sent, worth.size, worth.surely)
+        found = found._replace(low=max(found.low, seen.sampling.gone))
     elif found is None:
         found = Share(0.0, 0.0 if certain and not seen.sampling.loss else 1.0)
     elif not certain:

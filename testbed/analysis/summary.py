@@ -31,12 +31,13 @@ from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Instrument, Trust
 from testbed.analysis.independence import Delays, Limit, Observations, Sampling
 from testbed.analysis.percentiles import Estimate, Refused, nearest_rank, percentile
 from testbed.analysis.proof import decided, within
-from testbed.analysis.sampling import sampling
+from testbed.analysis.sampling import sampling, severed
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.errors import TestbedError
 from testbed.files import write_whole
 from testbed.plan.model import Budget, Plan, Session
 from testbed.plan.model import Path as Way
+from testbed.probes.schedule import HOLD_NS
 from testbed.results.folder import CONTROL, FIDELITY, SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
 
@@ -242,6 +243,11 @@ def observed(
 ) -> Observations:
     """A session's delays in a direction, and how its plan had them sample the network."""
     sampled = sampling(plan, session, passed(session, direction), now.intended_ns)
+    if plan.events and len(now.delay_ns):
+        longest_ns = now.delay_ns[np.isfinite(now.delay_ns)].max(initial=0) + HOLD_NS
+        cut = severed(plan, passed(session, direction), now.intended_ns, longest_ns)
+        if np.isinf(now.delay_ns[cut]).all():
+            sampled = sampled._replace(gone=float(cut.mean()))
     if not known.overloaded:
         least_ns, most_ns = within(plan, session, direction, budget(session, direction).total_ns)
         sampled = sampled._replace(least_ns=least_ns, most_ns=most_ns)
@@ -273,7 +279,7 @@ def differences(sampled: Sampling) -> Sampling:
     """How differences of delays sample the network, if delays do so: at other indices, and each
     at most what the longest delay is more than the least."""
     return sampled._replace(
-        parts=(), loss=0.0, least_ns=0.0, most_ns=sampled.most_ns - sampled.least_ns
+        parts=(), loss=0.0, gone=0.0, least_ns=0.0, most_ns=sampled.most_ns - sampled.least_ns
     )
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.analysis.independence import Sampling
-from testbed.analysis.sampling import sampling
-from testbed.plan.model import Backup, Gate, Load, Plan, Session, Source
-from testbed.scenario.model import LinkEvent
+from testbed.analysis.sampling import sampling, severed
+from testbed.plan.model import Backup, Gate, Load, Path, Plan, Session, Source
+from testbed.scenario.model import LinkEvent, NodeEvent
 from tests.results import synthetic
 
 MS = 1_000_000
@@ -226,3 +226,24 @@ def test_links_lose_messages_by_their_packets_and_copies_make_up_for_them() -> N
         three.forward, backups=(Backup(failed=None, nodes=FAR.nodes, label=9),)
     )
     assert sampling(plan, three, (copied,), due).loss == 0
+
+
+def test_what_is_due_while_the_only_way_is_cut_has_no_way_to_go() -> None:
+    due = MS * np.arange(10)
+    a, b = SESSION.forward.nodes[1:3]
+
+    def out(*events: LinkEvent | NodeEvent, path: Path = SESSION.forward) -> list[int]:
+        plan = msgspec.structs.replace(PLAN, sessions=(SESSION,), events=events)
+        found: list[int] = np.flatnonzero(severed(plan, (path,), due, 2 * MS)).tolist()
+        return found
+
+    cut = LinkEvent(at_ns=3 * MS, action="cut", a=b, b=a)
+    mend = LinkEvent(at_ns=8 * MS, action="mend", a=a, b=b)
+    assert out(cut) == [3, 4, 5, 6, 7, 8, 9]
+    assert out(mend, cut) == [3, 4, 5]  # what is due later may still be there in time
+    assert out(msgspec.structs.replace(cut, action="silence"), mend) == [3, 4, 5]
+    assert out(msgspec.structs.replace(cut, b="elsewhere")) == []
+    assert out(NodeEvent(at_ns=6 * MS, action="drop", node=b), cut, mend) == [3, 4, 5, 6, 7, 8, 9]
+    assert out(NodeEvent(at_ns=6 * MS, action="restart", node=b)) == []
+    beside = Backup(failed=(a, b), nodes=FAR.nodes, label=9)
+    assert out(cut, path=msgspec.structs.replace(SESSION.forward, backups=(beside,))) == []

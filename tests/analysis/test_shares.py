@@ -70,6 +70,17 @@ def test_what_is_lost_for_good_is_missed_at_one_phase() -> None:
     assert judge(cut, MS, 0.95).word == "not shown"  # a queue might do so at one phase in ten
 
 
+def test_what_has_no_way_to_go_is_lost_at_any_phase() -> None:
+    cut = Observations(np.where(np.arange(4000) < 2800, MS, math.inf), ONE._replace(gone=0.3))
+    for reliability, word in ((0.99, "missed"), (0.71, "missed"), (0.7, "not shown")):
+        assert judge(cut, MS, reliability).word == word
+    assert lost(cut).low == 0.3
+    assert cut.arrived().sampling.gone == 0
+    two = Pooled([cut, Observations(np.full(2000, MS), ONE)])
+    assert two.sampling.gone == pytest.approx(0.2)
+    assert judge(two, MS, 0.9).word == "missed"
+
+
 def test_losses_and_delays_at_few_phases_hold_together() -> None:
     """Each side of the interval, by simulation: links lose 2 %, and 5 % of phases are late."""
     random = np.random.default_rng(3)

@@ -25,6 +25,7 @@ from testbed.probes.arrivals import MISSING
 from testbed.report import wording
 from testbed.results.folder import RunFolder
 from testbed.results.samples import tidy
+from testbed.scenario.model import LinkEvent
 from tests.results import synthetic
 
 
@@ -266,3 +267,26 @@ def test_phases_are_those_that_the_verdict_counts(plan: Plan) -> None:
     row, _ = summarise(alone, frame)
     assert (row.limit, row.phases, row.lost) == ("phases", 1, 0)
     assert "all messages saw one phase" in wording.verdict(row)
+
+
+def test_a_cut_for_good_is_missed_at_one_phase_too(plan: Plan) -> None:
+    """30 % are lost beside a sender in step, where 0.1 % may be."""
+    session = _one(plan, "telesurgery_haptic")
+    beside = msgspec.structs.replace(session, id="beside")
+    at_ns = session.warmup_ns + 7000 * session.interval_ns
+    a, b = session.forward.nodes[1:3]
+    cut = LinkEvent(at_ns=at_ns, action="cut", a=a, b=b)
+    made = msgspec.structs.replace(plan, sessions=(session, beside), events=(cut,))
+    rows = synthetic.raw(session)
+    synthetic.lose(rows, "forward", slice(8000, len(rows)))
+    frame = tidy(session.id, rows).to_pandas()
+    row = summarise(made, frame)[0]
+    assert (row.verdict, row.limit, row.phases) == ("missed", "phases", 1)
+    assert row.miss_low == pytest.approx(0.3)
+    assert isinstance(row.p99, Estimate)
+    assert math.isinf(row.p99.low)
+    # one that came nevertheless: the plan does not tell what is lost
+    frame.loc[frame["seq"] == 9000, "lost_forward"] = False
+    frame.loc[frame["seq"] == 9000, "forward_ns"] = 10**6
+    one = summarise(made, frame)[0]
+    assert one.miss_low == pytest.approx(0.025 * one.miss_ratio)
