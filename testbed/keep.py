@@ -124,8 +124,19 @@ def recover(root: Path) -> Iterator[Recovered]:
             with alone(job) as holder:
                 if holder == "nobody":
                     yield _recovered(job, root)
+                elif holder == "unknown":
+                    yield Recovered(job, None, _perhaps_elsewhere(job))
         except OSError:  # another user's, or just gone
             continue
+
+
+def _perhaps_elsewhere(job: Path) -> ResultError:
+    return ResultError(
+        "a run of another machine may be going on there",
+        where=str(job),
+        expected="a file system with locks, which would tell",
+        remedy=f"if there is none, `testbed collect {shlex.quote(str(job))}`",
+    )
 
 
 def recover_one(job: Path) -> Recovered:

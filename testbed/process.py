@@ -68,16 +68,38 @@ def ended(job: Path, within_s: float = ENDING_S) -> bool:
     except OSError:
         return True
     try:
-        while True:
-            try:
-                fcntl.flock(asked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    return False
-                time.sleep(0.01)
-            except OSError:
-                return True
-            else:
-                return True
+        while shared(asked):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
     finally:
         os.close(asked)
+
+
+def shared(fd: int) -> bool:
+    """Whether others hold the file or folder of a descriptor, which is locked if not.
+
+    On a file system without locks: whether another descriptor of this machine is of it, as
+    far as this user may see.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return _open_elsewhere(fd)
+    return False
+
+
+def _open_elsewhere(fd: int) -> bool:
+    this = os.fstat(fd)
+    own = f"/proc/{os.getpid()}/fd/{fd}"
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # another user's, or it has just ended
+            for name in os.listdir(process / "fd"):  # noqa: PTH208 - names, and many
+                link = f"{process}/fd/{name}"
+                with suppress(OSError):
+                    if link != own and os.path.samestat(os.stat(link), this):  # noqa: PTH116
+                        return True
+    return False

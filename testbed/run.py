@@ -326,7 +326,7 @@ def converse(lab: Lab, verb: str, order: dict[str, Any], prepared: Prepared | No
 
     A shell without a terminal takes its commands from standard input.
     """
-    with staging(scratch()) as job:
+    with staging(scratch(), keep=False) as job:
         if prepared is not None:
             (job / "plan.json").write_bytes(msgspec.json.encode(prepared.plan))
             (job / "scenario.json").write_bytes(msgspec.json.encode(prepared.scenario))

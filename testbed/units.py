@@ -83,6 +83,17 @@ def memory_bytes(text: object, where: str = "") -> int:
     return round(_parse(text, _MEMORY, "memory size", "2 GiB", where))
 
 
+def show_memory(value: int) -> str:
+    """Memory for people and for `--memory`, not above the value.
+
+    >>> show_memory(500 * 2**30), show_memory(24_105 * 2**20), show_memory(256 * 2**20)
+    ('500 GiB', '23.54 GiB', '256 MiB')
+    """
+    if value >= 2**30:
+        return f"{value * 100 // 2**30 / 100:g} GiB"
+    return f"{value >> 20} MiB"
+
+
 def show_ns(value: float) -> str:
     """A time for people: three significant digits in ns, us, ms or s.
 

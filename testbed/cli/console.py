@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import shlex
 import signal
 import sys
@@ -17,9 +19,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.segment import Segment
 from rich.text import Text
 
-from testbed.errors import InputError, Stopped, TestbedError, unknown
+from testbed.errors import InputError, ResultError, Stopped, TestbedError, unknown
 from testbed.text import visible
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What an output answers that takes no more."""
 _WIDE = 110
 """Columns of tables that go to a file or a pipe."""
 
@@ -31,6 +35,10 @@ class Terminal(Console):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **kwargs)
+
+    def on_broken_pipe(self) -> None:
+        """Whoever reads has gone: Verbs ends the command."""
+        raise  # noqa: PLE0704 - of what writes, which calls this
 
     def render_str(self, text: str, **kwargs: Any) -> Text:
         """A string as it will be seen, so that columns are as wide as that."""
@@ -73,6 +81,16 @@ class Verbs(click.Group):
             raise unknown("verb", args[0], self.list_commands(ctx), where="testbed")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command line."""
+        with _reader():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry out what was read."""
+        with _reader():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Verbs in the order they are used, not of the alphabet."""
         return list(self.commands)
@@ -83,9 +101,13 @@ class Verbs(click.Group):
         try:
             with _ending():
                 code = super().main(*args, **kwargs)
+            with _reader():
+                sys.stdout.flush()  # what cannot be written is told below, not by the interpreter
             sys.exit(code if isinstance(code, int) else 0)
         except TestbedError as error:
-            show_error(error)
+            with suppress(OSError):  # there may be nowhere to say it
+                show_error(error)
+            _forget_output()
             sys.exit(error.exit_code)
         except (click.exceptions.Abort, KeyboardInterrupt):
             _stopped(Stopped(signal.SIGINT))
@@ -98,8 +120,45 @@ class Verbs(click.Group):
             error.show(said)
             click.echo(visible(said.getvalue()), nl=False, err=True)
             sys.exit(error.exit_code)
-        except BrokenPipeError:
-            sys.exit(141)
+        except _ReaderGoneError:
+            _forget_output()
+            sys.exit(128 + signal.SIGPIPE)  # as what a shell says of a tool that it ended
+        except OSError as error:
+            if error.filename is not None or error.errno not in _FULL:
+                raise
+            _forget_output()
+            with suppress(OSError):
+                show_error(_no_output(error))
+            sys.exit(ResultError.exit_code)
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read the output has gone; click would end with status 1 on BrokenPipeError."""
+
+
+@contextmanager
+def _reader() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ReaderGoneError from error
+
+
+def _forget_output() -> None:
+    """What could not be written is dropped: at its end, the interpreter would try again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _no_output(error: OSError) -> ResultError:
+    return ResultError(
+        f"cannot write what was asked for: {error.strerror}",
+        where="standard output",
+        expected="a terminal, a pipe or a file with space left",
+    )
 
 
 @contextmanager

@@ -147,8 +147,8 @@ class Watch:
             for fd, _ in self._poll.poll():
                 with self._lock:
                     one = self._watched.get(fd)
-                if one is not None:
-                    code = one.child.wait()  # at once: it has ended
+                # a descriptor that was forgotten may be another process's by now
+                if one is not None and (code := one.child.poll()) is not None:
                     self._ended(fd, one, code)
 
     def _ended(self, fd: int, one: Watched, code: int) -> None:

@@ -28,6 +28,7 @@ from testbed.errors import LabError
 from testbed.lab import checksums, host
 from testbed.lab.base import Missing
 from testbed.lab.checksums import Depth
+from testbed.process import shared
 
 MANIFEST = "manifest.txt"
 
@@ -36,14 +37,18 @@ Say = Callable[[str], None]
 
 
 def folder() -> Path:
-    """Where all of it is kept. Raises LabError for a user without a home."""
+    """Where all of it is kept. Raises LabError for a user without a home.
+
+    A relative XDG_CACHE_HOME is none (XDG Base Directory Specification).
+    """
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = given if given.is_absolute() else Path.home() / ".cache"
     except RuntimeError as error:
         raise LabError(
             "this user has no home folder to keep the lab image in",
             where="HOME, XDG_CACHE_HOME",
-            expected="one of them set to a folder this user may write",
+            expected="one of them set to the full path of a folder this user may write",
             remedy="export XDG_CACHE_HOME=FOLDER",
         ) from error
     return base / "slicing-testbed"
@@ -198,14 +203,9 @@ def _is_held(path: Path) -> bool:
         return False
     fd = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+        return shared(fd)
     finally:
         os.close(fd)
-    return False
 
 
 def remove(path: Path) -> None:

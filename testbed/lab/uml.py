@@ -25,6 +25,7 @@ from testbed.lab.checksums import Depth
 from testbed.lab.process import HANDSHAKE, spawn
 from testbed.lab.sandbox import PROGRAMS, bubblewrap
 from testbed.process import ALIVE
+from testbed.units import show_memory
 
 LEAST_MEMORY_BYTES = 256 << 20
 """Twice what the smallest network takes. With too little, the kernel is busy for ever
@@ -113,10 +114,10 @@ class UmlLab:
         if not LEAST_MEMORY_BYTES <= memory_bytes <= total_bytes:
             little = memory_bytes < LEAST_MEMORY_BYTES
             raise InputError(
-                f"a lab with {memory_bytes >> 20} MiB of memory cannot "
+                f"a lab with {show_memory(memory_bytes)} of memory cannot "
                 + ("work" if little else "be had: this machine has less"),
                 where="--memory",
-                expected=f"{LEAST_MEMORY_BYTES >> 20} MiB to {total_bytes >> 20} MiB, "
+                expected=f"{show_memory(LEAST_MEMORY_BYTES)} to {show_memory(total_bytes)}, "
                 "which is all that this machine has",
             )
         other = copy.copy(self)

@@ -38,7 +38,8 @@ def outcome(made: Provenance) -> str:
         return f"This run failed{why}"
     reached, asked = (found.get("traffic_ns", 0) / 1e9 for found in (made.actual, made.asked))
     seconds = math.floor(100 * reached) / 100
-    return f"Unfinished, {seconds:g} s of {asked:g} s of traffic were measured{why}"
+    whole = round(asked, 2) or asked
+    return f"Unfinished, {seconds:g} s of {whole:g} s of traffic were measured{why}"
 
 
 def overdue(rows: Iterable[SummaryRow]) -> list[str]:

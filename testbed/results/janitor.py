@@ -1,10 +1,10 @@
 """The process that looks after a staging folder, and what it must not throw away.
 
-    python -I -S janitor.py FOLDER
+    python -I -S janitor.py FOLDER [keep]
 
 creates the folder, says 0 or the number of an error, and when its standard input ends
-removes the folder, unless a measurement is in it. It imports nothing but the standard
-library, so that it is there in no time.
+removes the folder, unless it is to keep a measurement and one is in it. It imports nothing
+but the standard library, so that it is there in no time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ LOG_FOLDER = "samples"
 SENT_LOG = "sent.bin"
 COLLECTED = "0-provenance.json"
 """Is there when the samples have been taken out of the logs."""
+
+KEEP = "keep"
+"""Second argument: a measurement stays."""
 
 _PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 """How a file is opened that a program in a lab may have replaced."""
@@ -63,7 +66,7 @@ def _make(folder: Path) -> int:
         return error.errno or 1
 
 
-def _main(folder: Path) -> int:
+def _main(folder: Path, *, keep: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     code = _make(folder)
@@ -72,7 +75,7 @@ def _main(folder: Path) -> int:
         return 1
     sys.stdin.buffer.read()
     for _ in range(100):  # a lab that is just ending may still write
-        if measured(folder):
+        if keep and measured(folder):
             break
         shutil.rmtree(folder, ignore_errors=True)
         if not os.path.lexists(folder):
@@ -82,4 +85,4 @@ def _main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1])))
+    sys.exit(_main(Path(sys.argv[1]), keep=KEEP in sys.argv[2:]))

@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Literal
 
 from testbed.errors import ResultError
-from testbed.results.janitor import measured
+from testbed.process import shared
+from testbed.results.janitor import KEEP, measured
 
 PREFIX = ".staging-"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -38,24 +39,26 @@ _OWN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 """How a folder is opened whose name others may have given to a FIFO or a symbolic link."""
 
 Holder = Literal["nobody", "somebody", "unknown"]
-"""Who holds a staging folder; unknown where the file system has no locks."""
+"""Who holds a staging folder; unknown where the file system has no locks, and nobody of this
+machine does."""
 
 
 @contextmanager
-def staging(root: Path) -> Iterator[Path]:
+def staging(root: Path, *, keep: bool = True) -> Iterator[Path]:
     """A new hidden folder in `root`, gone after the block unless it was renamed or measured.
 
-    Raises ResultError if `root` cannot be written.
+    Without `keep` nothing in such folders of `root` counts as measured. Raises ResultError
+    if `root` cannot be written.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(root, error) from error
-    sweep(root)
+    sweep(root, keep=keep)
     path = root.resolve() / f"{PREFIX}{secrets.token_hex(6)}"
     janitor_program = str(Path(__file__).with_name("janitor.py"))
     janitor = subprocess.Popen(
-        [sys.executable, "-I", "-S", janitor_program, str(path)],
+        [sys.executable, "-I", "-S", janitor_program, str(path), *([KEEP] if keep else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # a Ctrl-C is for us; the janitor ends when we do
@@ -89,11 +92,9 @@ def alone(path: Path) -> Iterator[Holder]:
         if os.fstat(held).st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
         holder: Holder = "nobody"
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if shared(held):
             holder = "somebody"
-        except OSError:
+        elif not _flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB):
             holder = "unknown"
         if not path.exists():  # it has got its last name meanwhile
             holder = "somebody"
@@ -102,14 +103,14 @@ def alone(path: Path) -> Iterator[Holder]:
         os.close(held)
 
 
-def sweep(root: Path) -> list[Path]:
-    """Remove the staging folders in `root` that nobody holds and that hold no measurement;
-    returns them."""
+def sweep(root: Path, *, keep: bool = True) -> list[Path]:
+    """Remove the staging folders in `root` that nobody holds and that hold no measurement, or
+    without `keep` whatever they hold; returns them."""
     removed = []
     for path in root.glob(f"{PREFIX}*"):
         try:
             with alone(path) as holder:
-                if holder == "nobody" and not measured(path):
+                if holder == "nobody" and not (keep and measured(path)):
                     shutil.rmtree(path, ignore_errors=True)
                     removed.append(path)
         except OSError:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,7 @@ WRONG = [
     (("shell", "metro_rign"), 2, "did you mean 'metro_ring'"),
     (("shell", "metro_ring", "--set", "sites=-3"), 2, "sites"),
     (("shell", "metro_ring", "--memory", "2"), 2, "has no unit"),
+    (("exec", "--lab", "virtual", "--memory", "99999 GiB", "--", "true"), 2, "with 99999 GiB of"),
     (("exec", "--memory", "abc", "--", "true"), 2, "'abc' is not a memory size"),
     (("shell", "metro_ring", "--set", "span=-3 km"), 2, "negative"),
     (("shell", "zoo", "--set", "name=sndlib/brain"), 2, "brain"),
@@ -62,6 +64,42 @@ def test_wrong_input_is_answered(words: tuple[str, ...], code: int, says: str) -
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("words", [("list",), ("list", "--json"), ("--help",)])
+def test_an_output_that_takes_no_more_is_told(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "testbed.cli", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 6
+    assert done.stderr.startswith("error cannot write what was asked for: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("list",), ("list", "--json"), ("--help",), ("check", "all")])
+def test_a_reader_that_goes_ends_a_command_quietly(words: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed.cli", *words],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert done.stderr == b""
+
+
+def test_an_error_that_cannot_be_said_has_its_exit_code() -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "testbed.cli", "check", "no-such"]
+        assert subprocess.run(words, stderr=full, check=False).returncode == 2
 
 
 def test_list_names_all_kinds() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -64,6 +66,49 @@ def test_ends_that_were_asked_for_are_no_news() -> None:
     left.kill()
     left.wait()
     assert watch.deaths() == []
+
+
+class _Stale:
+    """A poll that tells, once, of an end by a number that a living process has got since."""
+
+    def __init__(self) -> None:
+        self._real = select.epoll()
+        self._number = 0
+        self._given = threading.Event()
+        self.told = False
+
+    def register(self, fd: int, mask: int) -> None:
+        self._real.register(fd, mask)
+        self._number = self._number or fd
+        self._given.set()
+
+    def unregister(self, fd: int) -> None:
+        self._real.unregister(fd)
+
+    def poll(self) -> list[tuple[int, int]]:
+        self._given.wait()
+        if not self.told:
+            self.told = True
+            return [(self._number, select.EPOLLIN)]
+        return self._real.poll()
+
+
+def test_a_number_that_is_another_process_by_now_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    poll = _Stale()
+    with monkeypatch.context() as patch:
+        patch.setattr("testbed.emulation.watch.select.epoll", lambda: poll)
+        watch = Watch()
+    living, dead = _sleeper(), _sleeper()
+    watch.add("living", living, "")
+    watch.add("dead", dead, "")
+    dead.kill()
+    assert [death.process for death in _deaths(watch, 1)] == ["dead"]
+    assert poll.told
+    watch.over()
+    living.kill()
+    living.wait()
 
 
 def test_the_cause_is_what_ended_first() -> None:

@@ -265,6 +265,12 @@ def test_what_a_lab_runs_on_stays_until_it_has_ended(folder: Path) -> None:
     assert _names(folder) == ["kernel-k", "kernel.lock"]
 
 
+def test_a_relative_cache_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "beside/this")
+    assert cache.folder() == tmp_path / ".cache/slicing-testbed"
+
+
 def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.lab import cache
 from testbed.lab.base import CONSOLE, PROJECT, Lab
 from testbed.lab.native import NativeLab
 from testbed.lab.wall import WallLab
@@ -43,6 +44,17 @@ def test_exit_code_and_files_come_back(lab: Lab, tmp_path: Path) -> None:
     assert code == 7
     assert (tmp_path / "where").read_text() == "/project\n"
     assert (tmp_path / "kernel").read_text().strip() == lab.describe()["kernel"]
+
+
+def test_a_cache_may_be_called_anything(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path / r"a:b,c d\e=ü"
+    named.symlink_to(cache.folder().parent)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(named))
+    (tmp_path / "job").mkdir()
+    code, console = run(lab, tmp_path / "job", "exit 7")
+    assert code == 7, console
 
 
 def test_arguments_arrive_as_they_are(lab: Lab, tmp_path: Path) -> None:

@@ -260,6 +260,8 @@ def test_an_unfinished_run_says_how_far_it_came(job: Path, monkeypatch: pytest.M
     assert msgspec.json.decode((run.path / "2-plan.json").read_bytes())["events"]
     told = wording.outcome(made)
     assert told == "Unfinished, 5.99 s of 11 s of traffic were measured: stopped by SIGINT."
+    longer = msgspec.structs.replace(made, asked={"traffic_ns": 40_000_200_000})
+    assert wording.outcome(longer).startswith("Unfinished, 5.99 s of 40 s of traffic were")
 
 
 def test_a_failing_finish_leaves_what_was_measured(job: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,23 @@ def test_what_a_living_run_holds_is_left_alone(tmp_path: Path) -> None:
         assert list(recover(tmp_path)) == []
         with pytest.raises(ResultError, match="a run is going on there"):
             recover_one(job)
+
+
+def test_without_locks_what_may_be_anothers_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = fill(tmp_path / f"{PREFIX}far", START, CLOCK, SENT)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (found,) = recover(tmp_path)
+    assert found.kept is None
+    assert found.error is not None
+    assert "another machine" in found.error.what
+    assert f"testbed collect {job}" in found.error.remedy
+    assert measured(job)
 
 
 def test_what_cannot_be_read_is_named_and_stays(tmp_path: Path) -> None:

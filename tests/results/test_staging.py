@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import ResultError
-from testbed.results.staging import PREFIX, scratch, staging, sweep
+from testbed.process import ended, hold
+from testbed.results.janitor import COLLECTED
+from testbed.results.staging import PREFIX, alone, scratch, staging, sweep
 
 HOLDER = """
 import sys, time
@@ -65,6 +68,48 @@ def test_kill_leaves_nothing(tmp_path: Path) -> None:
     holder.stdout.close()
     assert _gone(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_short_lived_folders_keep_nothing(tmp_path: Path) -> None:
+    """Whatever a program in a lab writes there."""
+    left = tmp_path / f"{PREFIX}left"
+    left.mkdir()
+    (left / COLLECTED).touch()
+    with staging(tmp_path):
+        assert left.exists()  # it may be a run's
+    with staging(tmp_path, keep=False) as path:
+        assert not left.exists()
+        (path / COLLECTED).touch()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system that has none."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_who_has_it_open_holds_it(tmp_path: Path) -> None:
+    stale = tmp_path / f"{PREFIX}stale"
+    stale.mkdir()
+    with alone(stale) as holder:
+        assert holder == "unknown"  # another machine may
+    with staging(tmp_path) as path, alone(path) as holder:
+        assert holder == "somebody"
+    assert sweep(tmp_path) == []
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_a_lab_is_known_by_its_open_file(tmp_path: Path) -> None:
+    held = hold(tmp_path)
+    assert not ended(tmp_path, 0)
+    os.close(held)
+    assert ended(tmp_path, 0)
 
 
 def test_folders_nobody_holds_are_swept(tmp_path: Path) -> None:
