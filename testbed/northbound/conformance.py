@@ -1,18 +1,21 @@
 """What the probes measured of a slice, held against its promise.
 
-Probes write down what they send and receive as they go (testbed/probes/events.py); what
-is there is read when somebody asks. Sessions count whose packets the slice takes, from
-the moment on at which it was installed. A delay is from the sender's clock, read before
-the packet leaves, to the kernel's stamp at arrival: never too short, and in virtual time
-a few ns too long. What counts is messages: one has arrived when all its packets have, and
-is lost when it has had LATE_NS to arrive.
+Probes write down what they send and receive as they go (testbed/probes/events.py); what is
+there is read when somebody asks, and what was read before is not read again. Sessions count
+whose packets the slice takes, from the moment on at which it was installed. A delay is from
+the sender's clock, read before the packet leaves, to the kernel's stamp at arrival: never
+too short, and in virtual time a few ns too long. What counts is messages: one has arrived
+when all its packets have, and is lost when it has had LATE_NS to arrive.
 """
 
 from __future__ import annotations
 
 import json
+import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,12 @@ from testbed.scenario.model import Frozen, Slo
 
 LATE_NS = 1_500_000_000
 """Half a second to arrive, and the second after which an arrival is on disk at the latest."""
+
+
+_COUNTED = (
+    *(events.SENT, events.LEADING_RX, events.REFLECTOR_RX),
+    *(events.REFLECTOR_TX, events.SENDER_RX),
+)
 
 
 class Measured(Frozen, frozen=True, kw_only=True):
@@ -43,7 +52,9 @@ class Probed:
     """The event logs of a run, and which sessions are whose."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
-        self._plan, self._folder = plan, folder
+        self._plan = plan
+        names = (events.SENT_FILE, events.REFLECTED_FILE, events.RECEIVED_FILE)
+        self._logs = {name: _Log(folder / name) for name in names}
 
     def __call__(self, placed: Placed, since_ns: int) -> dict[str, Any]:
         """What was measured of a slice since a moment (CLOCK_REALTIME)."""
@@ -67,11 +78,11 @@ class Probed:
             )
         )
         arrived: dict[int, int] = {}
-        for number, at_ns, _ in _events(self._folder / came[0], came[1], session.id):
+        for number, at_ns, _ in self._logs[came[0]](came[1], session.id):
             arrived.setdefault(number, at_ns)
         if forward and session.fragments > 1:
             arrived = self._whole(session, arrived)
-        for number, a, b in _events(self._folder / left[0], left[1], session.id):
+        for number, a, b in self._logs[left[0]](left[1], session.id):
             left_ns = b if forward else a
             there_ns = arrived.get(number)
             yield left_ns, None if there_ns is None else there_ns - left_ns
@@ -79,7 +90,7 @@ class Probed:
     def _whole(self, session: Session, last: dict[int, int]) -> dict[int, int]:
         """When the last of each message's packets came, of messages of which all came."""
         there: dict[int, dict[int, int]] = {}
-        rows = _events(self._folder / events.RECEIVED_FILE, events.LEADING_RX, session.id)
+        rows = self._logs[events.RECEIVED_FILE](events.LEADING_RX, session.id)
         for number, at_ns, arrival in rows:
             there.setdefault(number, {}).setdefault(arrival & 0xFFFF_FFFF, at_ns)
         return {
@@ -159,30 +170,43 @@ def _measured(delays: Iterable[tuple[int, int | None]], since_ns: int, until_ns:
     )
 
 
-def _events(path: Path, kind: int, session: str) -> Iterator[tuple[int, int, int]]:
-    """Number, a and b of a session's events of one kind that are on disk."""
-    try:
-        raw = path.read_bytes()
-    except OSError:
-        return
-    start = len(events.MAGIC) + events.HEADER_LENGTH.size
-    if len(raw) < start:
-        return
-    (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
-    if len(raw) < start + length:  # it is being written
-        return
-    ids = json.loads(raw[start : start + length])["sessions"]
-    if session not in ids:
-        return
-    index = ids.index(session)
-    body = raw[start + length :]
-    whole = len(body) - len(body) % events.EVENT.size
-    for of, flag, which, number, a, b in events.EVENT.iter_unpack(body[:whole]):
-        if (
-            of == kind
-            and which == index
-            and not (
-                of in (events.SENT, events.LEADING_RX) and flag  # refused, or a copy
-            )
-        ):
-            yield number, a, b
+class _Log:
+    """One event log that grows: what is new of it is read when somebody asks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._at = path, 0
+        self._ids: list[str] = []
+        self._rows: dict[tuple[int, int], tuple[array[int], array[int], array[int]]] = {}
+        """Numbers, a and b of events, by kind and session."""
+        self._turn = threading.Lock()
+
+    def __call__(self, kind: int, session: str) -> Iterator[tuple[int, int, int]]:
+        """Number, a and b of a session's events of one kind that are on disk."""
+        with self._turn:
+            with suppress(OSError), self._path.open("rb") as file:
+                file.seek(self._at)
+                self._take(file.read())
+            if session not in self._ids:
+                return iter(())
+            found = self._rows.get((kind, self._ids.index(session)))
+            return iter(list(zip(*found, strict=True))) if found else iter(())
+
+    def _take(self, raw: bytes) -> None:
+        if not self._ids:
+            start = len(events.MAGIC) + events.HEADER_LENGTH.size
+            if len(raw) < start:
+                return
+            (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
+            if len(raw) < start + length:  # it is being written
+                return
+            self._ids = json.loads(raw[start : start + length])["sessions"]
+            self._at, raw = start + length, raw[start + length :]
+        whole = len(raw) - len(raw) % events.EVENT.size
+        self._at += whole
+        for kind, flag, session, number, a, b in events.EVENT.iter_unpack(raw[:whole]):
+            if kind in _COUNTED and not (
+                kind in (events.SENT, events.LEADING_RX) and flag  # refused, or a copy
+            ):
+                rows = self._rows.setdefault((kind, session), (array("q"), array("q"), array("q")))
+                for column, value in zip(rows, (number, a, b), strict=True):
+                    column.append(value)

@@ -109,6 +109,27 @@ def test_a_message_has_arrived_when_all_of_it_has(
     assert (row["one-way-min-delay-ns"], row["one-way-max-delay-ns"]) == (2 * MS, 5 * MS)
 
 
+def test_what_was_read_is_not_read_again(
+    here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + 9 * S)
+    folder = tmp_path / "s"
+    _logged(folder, [9 * MS, 2 * MS, 3 * MS, None, 4 * MS], NOW_NS)
+    placed = _placed(here, late(dscp=(46,)))
+    logs = [folder / name for name in (SENT_FILE, REFLECTED_FILE)]
+    whole = [log.read_bytes() for log in logs]
+    fresh = Probed(here.plan, folder)(placed, NOW_NS)["conformance"]
+    assert fresh[0]["messages"] == 5
+    grown = Probed(here.plan, folder)
+    for percent in range(0, 101, 7):  # half an event at the end, mostly
+        for log, raw in zip(logs, whole, strict=True):
+            log.write_bytes(raw[: len(raw) * percent // 100])
+        assert grown(placed, NOW_NS)["conformance"][0]["messages"] <= 5
+    for log, raw in zip(logs, whole, strict=True):
+        log.write_bytes(bytes(len(raw) // 2) + raw[len(raw) // 2 :])
+    assert grown(placed, NOW_NS)["conformance"] == fresh
+
+
 def test_packets_of_others_do_not_count(here: Intake, tmp_path: Path) -> None:
     _logged(tmp_path / "s", [2 * MS], NOW_NS)
     row = _there(here, tmp_path / "s", _placed(here, late(dscp=(10,))), NOW_NS)
