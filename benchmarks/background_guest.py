@@ -25,9 +25,11 @@ import msgspec
 
 from benchmarks.ports_guest import RTM_DELQDISC, SO_SNDBUFFORCE, frame, read, tc
 from testbed.emulation import netlink as nl
-from testbed.emulation.port_qdisc import PortOptions, PortQueue, PortSource, encode
+from testbed.emulation.lab_qdisc import encode
+from testbed.port.background import Source, arrivals
+from testbed.port.pipeline import Pipeline, stages
+from testbed.port.queues import Queue
 from testbed.probes.clock import become_pacer, sleep_until
-from testbed.reference.sources import Source, arrivals
 
 LEAD_NS = 100_000_000
 PROBE_GAP_S = 0.001
@@ -67,19 +69,20 @@ def make_link() -> None:
     subprocess.run(["ip", "-batch", "-"], input="\n".join(script), text=True, check=True)
 
 
-def port(case: dict[str, Any], start_ns: int, stop_ns: int) -> PortOptions:
-    source = PortSource(
+def port(case: dict[str, Any], start_ns: int, stop_ns: int) -> Pipeline:
+    source = Source(
         rate_bps=round(case["load"] * case["rate_bps"]),
         sizes=((case["bytes"], 1),),
         seed=SEED,
         start_ns=start_ns,
         stop_ns=stop_ns,
     )
-    return PortOptions(
-        rate_bps=case["rate_bps"],
-        queues=(PortQueue(id=0, limit_packets=100_000),),
+    made = stages(
+        case["rate_bps"],
+        queues=(Queue(id=0, limit_packets=100_000),),
         sources=() if case["real"] else (source,),
     )
+    return Pipeline(stages=made)
 
 
 def measure(case: dict[str, Any], start_ns: int, stop_ns: int) -> dict[str, Any]:
@@ -91,7 +94,7 @@ def measure(case: dict[str, Any], start_ns: int, stop_ns: int) -> dict[str, Any]
     if case["real"]:
         rate = round(case["load"] * case["rate_bps"])
         sizes = ((case["bytes"], 1),)
-        source = Source(rate, sizes, seed=SEED, start_ns=start_ns, stop_ns=stop_ns)
+        source = Source(rate_bps=rate, sizes=sizes, seed=SEED, start_ns=start_ns, stop_ns=stop_ns)
         background = ((a.time_ns, -1, a.bytes) for a in arrivals(source))
         sends = heapq.merge(background, sends)
     real_ns = time.time_ns() - time.monotonic_ns()  # nothing passes between the two in a lab

@@ -5,7 +5,7 @@
 
 Each seed is a random connected network of routers with a host at each, one of which is the
 server; random slices, priorities, scheduler and rates, all within what was admitted. Every
-plan is computed with the event model of a port (testbed/reference/port.py), those of the
+plan is computed with the event model of a port (testbed/port/events.py), those of the
 first seeds are also run in the virtual lab. Tightness is the largest delay measured over
 the bound, a session each.
 """

@@ -3,7 +3,7 @@
     python -m benchmarks.isolation        two minutes or so
 
 Runs the experiment slice_isolation in the virtual lab, and computes the same run with the
-reference model of a port (testbed/reference/port.py): what the flood's sender sends by
+reference model of a port (testbed/port/events.py): what the flood's sender sends by
 its schedule and every probe as it was sent, through all ports of their paths. A cell of
 the table is the largest one-way delay of a slice above its budget; the last column is the
 largest difference between lab and model over all probes that arrived.
@@ -24,16 +24,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ports import reference
-from testbed.emulation.lab_qdisc import options
+from testbed.frames import UDP_HEADERS_BYTES, label_bytes
 from testbed.lab.virtual import VirtualLab
-from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
-from testbed.plan.model import FLOOD_TICK_NS, Load, Plan, Source
+from testbed.plan.model import FLOOD_TICK_NS, Load, Plan
 from testbed.plan.model import Path as Way
 from testbed.plan.pacing import by_clock, stretched
+from testbed.port.background import arrivals
+from testbed.port.events import run
+from testbed.port.stage import Arrival
 from testbed.prepare import prepare
-from testbed.reference import sources
-from testbed.reference.port import Arrival, run
 from testbed.results.folder import RunFolder
 from testbed.run import execute
 from testbed.units import show_ns
@@ -80,34 +79,20 @@ def predicted(plan: Plan, packets: list[Packet]) -> dict[tuple[str, int], int]:
         port = plan.port(node, peer)
         here = [p for p in packets if (p.owner, p.number) in at and (node, peer) in _hops(p.way)]
         here.sort(key=lambda p: at[p.owner, p.number])
-        arrivals = []
+        offered = []
         for p in here:
             hop = p.way.nodes.index(node)
-            labelled = p.way.label is not None and 0 < hop < len(p.way.nodes) - 2
-            size = p.payload_bytes + HEADER_BYTES + LABEL_BYTES * labelled
+            label = label_bytes(hop, p.way.nodes, p.way.label is not None)
+            size = p.payload_bytes + UDP_HEADERS_BYTES + label
             queue = p.way.queue if port.queues or port.policers else 0
-            arrivals.append(Arrival(at[p.owner, p.number], size, queue))
-        background = sources.arrivals(*map(_source, port.sources))
-        fates = run(reference(options(port)), arrivals, background)
+            offered.append(Arrival(at[p.owner, p.number], size, queue))
+        fates = run(port, offered, arrivals(*port.sources))
         for p, fate in zip(here, fates, strict=True):
             if fate.delivery_ns is None:
                 del at[p.owner, p.number]
             else:
                 at[p.owner, p.number] = fate.delivery_ns
     return at
-
-
-def _source(source: Source) -> sources.Source:
-    return sources.Source(
-        rate_bps=source.rate_bps,
-        sizes=source.sizes,
-        queue=source.queue,
-        arrivals=source.arrivals,
-        burst=source.burst,
-        seed=source.seed,
-        start_ns=source.start_ns,
-        stop_ns=source.stop_ns,
-    )
 
 
 def _hops(way: Way) -> set[tuple[str, str]]:

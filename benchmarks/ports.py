@@ -21,11 +21,14 @@ from typing import NamedTuple
 import msgspec
 
 from benchmarks.ports_cases import Case, background_cases, cases, scheduling_cases
-from testbed.emulation.port_qdisc import PortOptions, PortQueueStatistics, PortSource
+from testbed.emulation.lab_qdisc import QueueStatistics
 from testbed.lab.uml import UmlLab
 from testbed.lab.virtual import LabKernelWallLab, VirtualLab
-from testbed.reference import sources
-from testbed.reference.port import Arrival, Gate, Policer, Port, Queue, run
+from testbed.port.background import Source, arrivals
+from testbed.port.events import run
+from testbed.port.gates import Gates
+from testbed.port.pipeline import Pipeline
+from testbed.port.stage import Arrival
 from testbed.scenario.model import Frozen
 
 LABS: dict[str, type[VirtualLab | LabKernelWallLab]] = {
@@ -47,8 +50,8 @@ class Seen(NamedTuple):
 class CountedPort(Frozen, frozen=True):
     """A port as the lab had it, and what it counted."""
 
-    port: PortOptions
-    queues: tuple[PortQueueStatistics, ...]
+    port: Pipeline
+    queues: tuple[QueueStatistics, ...]
 
 
 class Counted(Frozen, frozen=True):
@@ -93,36 +96,15 @@ def pcap(path: Path) -> list[Seen]:
     return rows
 
 
-def reference(options: PortOptions, real_ns: int = 0) -> Port:
+def reference(port: Pipeline, real_ns: int = 0) -> Pipeline:
     """The same port for the model, whose clock is so far ahead of the lab's monotonic one."""
-    return Port(
-        rate_bps=options.rate_bps,
-        delay_ns=options.delay_ns,
-        overhead_bytes=options.overhead_bytes,
-        default_queue=options.default_queue,
-        queues=tuple(
-            Queue(
-                q.id,
-                q.level,
-                q.quantum_bytes,
-                q.limit_packets,
-                q.limit_bytes,
-                q.promised_bps,
-                q.burst_bytes,
-                q.peak_bps,
-            )
-            for q in options.queues
-        ),
-        gates=tuple(Gate(g.interval_ns, frozenset(g.open)) for g in options.gates),
-        gate_base_ns=options.gate_base_ns + real_ns,
-        policers=tuple(Policer(p.id, p.rate_bps, p.burst_bytes) for p in options.policers),
-    )
+    gates = port.get(Gates)
+    return port.having(gates.begun(real_ns)) if gates else port
 
 
-def background(asked: Sequence[PortSource], real_ns: int) -> Iterator[Arrival]:
+def background(asked: Sequence[Source], real_ns: int) -> Iterator[Arrival]:
     """The sources' packets together, on the clock of the captures."""
-    same = [sources.Source(**msgspec.structs.asdict(source)) for source in asked]
-    for arrival in sources.arrivals(*same):
+    for arrival in arrivals(*asked):
         yield arrival._replace(time_ns=arrival.time_ns + real_ns)
 
 
@@ -131,7 +113,7 @@ Counts = dict[int, list[int]]
 
 
 def predict(
-    port: Port, hops: int, seen: Sequence[Seen], asked: Sequence[PortSource], real_ns: int
+    port: Pipeline, hops: int, seen: Sequence[Seen], asked: Sequence[Source], real_ns: int
 ) -> tuple[dict[int, int], list[Counts]]:
     """When each packet leaves the last port; the counts of each."""
     counts = []
@@ -141,7 +123,7 @@ def predict(
         count = {queue.id: [0, 0] for queue in port.queues}
         out = []
         for packet, fate in zip(seen, fates, strict=True):
-            queue = packet.queue if packet.queue in count else port.default_queue
+            queue = packet.queue if packet.queue in count else port.queueing.default
             count[queue][fate.delivery_ns is None] += 1
             if fate.delivery_ns is not None and fate.start_ns is not None:
                 out.append((fate.delivery_ns, fate.start_ns, packet))

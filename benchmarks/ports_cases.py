@@ -9,16 +9,13 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from typing import Any
 
-import msgspec
-
-from testbed.emulation.port_qdisc import (
-    PortGate,
-    PortOptions,
-    PortPolicer,
-    PortQueue,
-    PortSource,
-)
+from testbed.port.background import Background, Source
+from testbed.port.gates import Gate
+from testbed.port.pipeline import Pipeline, stages
+from testbed.port.policers import Policer
+from testbed.port.queues import Queue
 from testbed.scenario.model import Frozen
 
 RATES = (20_000_000, 1_000_000_000, 10_000_000_000, 100_000_000_000)
@@ -29,15 +26,15 @@ MEAN_BYTES = sum(SIZES) / len(SIZES)
 BURST = 20
 
 LIMIT = 40
-SCHEDULERS: dict[str, tuple[PortQueue, ...]] = {
-    "fifo": (PortQueue(id=0, limit_packets=LIMIT),),
-    "priority-2": tuple(PortQueue(id=n, level=1 - n, limit_packets=LIMIT) for n in range(2)),
-    "priority-4": tuple(PortQueue(id=n, level=3 - n, limit_packets=LIMIT) for n in range(4)),
+SCHEDULERS: dict[str, tuple[Queue, ...]] = {
+    "fifo": (Queue(id=0, limit_packets=LIMIT),),
+    "priority-2": tuple(Queue(id=n, level=1 - n, limit_packets=LIMIT) for n in range(2)),
+    "priority-4": tuple(Queue(id=n, level=3 - n, limit_packets=LIMIT) for n in range(4)),
     "drr-4": tuple(
-        PortQueue(id=n, quantum_bytes=1514 * (n + 1), limit_packets=LIMIT) for n in range(4)
+        Queue(id=n, quantum_bytes=1514 * (n + 1), limit_packets=LIMIT) for n in range(4)
     ),
     "mixed-4": tuple(
-        PortQueue(
+        Queue(
             id=n,
             level=(2, 1, 1, 0)[n],
             quantum_bytes=(1514, 3000, 500, 1514)[n],
@@ -49,10 +46,15 @@ SCHEDULERS: dict[str, tuple[PortQueue, ...]] = {
 }
 
 
-def promises(rate_bps: int) -> tuple[PortQueue, ...]:
+def shaped(rate_bps: int, **given: Any) -> Pipeline:
+    """A port by what testbed.port.pipeline.stages() takes."""
+    return Pipeline(stages=stages(rate_bps, **given))
+
+
+def promises(rate_bps: int) -> tuple[Queue, ...]:
     """Queues with promised and peak rates: shares of the port, as slices have them."""
     return tuple(
-        PortQueue(
+        Queue(
             id=n,
             level=(7, 0, 1, 0)[n],
             limit_packets=LIMIT,
@@ -67,7 +69,7 @@ class Case(Frozen, frozen=True, kw_only=True):
     """One stream of packets over one chain of equal ports."""
 
     name: str
-    port: PortOptions
+    port: Pipeline
     hops: int
     load: float
     arrivals: str
@@ -80,7 +82,7 @@ class Case(Frozen, frozen=True, kw_only=True):
         """(time ns, frame bytes, queue) of every packet, from time 0."""
         rng = random.Random(self.seed)
         classes = self.classes or len(self.port.queues)
-        gap_ns = MEAN_BYTES * 8e9 / self.port.rate_bps / self.load
+        gap_ns = MEAN_BYTES * 8e9 / (self.port.rate_bps or 0) / self.load
         time = 0.0
         for number in range(self.packets):
             yield round(time), rng.choice(SIZES), rng.randrange(classes)
@@ -100,7 +102,7 @@ def background_cases(packets: int) -> list[Case]:
     ):
         queues = SCHEDULERS.get(scheduler) or promises(rate)
         sources = tuple(
-            PortSource(
+            Source(
                 queue=queue.id,
                 rate_bps=rate // (2 + seed % 2) // len(queues),
                 sizes=((64, 7), (594, 4), (1514, 1)) if queue.id % 2 == 0 else ((1514, 1),),
@@ -114,9 +116,7 @@ def background_cases(packets: int) -> list[Case]:
         made.append(
             Case(
                 name=f"{rate // 10**6} Mbit/s, 30% + background, {scheduler}, {hops} hops",
-                port=PortOptions(
-                    rate_bps=rate, delay_ns=seed * 1000, queues=queues, sources=sources
-                ),
+                port=shaped(rate, delay_ns=seed * 1000, queues=queues, sources=sources),
                 hops=hops,
                 load=0.3,
                 arrivals="poisson",
@@ -137,14 +137,14 @@ def scheduling_cases(packets: int) -> list[Case]:
         load = (0.8, 1.5)[seed % 2]
         shared = (seed + seed // 6) % 2 == 0
         sources = (
-            PortSource(queue=1, rate_bps=rate // 5, sizes=((64, 7), (1514, 1)), seed=seed),
-            PortSource(queue=3, rate_bps=rate // 10, arrivals="periodic", burst=4, seed=seed),
+            Source(queue=1, rate_bps=rate // 5, sizes=((64, 7), (1514, 1)), seed=seed),
+            Source(queue=3, rate_bps=rate // 10, arrivals="periodic", burst=4, seed=seed),
         )
         made.append(
             Case(
                 name=f"{rate // 10**6} Mbit/s, {load:.0%} bursty"
                 f"{' + background' * shared}, {name}, {hops} hops",
-                port=msgspec.structs.replace(port, sources=sources) if shared else port,
+                port=port.having(Background(sources=sources)) if shared else port,
                 hops=hops,
                 load=load,
                 arrivals="bursty",
@@ -156,40 +156,33 @@ def scheduling_cases(packets: int) -> list[Case]:
     return made
 
 
-def scheduled(rate_bps: int) -> dict[str, PortOptions]:
+def scheduled(rate_bps: int) -> dict[str, Pipeline]:
     """Ports by what schedules and polices them; the cycle takes 24 full frames."""
     full_ns = 1514 * 8 * 10**9 // rate_bps
     strict = SCHEDULERS["priority-4"]
     one_by_one = tuple(
-        PortGate(interval_ns=full_ns * frames + n, open=(n,))
-        for n, frames in enumerate((9, 3, 5, 7))
+        Gate(interval_ns=full_ns * frames + n, open=(n,)) for n, frames in enumerate((9, 3, 5, 7))
     )
     mixed = (
-        PortGate(interval_ns=full_ns * 10 + 1, open=(0, 1)),
-        PortGate(interval_ns=full_ns // 2, open=()),
-        PortGate(interval_ns=full_ns * 3 // 2, open=(1, 3)),
-        PortGate(interval_ns=full_ns * 12, open=(0, 2, 3)),
+        Gate(interval_ns=full_ns * 10 + 1, open=(0, 1)),
+        Gate(interval_ns=full_ns // 2, open=()),
+        Gate(interval_ns=full_ns * 3 // 2, open=(1, 3)),
+        Gate(interval_ns=full_ns * 12, open=(0, 2, 3)),
     )
     policers = tuple(
-        PortPolicer(id=n, rate_bps=rate_bps * share // 100, burst_bytes=burst)
+        Policer(queue=n, rate_bps=rate_bps * share // 100, burst_bytes=burst)
         for n, share, burst in ((1, 10, 3028), (2, 20, 20_000), (3, 5, 1600))
     )
     base_ns = 12_345
     return {
-        "strict priority": PortOptions(rate_bps=rate_bps, queues=strict),
-        "gates": PortOptions(
-            rate_bps=rate_bps, queues=strict, gates=one_by_one, gate_base_ns=base_ns
+        "strict priority": shaped(rate_bps, queues=strict),
+        "gates": shaped(rate_bps, queues=strict, gates=one_by_one, gate_base_ns=base_ns),
+        "gates that overlap": shaped(
+            rate_bps, queues=promises(rate_bps), gates=mixed, overhead_bytes=24
         ),
-        "gates that overlap": PortOptions(
-            rate_bps=rate_bps, queues=promises(rate_bps), gates=mixed, overhead_bytes=24
-        ),
-        "policed fifo": PortOptions(
-            rate_bps=rate_bps, queues=SCHEDULERS["fifo"], policers=policers
-        ),
-        "policed priority": PortOptions(rate_bps=rate_bps, queues=strict, policers=policers),
-        "policed gates": PortOptions(
-            rate_bps=rate_bps, queues=strict, gates=one_by_one, policers=policers[:1]
-        ),
+        "policed fifo": shaped(rate_bps, queues=SCHEDULERS["fifo"], policers=policers),
+        "policed priority": shaped(rate_bps, queues=strict, policers=policers),
+        "policed gates": shaped(rate_bps, queues=strict, gates=one_by_one, policers=policers[:1]),
     }
 
 
@@ -204,8 +197,8 @@ def cases(packets: int, only: int | None = None) -> list[Case]:
         made.append(
             Case(
                 name=f"{rate // 10**6} Mbit/s, {load:.0%} {arrivals}, {scheduler}, {over} hops",
-                port=PortOptions(
-                    rate_bps=rate,
+                port=shaped(
+                    rate,
                     delay_ns=(seed * 77_777) % 500_000,
                     overhead_bytes=(0, 24)[seed % 2],
                     queues=SCHEDULERS.get(scheduler) or promises(rate),

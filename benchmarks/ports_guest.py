@@ -23,8 +23,10 @@ import msgspec
 
 from benchmarks.ports_cases import Case
 from testbed.emulation import netlink as nl
+from testbed.emulation.lab_qdisc import KIND, decode, encode, statistics
 from testbed.emulation.ovs import Bridge, start_ovs
-from testbed.emulation.port_qdisc import KIND, PortOptions, decode, encode, statistics
+from testbed.port.background import Background
+from testbed.port.pipeline import Pipeline
 
 SWITCHES = 10
 LEAD_NS = 20_000_000
@@ -101,7 +103,7 @@ def run(job: Path, number: int, case: Case, link: nl.Netlink) -> None:
     link.do(nl.Request(RTM_DELQDISC, 0, tc(i, b""), "a port's end") for i in chain)
 
 
-def with_background(case: Case) -> PortOptions:
+def with_background(case: Case) -> Pipeline:
     """The case's port, its background beginning now and ending after the last packet."""
     now = time.monotonic_ns()
     *_, (last, _, _) = case.offered()
@@ -109,7 +111,7 @@ def with_background(case: Case) -> PortOptions:
         msgspec.structs.replace(source, start_ns=now + 1, stop_ns=now + last + 10 * LEAD_NS)
         for source in case.port.sources
     )
-    return msgspec.structs.replace(case.port, sources=sources)
+    return case.port.having(Background(sources=sources)) if sources else case.port
 
 
 def tc(index: int, options: bytes) -> bytes:

@@ -17,13 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.emulation.port_qdisc import (
-    PortOptions,
-    PortQueue,
-    PortQueueStatistics,
-    PortSource,
-)
+from testbed.emulation.lab_qdisc import QueueStatistics
 from testbed.lab.virtual import VirtualLab
+from testbed.port.background import Source
+from testbed.port.pipeline import Pipeline, stages
+from testbed.port.queues import Queue
 from testbed.reference.waiting import Load, cobham
 from testbed.scenario.model import Frozen
 
@@ -34,20 +32,21 @@ SHARES: tuple[tuple[float, ...], ...] = ((0.3,), (0.8,), (0.9,), (0.1, 0.2, 0.5)
 
 
 class Waited(Frozen, frozen=True):
-    queues: tuple[PortQueueStatistics, ...]
+    queues: tuple[QueueStatistics, ...]
 
 
-def port(shares: tuple[float, ...], seed: int) -> PortOptions:
-    return PortOptions(
-        rate_bps=RATE_BPS,
-        queues=tuple(PortQueue(id=n, level=n, limit_packets=100_000) for n in range(len(shares))),
+def port(shares: tuple[float, ...], seed: int) -> Pipeline:
+    made = stages(
+        RATE_BPS,
+        queues=tuple(Queue(id=n, level=n, limit_packets=100_000) for n in range(len(shares))),
         sources=tuple(
-            PortSource(
+            Source(
                 queue=n, rate_bps=round(share * RATE_BPS), sizes=((BYTES, 1),), seed=seed * 100 + n
             )
             for n, share in enumerate(shares)
         ),
     )
+    return Pipeline(stages=made)
 
 
 def main() -> int:

@@ -13,12 +13,13 @@ import msgspec
 
 from benchmarks.ports_guest import RTM_DELQDISC, read, tc
 from testbed.emulation import netlink as nl
-from testbed.emulation.port_qdisc import PortOptions, encode
+from testbed.emulation.lab_qdisc import encode
+from testbed.port.pipeline import Pipeline
 
 
 def main(job: Path) -> None:
     order = json.loads((job / "order.json").read_bytes())
-    ports = msgspec.convert(order["ports"], list[PortOptions])
+    ports = msgspec.convert(order["ports"], list[Pipeline])
     subprocess.run(["ip", "link", "add", "pa", "type", "veth", "peer", "name", "pb"], check=True)
     subprocess.run(["ip", "link", "set", "pa", "up"], check=True)
     index = socket.if_nametoindex("pa")

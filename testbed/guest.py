@@ -144,7 +144,7 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     net.ovs.wait_ready()
     start_ns = time.monotonic_ns() + LEAD_NS
     watch.begin(start_ns)
-    if any(port.sources or port.gates for port in plan.ports):
+    if any(port.timed for port in plan.ports):
         net.start_traffic(start_ns)
         write_json(job / "readback.json", net.readback())
     events = Events(plan, _actor(net, control, north), start_ns)

@@ -5,7 +5,7 @@ Nothing here needs root or a lab.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -57,11 +57,12 @@ def policy(name: str) -> Policy:
     return kind()
 
 
-def network(ref: TopologyRef) -> tuple[Network, dict[str, Param]]:
-    """A topology built with its parameters, and those parameters with defaults filled in.
+Built = tuple[Network, dict[str, Param]]
+"""A topology built with its parameters, and those parameters with defaults filled in."""
 
-    Raises InputError: unknown topology or parameter, wrong type, unit or value.
-    """
+
+def network(ref: TopologyRef) -> Built:
+    """A topology. Raises InputError: unknown topology or parameter, wrong type, unit or value."""
     kind: Any = discovery.load("topology", ref.name, Topo)
     params = bind(kind.build, ref.params, f"topology {ref.name}")
     return describe(kind(**params), ref.name), params
@@ -81,8 +82,9 @@ def prepare(
     `captures` are NODE:PORT, the port named by its interface or by the neighbour.
     Raises InputError or PlanError.
     """
+    once = _Topologies()
     scenario = scenario_of(
-        name, experiment(name), given, seed=seed, network=lambda ref: network(ref)[0]
+        name, experiment(name), given, seed=seed, network=lambda ref: once.network(ref)[0]
     )
     if not (scenario.probes or scenario.flows or scenario.backgrounds or scenario.events):
         raise InputError(
@@ -91,13 +93,14 @@ def prepare(
             expected="self.probe(CLASS, TERMINAL, SERVER, slice=.., duration=..)",
             remedy="testbed list shows the application classes",
         )
-    prepared = plan_of(scenario)
+    prepared = plan_of(scenario, once.network)
     if captures:
         more = tuple(_capture(text, prepared.plan) for text in captures)
         prepared = plan_of(
             msgspec.structs.replace(
                 scenario, captures=tuple(dict.fromkeys(scenario.captures + more))
-            )
+            ),
+            once.network,
         )
     return prepared
 
@@ -117,7 +120,21 @@ def bare(topology: str, given: Mapping[str, object], policy_name: str) -> Prepar
     )
 
 
-def plan_of(scenario: Scenario) -> Prepared:
+class _Topologies:
+    """Topologies that were built, each once."""
+
+    def __init__(self) -> None:
+        self._built: list[tuple[TopologyRef, Built]] = []
+
+    def network(self, ref: TopologyRef) -> Built:
+        for asked, built in self._built:
+            if asked == ref:
+                return built
+        self._built.append((ref, network(ref)))
+        return self._built[-1][1]
+
+
+def plan_of(scenario: Scenario, network: Callable[[TopologyRef], Built] = network) -> Prepared:
     """Plan a scenario and walk its tables. Raises InputError or PlanError."""
     net, params = network(scenario.topology)
     scenario = msgspec.structs.replace(

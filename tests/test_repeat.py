@@ -58,12 +58,13 @@ def test_the_same_question_plan_and_sources(prepared: Prepared, tmp_path: Path) 
 
 
 def test_the_plan_is_the_stored_one(prepared: Prepared, tmp_path: Path) -> None:
-    port = msgspec.structs.replace(prepared.plan.ports[0], buffer_packets=7)
+    first = prepared.plan.ports[0]
+    port = first.having(msgspec.structs.replace(first.queueing, buffer_packets=7))
     other = msgspec.structs.replace(prepared.plan, ports=(port, *prepared.plan.ports[1:]))
     run = keep(Prepared(scenario=prepared.scenario, plan=other), tmp_path)
     assert again(run).plan.ports[0].buffer_packets == 7
     assert list(changed(run, LAB)) == [
-        "today's plan would differ, first at plan.ports[0].buffer_packets: 7 -> 1000"
+        "today's plan would differ, first at plan.ports[0].stages[0].buffer_packets: 7 -> 1000"
     ]
 
 

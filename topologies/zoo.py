@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from testbed.errors import InputError, unknown
+from testbed.links.fibre import fibre_ns
 from testbed.topology import limits
-from testbed.topology.elements import element, fibre_ns
+from testbed.topology.elements import element
 from testbed.topology.topo import MetroTopo
 from testbed.topology.zoo import Graph, load, nearest_sites
 from testbed.units import length_km

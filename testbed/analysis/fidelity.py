@@ -43,6 +43,7 @@ from testbed.analysis.independence import Delays, Observations
 from testbed.analysis.loads import Deviation, deviations, unchecked
 from testbed.analysis.percentiles import nearest_rank, needed
 from testbed.analysis.shares import CONFIDENCE, clopper_pearson
+from testbed.frames import FULL_FRAME_BYTES
 from testbed.plan.model import Load, Path, Plan, Session
 from testbed.results.folder import LOADS, READBACK, RunFolder
 from testbed.results.provenance import HostState
@@ -51,7 +52,7 @@ from testbed.scenario.model import Frozen
 EXACT_NS = 1_000
 STALL_NS = 1_000_000
 """A null packet later than this saw a stall."""
-FULL_PACKET_BITS = 1514 * 8
+FULL_PACKET_BITS = 8 * FULL_FRAME_BYTES
 
 Doubt = Literal["", "sender", "load", "error", "stalls"]
 Trust = Literal["exact", "good", "not valid", "not measured"]

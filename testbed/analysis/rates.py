@@ -32,15 +32,13 @@ from numpy.typing import NDArray
 
 from testbed.analysis.cut import under_way
 from testbed.analysis.terms import Held, Promise
-from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
+from testbed.frames import FCS_BYTES, LABEL_BYTES, TCP_HEADERS_BYTES, UDP_HEADERS_BYTES
 from testbed.plan.model import Load, Path, Plan, Session
 from testbed.scenario.model import Slice, Slo
 from testbed.units import show_bps, show_ns
 
 WINDOW_NS = 2_000_000_000
 """Of delay-critical and other GBR flows by default (TS 23.501 table 5.7.4-1)."""
-FCS_BYTES = 4
-TCP_HEADER_BYTES = 14 + 20 + 32
 TCP_SEGMENT_BYTES = 1448
 
 Bits = NDArray[np.float64]
@@ -247,7 +245,7 @@ def _waiting(plan: Plan, load: Traffic) -> float:
     packets = 0
     for node, peer in pairwise(load.path.nodes):
         port = plan.port(node, peer)
-        own = [queue.buffer_packets for queue in port.queues if queue.id == load.path.queue]
+        own = [queue.limit_packets for queue in port.queues if queue.id == load.path.queue]
         packets += own[0] if own else port.buffer_packets
     return packets * load.message_bits
 
@@ -278,7 +276,7 @@ def _sessions(plan: Plan, samples: Mapping[Any, pd.DataFrame]) -> Iterator[Traff
 def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
     rows = rows[~under_way("forward", rows)]
     path, fragments = session.forward, session.fragments
-    head = HEADER_BYTES + _label(path)
+    head = UDP_HEADERS_BYTES + _label(path)
     last, lead = 8.0 * (session.size_bytes + head), 8.0 * (session.fragment_bytes + head)
     answered = rows["answered"].to_numpy(float)
     sent = np.full(len(rows), last + (fragments - 1) * lead)
@@ -289,7 +287,7 @@ def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
         direction=session.directions.get("forward", "forward"),
         path=path,
         judged=session.judged != ("reverse",),
-        frame_bytes=largest + HEADER_BYTES + FCS_BYTES,
+        frame_bytes=largest + UDP_HEADERS_BYTES + FCS_BYTES,
         arrived_whole=bool((~rows["lost_forward"]).any()),
         message_bits=float(last + (fragments - 1) * lead),
         bursts=_burst(rows, "forward_ns", sent, arrived),
@@ -300,14 +298,14 @@ def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
 def _reverse(session: Session, rows: pd.DataFrame) -> Traffic:
     rows = rows[~under_way("reverse", rows)]
     path = session.reverse
-    bits = 8.0 * (session.size_bytes + HEADER_BYTES + _label(path))
+    bits = 8.0 * (session.size_bytes + UDP_HEADERS_BYTES + _label(path))
     answered, received = rows["answered"].to_numpy(float), rows["received"].to_numpy(float)
     return Traffic(
         id=session.id,
         direction=session.directions.get("reverse", "reverse"),
         path=path,
         judged=bool({"reverse", "rtt"} & set(session.judged)),
-        frame_bytes=session.size_bytes + HEADER_BYTES + FCS_BYTES,
+        frame_bytes=session.size_bytes + UDP_HEADERS_BYTES + FCS_BYTES,
         arrived_whole=bool(received.any()),
         message_bits=bits,
         bursts=_burst(rows, "rtt_ns", answered * bits, answered * received * bits),
@@ -334,7 +332,7 @@ def _loads(plan: Plan, record: Any) -> Iterator[Traffic]:
 def _load(load: Load, row: Mapping[str, Any]) -> Traffic:
     tcp = load.kind == "tcp"
     payload = TCP_SEGMENT_BYTES if tcp else load.packet_bytes
-    frame = payload + (TCP_HEADER_BYTES if tcp else HEADER_BYTES)
+    frame = payload + (TCP_HEADERS_BYTES if tcp else UDP_HEADERS_BYTES)
     bits = 8.0 * (frame + _label(load.forward)) / payload
     arrived = bits * (row.get("received_bytes") or 0)
     # TCP sends again what was lost, and no more than what arrives: it offers that

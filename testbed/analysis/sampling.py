@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.variation import Integers
-from testbed.plan.model import FLOOD_TICK_NS, Path, Plan, Session, Source
+from testbed.plan.model import FLOOD_TICK_NS, Path, Plan, Session
+from testbed.port.background import Source
 from testbed.probes.schedule import HOLD_NS
 from testbed.scenario.model import LinkEvent, NodeEvent
 

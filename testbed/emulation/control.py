@@ -24,7 +24,10 @@ from testbed.emulation import links, netns, qdisc
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.watch import Watch, ended
 from testbed.errors import EmulationError
-from testbed.plan.model import Plan, Port
+from testbed.plan.model import Plan
+from testbed.port.channel import Channel
+from testbed.port.pipeline import Port
+from testbed.port.queues import Queues
 from testbed.process import child_environment
 
 PORT = 6653
@@ -204,9 +207,5 @@ def _end(node: str, name: str, side: int, delay_ns: int) -> Port:
         mac="02:00:" + ifindex.to_bytes(4, "big").hex(":"),
         peer_node=peer[0],
         peer_name=peer[1],
-        delay_ns=delay_ns,
-        propagation_ns=delay_ns,
-        device_ns=0,
-        rate_bps=None,
-        buffer_packets=_QUEUE_PACKETS,
+        stages=(Queues(buffer_packets=_QUEUE_PACKETS), Channel(propagation_ns=delay_ns)),
     )

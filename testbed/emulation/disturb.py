@@ -13,7 +13,7 @@ import msgspec
 
 from testbed.emulation import links
 from testbed.errors import EmulationError
-from testbed.plan.model import Port
+from testbed.port.pipeline import Port
 from testbed.scenario.model import ControllerEvent, Event, LinkEvent, NodeEvent, OrderEvent
 
 if TYPE_CHECKING:
@@ -77,9 +77,11 @@ class Disturbances:
     def _port(self, port: Port) -> Port:
         extra_ns = self._slow.get(port.node, 0)
         silent = frozenset((port.node, port.peer_node)) in self._silent
-        return msgspec.structs.replace(
-            port,
-            delay_ns=port.delay_ns + extra_ns,
-            device_ns=port.device_ns + extra_ns,
-            loss=1.0 if silent else port.loss,
+        channel = port.channel
+        return port.having(
+            msgspec.structs.replace(
+                channel,
+                device_ns=channel.device_ns + extra_ns,
+                loss=1.0 if silent else channel.loss,
+            )
         )

@@ -1,159 +1,116 @@
-"""A port from the lab kernel's `port`: one qdisc that is the port as the plan has it.
+"""A port from the lab kernel's `port`: one qdisc that is the port's stages as they are.
 
-    plan                    port
-    rate_bps                rate
-    delay_ns                delay, after the last bit has left
-    buffer_packets          limit of each queue: packets that wait
-    Queue.priority          level, served strictly in order
-    Queue.rate_bps          promised rate
-    Queue.ceil_bps          peak rate, where it is less than the port's
-    loss, seed              loss on the fibre, by seeded numbers
-    gates, policers         the same
-
-The plan's delay is propagation and the node's forwarding delay together. Forwarding
-comes before the queue in a real switch and is with the fibre here. As it is the same
-for all packets of a port, it moves all arrivals at the queue alike, and so changes
-neither their order, nor who is dropped, nor when they are at the other end.
-
-A port without queues has one queue, 0, which takes all packets.
+A port is set by an RTM_NEWQDISC message of kind "port" whose TCA_OPTIONS are `encode(...)`:
+an attribute a stage, by the stage's own number and in its own form (testbed/port and the C
+files of the same names in kernel/port). It is read back from a dump with `decode(TCA_OPTIONS)`
+and `statistics(TCA_STATS2)`.
 
 Modelled background and gates are set by their times on the lab's clock. A plan counts from
-the start of traffic, which nobody knows when ports are made: a port is made `silent`, and
-is `begun` when the start is known, which changes nothing else of it.
+the start of traffic, which nobody knows when ports are made: a port is made `silent()`, and
+is `begun()` when the start is known, which changes nothing else of it.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from typing import cast
 
-import msgspec
+from testbed.emulation import tc
+from testbed.emulation.netlink import Request, attr, attrs
+from testbed.emulation.readback import PortShape, QueueCounters
+from testbed.errors import EmulationError
+from testbed.port.kinds import KINDS, AnyStage
+from testbed.port.pipeline import Pipeline, Port
+from testbed.port.queues import Queues
+from testbed.port.stage import Stage
+from testbed.port.wire import Record
+from testbed.scenario.model import Frozen
 
-from testbed.emulation import port_qdisc, tc
-from testbed.emulation.netlink import Request
-from testbed.emulation.port_qdisc import (
-    PortGate,
-    PortOptions,
-    PortPolicer,
-    PortQueue,
-    PortSource,
+KIND = "port"
+_STATS_APP = 4  # linux/gen_stats.h
+_STATISTICS = Record(
+    *("I id", "I backlog_packets", "I max_backlog_packets", "4x"),
+    *("Q backlog_bytes", "Q max_backlog_bytes", "Q packets", "Q bytes", "Q drops", "Q wait_ns"),
+    *("Q background_packets", "Q background_bytes", "Q background_drops"),
+    *("Q background_wait_ns", "Q policed", "Q background_policed"),
 )
-from testbed.emulation.readback import PortShape, QueueCounters, QueueShape
-from testbed.plan.model import Port
 
 
-def silent(port: Port) -> Port:
-    """The port without its background."""
-    return msgspec.structs.replace(port, sources=()) if port.sources else port
+class QueueStatistics(Frozen, frozen=True, kw_only=True):
+    """What one queue has seen."""
+
+    id: int
+    backlog_packets: int
+    max_backlog_packets: int
+    backlog_bytes: int
+    max_backlog_bytes: int
+    packets: int
+    """Whose transmission has begun."""
+    bytes: int
+    drops: int
+    wait_ns: int
+    """Sum over packets, from arrival to transmission."""
+    background_packets: int
+    background_bytes: int
+    background_drops: int
+    background_wait_ns: int
+    policed: int
+    """Dropped by a policer before; not among the drops."""
+    background_policed: int
 
 
-def timed(port: Port) -> bool:
-    """Whether anything of the port depends on when traffic starts."""
-    return bool(port.sources or port.gates)
+def encode(port: Pipeline) -> bytes:
+    """The value of TCA_OPTIONS. Raises EmulationError for what the wire cannot carry."""
+    ids = [queue.id for queue in port.served]
+    whole = port.having(port.queueing, port.transmitter, port.channel)
+    try:
+        return b"".join(attr(stage.ATTRIBUTE, stage.encode(ids)) for stage in whole.stages)
+    except struct.error as error:
+        raise EmulationError(
+            f"a port cannot be set as asked: {error}", where=str(port), expected="64-bit values"
+        ) from None
 
 
-def begun(port: Port, start_ns: int) -> Port:
-    """The port with its background, traffic starting at `start_ns` (CLOCK_MONOTONIC)."""
-    return msgspec.structs.replace(
-        port,
-        gate_base_ns=start_ns + port.gate_base_ns if port.gates else 0,
-        sources=tuple(
-            msgspec.structs.replace(
-                source, start_ns=start_ns + source.start_ns, stop_ns=start_ns + source.stop_ns
-            )
-            for source in port.sources
-        ),
-    )
+def decode(options: bytes) -> Pipeline:
+    """What the kernel has, from a dump's TCA_OPTIONS."""
+    found = attrs(options)
+    queues = Queues.decode(found[Queues.ATTRIBUTE], ())
+    ids = [queue.id for queue in queues.queues]
+    stages: list[Stage] = [
+        kind.decode(found[kind.ATTRIBUTE], ids) for kind in KINDS if kind.ATTRIBUTE in found
+    ]
+    return Pipeline(stages=cast("tuple[AnyStage, ...]", tuple(stages)))
 
 
-def options(port: Port) -> PortOptions:
-    """A plan's port in the kernel's terms."""
-    queues = tuple(
-        PortQueue(
-            id=queue.id,
-            level=queue.priority,
-            limit_packets=queue.buffer_packets,
-            promised_bps=queue.rate_bps,
-            peak_bps=0 if queue.ceil_bps == port.rate_bps else queue.ceil_bps,
-        )
-        for queue in port.queues
-    )
-    return PortOptions(
-        rate_bps=port.rate_bps or 0,
-        delay_ns=port.delay_ns,
-        loss=port.loss,
-        seed=port.seed,
-        queues=queues or (PortQueue(id=0, limit_packets=port.buffer_packets),),
-        sources=tuple(
-            PortSource(
-                queue=source.queue,
-                rate_bps=source.rate_bps,
-                sizes=source.sizes,
-                arrivals=source.arrivals,
-                burst=source.burst,
-                seed=source.seed,
-                start_ns=source.start_ns,
-                stop_ns=source.stop_ns,
-            )
-            for source in port.sources
-        ),
-        gates=tuple(PortGate(interval_ns=gate.interval_ns, open=gate.open) for gate in port.gates),
-        gate_base_ns=port.gate_base_ns,
-        policers=tuple(
-            PortPolicer(
-                id=policer.queue, rate_bps=policer.rate_bps, burst_bytes=policer.burst_bytes
-            )
-            for policer in port.policers
-        ),
-    )
+def statistics(stats2: bytes) -> tuple[QueueStatistics, ...]:
+    """Per queue, from a dump's TCA_STATS2."""
+    found = attrs(stats2).get(_STATS_APP, b"")
+    return tuple(QueueStatistics(**values) for values in _STATISTICS.each(found))
 
 
 def shape(port: Port) -> PortShape:
     """What is asked of a shaped port."""
-    return _shape(options(port))
+    return PortShape(discipline="port", stages=port.stored().stages)
 
 
 def requests(port: Port) -> Iterator[Request]:
     """What to ask of the kernel for a shaped port."""
-    wanted = port_qdisc.encode(options(port))
-    where = f"the queue of {port.name}"
-    yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, port_qdisc.KIND, wanted, where)
+    yield setting(port.ifindex, port, f"the queue of {port.name}")
 
 
 changes = requests
 """The kernel takes them at one moment, and keeps the packets that wait."""
 
 
-def decode(seen: tc.Seen) -> PortShape:
+def setting(ifindex: int, port: Pipeline, about: str) -> Request:
+    """Makes interface `ifindex` this port."""
+    return tc.qdisc(ifindex, tc.ROOT, tc.HANDLE, KIND, encode(port), about)
+
+
+def read(seen: tc.Seen) -> PortShape:
     """What the kernel has on a port whose root is `port`."""
-    return _shape(port_qdisc.decode(seen.options[tc.ROOT]))
-
-
-def _shape(port: PortOptions) -> PortShape:
-    return PortShape(
-        discipline="port",
-        delay_ns=port.delay_ns,
-        rate_bps=port.rate_bps or None,
-        overhead_bytes=port.overhead_bytes,
-        loss=port.loss,
-        seed=port.seed,
-        default_queue=port.default_queue,
-        queues=tuple(
-            QueueShape(
-                id=queue.id,
-                rate_bps=queue.promised_bps,
-                ceil_bps=queue.peak_bps or port.rate_bps,
-                priority=queue.level,
-                quantum_bytes=queue.quantum_bytes,
-                burst_bytes=queue.burst_bytes,
-                limit_packets=queue.limit_packets,
-            )
-            for queue in port.queues
-        ),
-        sources=port.sources,
-        gates=port.gates,
-        gate_base_ns=port.gate_base_ns,
-        policers=port.policers,
-    )
+    return PortShape(discipline="port", stages=decode(seen.options[tc.ROOT]).stages)
 
 
 def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:
@@ -175,5 +132,5 @@ def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:
             policed=queue.policed,
             background_policed=queue.background_policed,
         )
-        for queue in port_qdisc.statistics(seen.stats[tc.ROOT])
+        for queue in statistics(seen.stats[tc.ROOT])
     )

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from testbed.emulation import iperf, lab_qdisc, links, netns, qdisc
+from testbed.emulation import iperf, links, netns, qdisc
 from testbed.emulation.capture import Capture
 from testbed.emulation.disturb import Disturbances
 from testbed.emulation.netlink import Netlink
@@ -32,7 +32,8 @@ from testbed.emulation.ovs import Bridge, Ovs, running_ovs, start_ovs
 from testbed.emulation.readback import PortCounters, PortReadback, Readback
 from testbed.emulation.watch import Watch
 from testbed.errors import EmulationError, unknown
-from testbed.plan.model import Plan, Port
+from testbed.plan.model import Plan
+from testbed.port.pipeline import Port
 from testbed.scenario.model import Capture as Wanted
 from testbed.scenario.model import Event, LinkEvent
 
@@ -74,7 +75,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         self._progress = progress or (lambda *_: None)
         self._ports: dict[str, list[Port]] = defaultdict(list)
         for port in plan.ports:
-            self._ports[port.node].append(lab_qdisc.silent(port))
+            self._ports[port.node].append(port.silent())
         self._namespaces: dict[str, int] = {}
         self._home: int | None = None
         self._root: Netlink | None = None
@@ -252,12 +253,12 @@ class LabNet(Mininet):  # type: ignore[misc]
         """
         assert self.arrangement is not None
         for port in self.plan.ports:
-            if lab_qdisc.timed(port):
+            if port.timed:
                 here = self._ports[port.node]
                 place = [one.name for one in here].index(port.name)
-                here[place] = lab_qdisc.begun(port, start_ns)
+                here[place] = port.begun(start_ns)
         for ports, link in self._places():
-            timed = [port for port in ports if lab_qdisc.timed(port)]
+            timed = [port for port in ports if port.timed]
             link.do([one for p in timed for one in qdisc.requests(p, self.arrangement)])
         self.verify()
 

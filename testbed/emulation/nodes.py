@@ -16,7 +16,7 @@ from typing import Any
 from testbed.emulation.bridges import Bridge, Ovs
 from testbed.emulation.netns import entered
 from testbed.plan.model import Host as PlanHost
-from testbed.plan.model import Port
+from testbed.port.pipeline import Port
 
 
 def _spare_distutils() -> None:

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from testbed.emulation import netlink as nl
 from testbed.emulation import tc
 from testbed.emulation.netlink import Request
-from testbed.emulation.port_qdisc import PortPolicer
 from testbed.emulation.readback import TICK_NS
+from testbed.port.policers import Policer
 
 _PRIO = struct.pack("=i16B", 2, *bytes(16))
 """Two bands are the fewest; all packets go to the first."""
@@ -44,13 +44,13 @@ def band(minor: int) -> int:
     return handle(minor) | _FIRST_BAND
 
 
-def stored(policer: PortPolicer) -> PortPolicer:
+def stored(policer: Policer) -> Policer:
     """What the kernel keeps: whole bytes per second, bursts in ticks of 64 ns at that rate."""
     rate = policer.rate_bps // 8
-    return _decoded(policer.id, rate, _ticks(policer))
+    return _decoded(policer.queue, rate, _ticks(policer))
 
 
-def requests(index: int, minor: int, policer: PortPolicer, about: str) -> Iterator[Request]:
+def requests(index: int, minor: int, policer: Policer, about: str) -> Iterator[Request]:
     """What to ask of the kernel for class 1:minor of interface `index`."""
     yield tc.qdisc(index, tc.HANDLE | minor, handle(minor), "prio", _PRIO, about)
     rate = policer.rate_bps // 8
@@ -72,7 +72,7 @@ def requests(index: int, minor: int, policer: PortPolicer, about: str) -> Iterat
     yield Request(nl.RTM_NEWTFILTER, nl.CREATE | nl.EXCL, body, f"{about} (police)")
 
 
-def decode(id_: int, options: bytes) -> PortPolicer:
+def decode(id_: int, options: bytes) -> Policer:
     """The policer of queue `id_`, from its filter's TCA_OPTIONS."""
     actions = nl.attrs(nl.attrs(options)[_ACTIONS])
     found = nl.attrs(nl.attrs(actions[1])[_ACTION_OPTIONS])
@@ -83,10 +83,10 @@ def decode(id_: int, options: bytes) -> PortPolicer:
     return _decoded(id_, rate, ticks)
 
 
-def _ticks(policer: PortPolicer) -> int:
+def _ticks(policer: Policer) -> int:
     return min(_MAX_U32, -(-policer.burst_bytes * 8 * 10**9 // (policer.rate_bps * TICK_NS)))
 
 
-def _decoded(id_: int, rate: int, ticks: int) -> PortPolicer:
+def _decoded(id_: int, rate: int, ticks: int) -> Policer:
     burst = ticks * TICK_NS * rate // 10**9
-    return PortPolicer(id=id_, rate_bps=rate * 8, burst_bytes=burst)
+    return Policer(queue=id_, rate_bps=rate * 8, burst_bytes=burst)

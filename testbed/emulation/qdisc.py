@@ -17,12 +17,12 @@ import errno
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from testbed.emulation import lab_qdisc, port_qdisc, stock_qdisc, tc
+from testbed.emulation import lab_qdisc, stock_qdisc, tc
 from testbed.emulation import netlink as nl
 from testbed.emulation.netlink import Request
 from testbed.emulation.readback import PortCounters, PortReadback, PortShape, differences
 from testbed.errors import EmulationError
-from testbed.plan.model import Port
+from testbed.port.pipeline import Port
 
 _LOOPBACK_INDEX = 1
 
@@ -41,7 +41,7 @@ def offered(link: nl.Netlink) -> Arrangement:
     A `port` without options is asked for, which changes nothing: a kernel that has it
     finds the options missing, another finds no such discipline. Raises EmulationError.
     """
-    asked = tc.qdisc(_LOOPBACK_INDEX, tc.ROOT, tc.HANDLE, port_qdisc.KIND, b"", "a trial")
+    asked = tc.qdisc(_LOOPBACK_INDEX, tc.ROOT, tc.HANDLE, lab_qdisc.KIND, b"", "a trial")
     (refused,) = link.refusals([asked])
     if refused.code == errno.EINVAL:
         return lab_qdisc
@@ -56,9 +56,7 @@ def offered(link: nl.Netlink) -> Arrangement:
 def shape(port: Port, arrangement: Arrangement) -> PortShape:
     """What the plan asks of a port. Raises EmulationError where no qdisc can do it."""
     _check(port)
-    if port.delay_ns or port.rate_bps or port.loss or port.policers:
-        return arrangement.shape(port)
-    return PortShape()
+    return arrangement.shape(port) if port.shaped else PortShape()
 
 
 def requests(port: Port, arrangement: Arrangement) -> Iterator[Request]:
@@ -99,34 +97,10 @@ def check_background(ports: Iterable[Port], arrangement: Arrangement) -> None:
 
 
 def _check(port: Port) -> None:
-    def wrong(what: str, expected: str) -> EmulationError:
-        return EmulationError(
+    for what, expected in port.wrong():
+        raise EmulationError(
             what, where=f"port {port.name} towards {port.peer_node}", expected=expected
         )
-
-    if port.rate_bps is not None and port.rate_bps < 8:
-        raise wrong(f"rate {port.rate_bps} bit/s cannot be shaped", "at least 8 bit/s")
-    if not 0 <= port.delay_ns < 2**63:
-        raise wrong(f"delay {port.delay_ns} ns cannot be shaped", "0 to 2**63 ns")
-    if not 0 <= port.loss <= 1:
-        raise wrong(f"loss {port.loss} is no probability", "0 to 1")
-    buffers = [queue.buffer_packets for queue in port.queues] or [port.buffer_packets]
-    if min(buffers) < 1:
-        raise wrong(f"buffer of {min(buffers)} packets holds nothing", "at least 1 packet")
-    if not port.queues:
-        return
-    if port.rate_bps is None:
-        raise wrong("several queues without a rate", "a rate, which the queues share")
-    if 0 not in {queue.id for queue in port.queues}:
-        raise wrong("there is no queue 0", "queue 0, for packets that name none")
-    for queue in port.queues:
-        if not 0 <= queue.id < 0xFFD:
-            raise wrong(f"queue number {queue.id} cannot be selected", "0 to 4092")
-        if not 0 <= queue.rate_bps <= queue.ceil_bps <= port.rate_bps or not queue.ceil_bps:
-            raise wrong(
-                f"queue {queue.id} has rate {queue.rate_bps} and ceil {queue.ceil_bps} bit/s",
-                f"0 <= rate <= ceil <= {port.rate_bps} bit/s, and a ceil of more than 0",
-            )
 
 
 def read(link: nl.Netlink, ports: Iterable[Port]) -> dict[str, PortShape]:
@@ -146,10 +120,10 @@ def decode(name: str, seen: tc.Seen) -> PortShape:
     kind = seen.kinds.get(tc.ROOT, "noqueue")
     if kind == "noqueue":
         return PortShape()
-    if kind == port_qdisc.KIND:
-        return lab_qdisc.decode(seen)
+    if kind == lab_qdisc.KIND:
+        return lab_qdisc.read(seen)
     if kind in ("netem", "htb"):
-        return stock_qdisc.decode(seen)
+        return stock_qdisc.read(seen)
     raise EmulationError(
         f"port {name} has the queueing discipline {kind!r}",
         expected="port, netem or htb, or none",

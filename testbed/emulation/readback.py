@@ -6,12 +6,15 @@ got     decoded from the kernel's own dump, after everything is set
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
-from testbed.emulation.port_qdisc import PortGate, PortPolicer, PortSource
+from testbed.frames import FULL_FRAME_BYTES
+from testbed.port.kinds import AnyStage
+from testbed.port.policers import Policer
 from testbed.scenario.model import Frozen
 
-SCHEMA = 1
+SCHEMA = 2
 
 TICK_NS = 64
 """Resolution of older qdisc fields (psched tick, net/pkt_sched.h)."""
@@ -24,23 +27,24 @@ Discipline = Literal["none", "netem", "htb", "port"]
 """What makes a port: nothing, stock Linux for one queue and for several, the lab kernel."""
 
 
-class QueueShape(Frozen, frozen=True, kw_only=True):
-    """One queue of a port; under HTB its class, and the delay leaf behind it."""
+class ClassShape(Frozen, frozen=True, kw_only=True):
+    """One queue as HTB has it: its class, and the delay leaf behind it."""
 
     id: int
     rate_bps: int
-    """Promised; 0: none."""
     ceil_bps: int
     priority: int
-    quantum_bytes: int = 1514
+    quantum_bytes: int = FULL_FRAME_BYTES
     """Its turn among queues of one priority."""
     burst_bytes: int
     limit_packets: int
-    """Packets that wait; under HTB, those in transmission and on the fibre as well."""
+    """Packets that wait, in transmission and on the fibre."""
     delay_ns: int = 0
-    """Of the leaf; one-way. The lab's port delays after all queues."""
+    """Of the leaf; one-way."""
     serial_bps: int = 0
     """Rate at which the leaf serialises packets: the port's."""
+    overhead_bytes: int = 0
+    """What the leaf counts beyond a packet's Ethernet frame without FCS."""
     loss: float = 0.0
     """In the leaf."""
 
@@ -49,25 +53,20 @@ class PortShape(Frozen, frozen=True, kw_only=True):
     """How packets leave by a port. Unshaped: no delay, no rate, no limit."""
 
     discipline: Discipline = "none"
+    stages: tuple[AnyStage, ...] = ()
+    """Of the lab kernel's port; what follows is of stock disciplines."""
     delay_ns: int = 0
     """One-way."""
     rate_bps: int | None = None
     limit_packets: int = 0
     """Of netem: packets that wait, in transmission and on the fibre."""
     overhead_bytes: int = 0
-    """What a packet takes on the wire beyond its Ethernet frame without FCS."""
+    """What netem counts beyond a packet's Ethernet frame without FCS."""
     loss: float = 0.0
-    seed: int = 0
-    """Of the losses, where they can be repeated."""
     default_queue: int | None = None
     """Where packets go that name no queue."""
-    queues: tuple[QueueShape, ...] = ()
-    sources: tuple[PortSource, ...] = ()
-    """Modelled background, from when traffic starts."""
-    gates: tuple[PortGate, ...] = ()
-    gate_base_ns: int = 0
-    """On the lab's clock, from when traffic starts."""
-    policers: tuple[PortPolicer, ...] = ()
+    queues: tuple[ClassShape, ...] = ()
+    policers: tuple[Policer, ...] = ()
 
 
 class PortReadback(Frozen, frozen=True, kw_only=True):
@@ -108,7 +107,7 @@ class QueueCounters(Frozen, frozen=True, kw_only=True):
     background_drops: int = 0
     background_wait_ns: int = 0
     policed: int = 0
-    """Dropped by a policer before; not among the drops."""
+    """Dropped before, by a policer; not among the drops."""
     background_policed: int = 0
 
 
@@ -129,62 +128,66 @@ class PortCounters(Frozen, frozen=True, kw_only=True):
 def differences(asked: PortShape, got: PortShape) -> list[str]:
     """What the kernel has otherwise than asked, beyond what it cannot store exactly.
 
-    The lab's port stores all but the loss, good to one part in 2**32. In stock qdiscs
-    delays may be off by one 64 ns tick, rates by the 8 bit/s of a byte per second,
-    bursts by the tick at the class's rate.
+    The lab's port stores all exactly. In stock qdiscs delays may be off by one 64 ns tick,
+    rates by the 8 bit/s of a byte per second, bursts by the tick at the class's rate.
     """
     if asked.discipline != got.discipline:
         return [f"discipline {asked.discipline}, got {got.discipline}"]
-    exact = asked.discipline == "port"
-    rows = _compare("", asked, got, exact=exact)
-    have = {queue.id: queue for queue in got.queues}
-    for queue in asked.queues:
-        other = have.pop(queue.id, None)
-        if other is None:
-            rows.append(f"queue {queue.id}, got none")
-        else:
-            rows += _compare(f"queue {queue.id} ", queue, other, exact=exact)
-    rows += [f"no queue {id_}, got one" for id_ in have]
-    for what, wanted, has in (
-        ("background", asked.sources, got.sources),
-        ("gates", asked.gates, got.gates),
-        ("policers", asked.policers, got.policers),
-    ):
-        if wanted != has:
-            rows.append(f"{what} {wanted}, got {has}")
-    return rows
+    return list(_compare("", asked, got, exact=asked.discipline == "port"))
 
 
-def _compare(
-    where: str, asked: PortShape | QueueShape, got: PortShape | QueueShape, *, exact: bool
-) -> list[str]:
-    rows = []
+def _compare(where: str, asked: Frozen, got: Frozen, *, exact: bool) -> Iterator[str]:
     for name in asked.__struct_fields__:
         want, has = getattr(asked, name), getattr(got, name)
-        if name in ("queues", "sources", "gates", "policers") or want == has:
+        if want == has:
             continue
-        if want is not None and has is not None:
-            if name == "loss" and abs(want - has) <= _LOSS_SLACK:
-                continue
-            if not exact and abs(want - has) <= _slack(name, asked):
-                continue
+        if isinstance(want, tuple) and all(isinstance(one, Frozen) for one in (*want, *has)):
+            yield from _each(where, name, want, has, exact=exact)
+            continue
+        close = not exact and None not in (want, has) and not isinstance(want, tuple)
+        if close and abs(want - has) <= _slack(name, asked):
+            continue
         what, _, unit = name.rpartition("_")
         label = (what if unit in _UNITS else name).replace("_", " ")
-        rows.append(f"{where}{label} {_said(want, unit)}, got {_said(has, unit)}")
-    return rows
+        yield f"{where}{label} {_said(want, unit)}, got {_said(has, unit)}"
 
 
-def _slack(name: str, asked: PortShape | QueueShape) -> float:
+def _each(
+    where: str, name: str, asked: Sequence[Frozen], got: Sequence[Frozen], *, exact: bool
+) -> Iterator[str]:
+    """Of what there are several: queues by their numbers, stages by their kinds."""
+    wanted, there = _named(name, asked), _named(name, got)
+    for label, want in wanted.items():
+        if label not in there:
+            yield f"{where}{label}, got none"
+        else:
+            yield from _compare(f"{where}{label} ", want, there.pop(label), exact=exact)
+    yield from (f"{where}no {label}, got one" for label in there)
+
+
+def _named(name: str, several: Sequence[Frozen]) -> dict[str, Frozen]:
+    if name == "stages":
+        return {type(one).__name__.lower(): one for one in several}
+    single = name.removesuffix("s")
+    numbers = [getattr(one, "id", getattr(one, "queue", n)) for n, one in enumerate(several)]
+    if len(set(numbers)) < len(several) or not all(isinstance(n, int) for n in numbers):
+        numbers = list(range(len(several)))
+    return {f"{single} {n}": one for n, one in zip(numbers, several, strict=True)}
+
+
+def _slack(name: str, asked: Any) -> float:
+    if name == "loss":
+        return _LOSS_SLACK
     if name == "delay_ns":
         return TICK_NS
     if name.endswith("_bps"):
         return 8
     if name == "burst_bytes":
-        return (asked.rate_bps or 0) * TICK_NS / 8e9 + 1
+        return float((asked.rate_bps or 0) * TICK_NS / 8e9 + 1)
     return 0
 
 
-def _said(value: float | None, unit: str) -> str:
+def _said(value: object, unit: str) -> str:
     if value is None:
         return "not shaped" if unit == "bps" else "none"
     return f"{value} {_UNITS[unit]}" if unit in _UNITS else str(value)

@@ -34,10 +34,11 @@ from collections.abc import Iterator
 from testbed.emulation import netlink as nl
 from testbed.emulation import police, tc
 from testbed.emulation.netlink import Request
-from testbed.emulation.port_qdisc import PortPolicer
-from testbed.emulation.readback import TICK_NS, PortShape, QueueCounters, QueueShape
+from testbed.emulation.readback import TICK_NS, ClassShape, PortShape, QueueCounters
 from testbed.errors import EmulationError
-from testbed.plan.model import Port, Queue
+from testbed.frames import FULL_FRAME_BYTES
+from testbed.port.pipeline import Port
+from testbed.port.queues import Queue
 
 _PORT_CLASS = 0xFFFE
 _BURST_NS = 100_000
@@ -58,17 +59,16 @@ _ETHERNET = 1
 
 def shape(port: Port) -> PortShape:
     """What is asked of a shaped port. Raises EmulationError where HTB cannot do it."""
-    for lacking, what in (
-        (port.gates, "gates at its ports"),
-        (port.policers and not port.queues, "policers at ports of one queue"),
-    ):
-        if lacking:
-            raise EmulationError(
-                f"this lab's kernel has no {what}",
-                where=f"port {port.name} towards {port.peer_node}",
-                expected="the lab kernel's queueing discipline `port`",
-                remedy="--lab virtual, or another scheduler",
-            )
+    lacking = [type(stage).__name__.lower() for stage in port.stages if not stage.STOCK]
+    if port.policers and not port.queues:
+        lacking.append("policers at ports of one queue")
+    for what in lacking:
+        raise EmulationError(
+            f"this lab's kernel has no {what}",
+            where=f"port {port.name} towards {port.peer_node}",
+            expected="the lab kernel's queueing discipline `port`",
+            remedy="--lab virtual, or another scheduler",
+        )
     if not port.queues:
         return PortShape(
             discipline="netem",
@@ -82,34 +82,30 @@ def shape(port: Port) -> PortShape:
         discipline="htb",
         rate_bps=port.rate_bps,
         default_queue=0,
-        queues=tuple(_queue_shape(port, port.rate_bps, queue) for queue in port.queues),
-        policers=tuple(police.stored(policer) for policer in _policers(port)),
+        queues=tuple(_class_asked(port, port.rate_bps, queue) for queue in port.queues),
+        policers=tuple(police.stored(policer) for policer in port.policers),
     )
 
 
-def _policers(port: Port) -> Iterator[PortPolicer]:
-    for one in port.policers:
-        yield PortPolicer(id=one.queue, rate_bps=one.rate_bps, burst_bytes=one.burst_bytes)
-
-
-def _queue_shape(port: Port, port_bps: int, queue: Queue) -> QueueShape:
-    rate_bps = queue.rate_bps or min(_UNPROMISED_BPS, queue.ceil_bps)
-    if not 0 <= queue.priority <= 7 or rate_bps < _LEAST_CLASS_BPS:
+def _class_asked(port: Port, port_bps: int, queue: Queue) -> ClassShape:
+    ceil_bps = queue.peak_bps or port_bps
+    rate_bps = queue.promised_bps or min(_UNPROMISED_BPS, ceil_bps)
+    if not 0 <= queue.level <= 7 or rate_bps < _LEAST_CLASS_BPS:
         raise EmulationError(
-            f"queue {queue.id} has priority {queue.priority} and rate {rate_bps} bit/s",
+            f"queue {queue.id} has priority {queue.level} and rate {rate_bps} bit/s",
             where=f"port {port.name} towards {port.peer_node}",
             expected=f"priority 0 to 7, at least {_LEAST_CLASS_BPS} bit/s (HTB)",
             remedy="--lab virtual, whose ports have 64 priorities; or give slices fewer",
         )
-    return QueueShape(
+    return ClassShape(
         id=queue.id,
         rate_bps=rate_bps,
-        ceil_bps=queue.ceil_bps,
-        priority=queue.priority,
+        ceil_bps=ceil_bps,
+        priority=queue.level,
         burst_bytes=_burst_bytes(rate_bps),
         delay_ns=port.delay_ns,
         serial_bps=port_bps,
-        limit_packets=_limit(port, queue.buffer_packets),
+        limit_packets=_limit(port, queue.limit_packets),
         loss=port.loss,
     )
 
@@ -125,7 +121,7 @@ def in_flight(rate_bps: int | None, delay_ns: int) -> int:
     """
     if rate_bps is None:
         return -(-delay_ns // 1000)
-    return -(-rate_bps * delay_ns // (8 * tc.FULL_FRAME_BYTES * 1_000_000_000))
+    return -(-rate_bps * delay_ns // (8 * FULL_FRAME_BYTES * 1_000_000_000))
 
 
 def requests(port: Port) -> Iterator[Request]:
@@ -155,10 +151,10 @@ def changes(port: Port) -> Iterator[Request]:
         yield _new_class(port, minor, tc.HANDLE | _PORT_CLASS, parms, where)
         options = _netem(queue.delay_ns, queue.serial_bps, queue.limit_packets, queue.loss)
         leaf, parent = (0x10 + minor) << 16, tc.HANDLE | minor
-        for policer in _policers(port):
-            if policer.id == queue.id:
-                yield from police.requests(port.ifindex, minor, policer, where)
-                parent = police.band(minor)
+        policer = port.policer(queue.id)
+        if policer is not None:
+            yield from police.requests(port.ifindex, minor, policer, where)
+            parent = police.band(minor)
         yield tc.qdisc(port.ifindex, parent, leaf, "netem", options, where)
 
 
@@ -177,7 +173,7 @@ def _new_class(
             *(0, _ETHERNET, 0, 0, 0, min(ceil, _MAX_U32)),
             _ticks(_burst_bytes(rate_bps), rate),
             _ticks(_burst_bytes(ceil_bps), ceil),
-            tc.FULL_FRAME_BYTES,  # quantum: equal turns among classes of one priority
+            FULL_FRAME_BYTES,  # quantum: equal turns among classes of one priority
             0,
             priority,
         ),
@@ -205,7 +201,7 @@ def _netem(delay_ns: int, rate_bps: int | None, limit: int, loss: float) -> byte
 
 
 def _burst_bytes(rate_bps: int) -> int:
-    return max(2 * tc.FULL_FRAME_BYTES, rate_bps * _BURST_NS // 8_000_000_000)
+    return max(2 * FULL_FRAME_BYTES, rate_bps * _BURST_NS // 8_000_000_000)
 
 
 def _ticks(size_bytes: int, rate: int) -> int:
@@ -215,7 +211,7 @@ def _ticks(size_bytes: int, rate: int) -> int:
 # Decoding
 
 
-def decode(seen: tc.Seen) -> PortShape:
+def read(seen: tc.Seen) -> PortShape:
     """What the kernel has on a port whose root is netem or HTB."""
     if seen.kinds[tc.ROOT] == "netem":
         delay_ns, rate_bps, limit, loss = _netem_values(seen.options[tc.ROOT])
@@ -249,7 +245,7 @@ def decode(seen: tc.Seen) -> PortShape:
     )
 
 
-def _class_shape(id_: int, options: bytes, seen: tc.Seen) -> QueueShape:
+def _class_shape(id_: int, options: bytes, seen: tc.Seen) -> ClassShape:
     found = nl.attrs(options)
     parms = _HTB_CLASS.unpack(found[_HTB_PARMS][: _HTB_CLASS.size])
     rate, ceil, burst_ticks, quantum, priority = (parms[at] for at in (5, 11, 12, 14, 16))
@@ -263,7 +259,7 @@ def _class_shape(id_: int, options: bytes, seen: tc.Seen) -> QueueShape:
         leaf = police.band(id_ + 1)
     if seen.kinds.get(leaf) == "netem":
         delay_ns, serial_bps, limit, loss = _netem_values(seen.options[leaf])
-    return QueueShape(
+    return ClassShape(
         id=id_,
         rate_bps=rate * 8,
         ceil_bps=ceil * 8,

@@ -15,8 +15,6 @@ from testbed.emulation.netlink import Request
 ROOT = 0xFFFFFFFF
 HANDLE = 0x10000
 """Handle 1: of every root qdisc. OpenFlow `set_queue: N` gives a packet priority 1:(N+1)."""
-FULL_FRAME_BYTES = 1514
-"""Ethernet header and a 1500-byte IP packet."""
 
 TCMSG = struct.Struct("=BxHiIII")
 KIND, OPTIONS, STATS2 = 1, 2, 7

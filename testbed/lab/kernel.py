@@ -1,6 +1,6 @@
 """The lab kernel: User-Mode Linux with virtual time, built once by an ordinary user and cached.
 
-    recipe      kernel/config, kernel/*.c, kernel/*.patch, this build   -> key (their hash)
+    recipe      kernel/config, *.c, *.patch, port/*, this build       -> key (their hash)
     tools       mmdebstrap -> folder         Debian's compiler and its linux-source package
     build       unpack, patch, configure, make; confined to the folder, without network
     cache       kernel-<key>/                see cache.py
@@ -42,8 +42,8 @@ TOOLS = ("bc", "bison", "flex", "gcc", "libc6-dev", "make", "patch", "xz-utils")
 LAYOUT = 2
 """Changes when the build itself does."""
 
-_PLACES = {"lab.c": "arch/um/kernel", "sch_port.c": "net/sched", "txtime.c": "net/ipv4"}
-"""Where our own files go in the source."""
+_PLACES = {"lab.c": "arch/um/kernel", "port": "net/sched", "txtime.c": "net/ipv4"}
+"""Where our own files and folders go in the source."""
 _FIXED = {
     "ARCH": "um",
     "LC_ALL": "C.UTF-8",
@@ -82,14 +82,17 @@ def key() -> str:
     """Hash of the recipe, 12 hex digits."""
     digest = hashlib.sha256(json.dumps([LAYOUT, SOURCE, TOOLS, _FIXED, _PLACES]).encode())
     for path in sorted(_recipe_files()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        name = str(path.relative_to(RECIPE))
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def _recipe_files() -> Iterator[Path]:
     yield RECIPE / "config"
     yield from RECIPE.glob("*.patch")
-    yield from (RECIPE / name for name in _PLACES)
+    for name in _PLACES:
+        ours = RECIPE / name
+        yield from ours.iterdir() if ours.is_dir() else [ours]
 
 
 def existing(depth: Depth | None = None) -> BuiltKernel:
@@ -143,7 +146,8 @@ def _build(part: Path, say: Say) -> None:
     for patch in sorted(recipe.glob("*.patch")):
         _inside(root, f"patch -p1 --no-backup-if-mismatch </recipe/{patch.name}")
     for name, place in _PLACES.items():
-        shutil.copy(recipe / name, root / "build" / place)
+        into = root / "build" / place / name
+        (shutil.copytree if (recipe / name).is_dir() else shutil.copy)(recipe / name, into)
     _inside(root, "KCONFIG_ALLCONFIG=/recipe/config make allnoconfig")
     _check_options(recipe / "config", root / "build/.config")
     _compile(root, say)

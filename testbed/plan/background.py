@@ -11,20 +11,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import msgspec
-
 from testbed.errors import PlanError
-from testbed.plan.model import Path, Plan, Port, Source
+from testbed.plan.model import Path, Plan
 from testbed.plan.pacing import derived_seed
 from testbed.plan.routing import Router
 from testbed.plan.traffic import background_id
-from testbed.scenario.model import Background, Scenario
+from testbed.port.background import MAX_SOURCES, Background, Source
+from testbed.port.pipeline import Port
+from testbed.scenario import model as asked
+from testbed.scenario.model import Scenario
 from testbed.units import show_bps
 
-MAX_SOURCES = 64
-"""Of one port."""
-
-Routed = Sequence[tuple[Background, Path]]
+Routed = Sequence[tuple[asked.Background, Path]]
 
 
 def backgrounds(scenario: Scenario, router: Router) -> Routed:
@@ -37,7 +35,7 @@ def with_sources(ports: Sequence[Port], routed: Routed, seed: int) -> tuple[Port
 
     Raises PlanError for background that no port would count, or for too much at one.
     """
-    passing: dict[tuple[str, str], list[tuple[Background, Path]]] = defaultdict(list)
+    passing: dict[tuple[str, str], list[tuple[asked.Background, Path]]] = defaultdict(list)
     shaped = {(port.node, port.peer_node) for port in ports if port.rate_bps is not None}
     for background, path in routed:
         hops = [hop for hop in pairwise(path.nodes) if hop in shaped]
@@ -62,12 +60,12 @@ def with_sources(ports: Sequence[Port], routed: Routed, seed: int) -> tuple[Port
                 remedy="give one background the rate of several",
             )
         sources = tuple(_source(port, background, path, seed) for background, path in here)
-        return msgspec.structs.replace(port, sources=sources)
+        return port.having(Background(sources=sources))
 
     return tuple(loaded(port) for port in ports)
 
 
-def _source(port: Port, background: Background, path: Path, seed: int) -> Source:
+def _source(port: Port, background: asked.Background, path: Path, seed: int) -> Source:
     return Source(
         id=background.id,
         slice=background.slice,

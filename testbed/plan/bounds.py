@@ -27,20 +27,22 @@ from itertools import pairwise
 import msgspec
 
 from testbed.errors import PlanError
-from testbed.plan.budget import LABEL_BYTES
-from testbed.plan.model import BacklogBound, DelayBound, Load, Path, Plan, Port, Session
+from testbed.frames import FULL_FRAME_BYTES, SMALLEST_TCP_BYTES, label_bytes
+from testbed.plan.model import BacklogBound, DelayBound, Load, Path, Plan, Session
 from testbed.plan.traffic import modelled
 from testbed.plan.wiring import Wiring
+from testbed.port.curves import Bucket
+from testbed.port.pipeline import Port
 from testbed.scenario.model import Slice
-from testbed.slices import service
-from testbed.slices.bounds import Bound, Endless, Flow, Hop, Policer, bounds
+from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
 from testbed.slices.policy import LATE_NS, Traffic
-from testbed.slices.service import Bucket
 from testbed.units import least_ns, show_bps, show_bytes, show_ns
 
 BFD_BYTES = 66
 """Ethernet, IPv4, UDP and a BFD control packet without authentication (RFC 5880, RFC 5881)."""
-_ANY = Traffic(rate_bps=0, burst_bytes=None, largest_bytes=1514, smallest_bytes=54)
+_ANY = Traffic(
+    rate_bps=0, burst_bytes=None, largest_bytes=FULL_FRAME_BYTES, smallest_bytes=SMALLEST_TCP_BYTES
+)
 """Of a flow that is not known: from an empty TCP segment to a full frame."""
 _NAMED = 3
 """Flows that an assumption names, at most."""
@@ -65,7 +67,7 @@ def with_bounds(
         flows += _load(wiring, load, traffic)
     for port in wiring.ports:
         flows += _background(port)
-    found = bounds([_port(port) for port in wiring.ports], flows)
+    found = bounds({port.name: port for port in wiring.ports}, flows)
     known = {flow.id: flow for flow in flows}
     crossing: dict[str, list[Flow]] = {}
     for flow in flows:
@@ -129,46 +131,6 @@ def watching(plan: Plan) -> Iterator[Flow]:
             yield _flow(f"BFD of {port.name}", (Hop(port.name, 0),), traffic)
 
 
-def _port(port: Port) -> service.Port:
-    queues = tuple(
-        service.Queue(
-            id=queue.id,
-            level=queue.priority,
-            limit_packets=queue.buffer_packets,
-            promised_bps=queue.rate_bps,
-            peak_bps=0 if queue.ceil_bps == port.rate_bps else queue.ceil_bps,
-            windows=windows_of(port, queue.id),
-        )
-        for queue in port.queues
-    )
-    return service.Port(
-        port.name,
-        port.rate_bps,
-        port.delay_ns,
-        queues or (service.Queue(limit_packets=port.buffer_packets),),
-        sum(gate.interval_ns for gate in port.gates),
-    )
-
-
-def windows_of(port: Port, queue: int) -> tuple[service.Window, ...] | None:
-    """When a queue's gate is open, from one of its openings on; None: always."""
-    gates = port.gates
-    if all(queue in gate.open for gate in gates):
-        return None
-    found = []
-    at_ns = 0
-    for number, gate in enumerate(gates):
-        before = gates[number - 1]
-        if queue in gate.open and queue not in before.open:
-            turned = [*gates[number:], *gates[:number]]
-            shut = next(n for n, later in enumerate(turned) if queue not in later.open)
-            close_ns = at_ns + sum(later.interval_ns for later in turned[:shut])
-            blocked = bool(set(before.open) & set(gate.open))
-            found.append(service.Window(at_ns, close_ns, blocked))
-        at_ns += gate.interval_ns
-    return tuple(found)
-
-
 def _session(
     wiring: Wiring, session: Session, traffic: Mapping[str, Traffic | None]
 ) -> Iterator[Flow]:
@@ -213,7 +175,7 @@ def _lossy(wiring: Wiring, path: Path, found: Iterable[Bound | Endless]) -> bool
     """Whether a copy may be lost, on either way, while all links are up."""
     ways = [path.nodes, *(backup.nodes for backup in path.backups)]
     ports = [wiring.port(*hop) for nodes in ways for hop in pairwise(nodes)]
-    return any(port.loss or _policer(port, path.queue) for port in ports) or any(
+    return any(port.may_drop(path.queue) for port in ports) or any(
         isinstance(one, Endless) or any(at.full for at in one.ports) for one in found
     )
 
@@ -221,10 +183,8 @@ def _lossy(wiring: Wiring, path: Path, found: Iterable[Bound | Endless]) -> bool
 def _entered_ns(wiring: Wiring, flow: Flow, bound: Bound) -> int:
     """What its packets take to the first switch, where they are copied, at most."""
     port = next(port for port in wiring.ports if port.name == flow.hops[0].port)
-    sending_ns = 0
-    if port.rate_bps is not None:
-        sending_ns = -(-flow.largest_bits * 1_000_000_000 // port.rate_bps)
-    return bound.ports[0].wait_ns + sending_ns + port.delay_ns
+    sent_ns = port.transmitter.sent_ns(flow.largest_bits // 8)
+    return bound.ports[0].wait_ns + sent_ns + port.delay_ns
 
 
 def _either(said: DelayBound, entered_ns: int, copies: Iterable[Bound | Endless]) -> DelayBound:
@@ -251,18 +211,16 @@ def _hops(wiring: Wiring, nodes: Sequence[str], path: Path) -> tuple[Hop, ...]:
     found = []
     for number, hop in enumerate(pairwise(nodes)):
         port = wiring.port(*hop)
-        labelled = path.label is not None and 0 < number < len(nodes) - 2
         queue = path.queue if path.queue in {queue.id for queue in port.queues} else 0
-        found.append(Hop(port.name, queue, 8 * LABEL_BYTES * labelled, _policer(port, path.queue)))
+        found.append(
+            Hop(
+                port.name,
+                queue,
+                8 * label_bytes(number, nodes, path.label is not None),
+                port.policer(path.queue),
+            )
+        )
     return tuple(found)
-
-
-def _policer(port: Port, queue: int) -> Policer | None:
-    for policer in port.policers:
-        if policer.queue == queue:
-            passes = Bucket(8 * policer.burst_bytes, policer.rate_bps)
-            return Policer(policer.name, passes)
-    return None
 
 
 def _flow(

@@ -16,15 +16,17 @@ from itertools import pairwise
 
 import msgspec
 
+from testbed.frames import FCS_BYTES, LABELLED_FRAME_BYTES
 from testbed.plan.intake import Book, Intake
-from testbed.plan.model import Placed, Plan, Port, Rule
+from testbed.plan.model import Placed, Plan, Rule
 from testbed.plan.openflow import key
 from testbed.plan.rules import order_rules
+from testbed.port.pipeline import Port
 from testbed.scenario.model import Frozen
 
 MOST_DRAIN_NS = 1_000_000_000
 """Longer than this no old path is kept for packets that wait on it."""
-FRAME_BITS = 8 * 1522
+FRAME_BITS = 8 * (LABELLED_FRAME_BYTES + FCS_BYTES)
 
 
 class Step(Frozen, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from testbed.plan.background import backgrounds, with_sources
 from testbed.plan.bounds import hold_delays, watching, with_bounds
-from testbed.plan.model import Load, Plan, Port
+from testbed.plan.model import Load, Plan
 from testbed.plan.pacing import derived_seed
 from testbed.plan.policing import check_backgrounds, with_policers
 from testbed.plan.queues import with_queues
@@ -17,6 +17,7 @@ from testbed.plan.rules import all_tables
 from testbed.plan.traffic import demands, loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire
+from testbed.port.pipeline import Port
 from testbed.scenario.model import Probe, Scenario
 from testbed.slices.policy import Policy
 from testbed.topology.model import Network
@@ -87,7 +88,8 @@ def _seeded(port: Port, seed: int) -> Port:
     """Each port that loses packets loses its own."""
     if not port.loss:
         return port
-    return msgspec.structs.replace(port, seed=derived_seed(seed, f"loss of {port.name}"))
+    seeded = msgspec.structs.replace(port.channel, seed=derived_seed(seed, f"loss of {port.name}"))
+    return port.having(seeded)
 
 
 def _positions(network: Network) -> dict[str, tuple[float, float]]:

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from testbed.plan.model import Group, Plan, Port, Rule
+from testbed.plan.model import Group, Plan, Rule
 from testbed.plan.openflow import IN_PORT, Fields, Key, Packet, PacketError, Sent, Switch
+from testbed.port.pipeline import Port
 
 Link = frozenset[str]
 """The two nodes of a link."""

@@ -17,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.errors import PlanError
-from testbed.plan.model import Gate, Port, Queue
+from testbed.port.gates import Gate
+from testbed.port.pipeline import Port
+from testbed.port.queues import Queue
 from testbed.scenario.model import DEFAULT_PACKET_BYTES
 from testbed.units import show_bps, show_ns
 
@@ -31,16 +33,16 @@ def gate_cycle(
     """
     frame_ns = -(-DEFAULT_PACKET_BYTES * 8 * 10**9 // rate_bps)
     best, *others = queues
-    kept = [queue for queue in others if queue.rate_bps]
+    kept = [queue for queue in others if queue.promised_bps]
     windows = [
         Gate(
-            interval_ns=-(-queue.rate_bps * cycle_ns // rate_bps) + frame_ns,
+            interval_ns=-(-queue.promised_bps * cycle_ns // rate_bps) + frame_ns,
             open=(queue.id,),
         )
         for queue in kept
     ]
     rest_ns = cycle_ns - sum(window.interval_ns for window in windows)
-    if rest_ns < best.rate_bps * cycle_ns // rate_bps + frame_ns:
+    if rest_ns < best.promised_bps * cycle_ns // rate_bps + frame_ns:
         raise _too_short(port, rate_bps, [best, *kept], cycle_ns, frame_ns)
     rest = tuple(queue.id for queue in queues if queue not in kept)
     return (*windows, Gate(interval_ns=rest_ns, open=rest))
@@ -49,7 +51,7 @@ def gate_cycle(
 def _too_short(
     port: Port, rate_bps: int, kept: Sequence[Queue], cycle_ns: int, frame_ns: int
 ) -> PlanError:
-    spare_bps = rate_bps - sum(queue.rate_bps for queue in kept)
+    spare_bps = rate_bps - sum(queue.promised_bps for queue in kept)
     fewest_ns = len(kept) * (frame_ns + 1)
     remedy = "guarantee less: frames that may not be cut take the rest of the cycle"
     if spare_bps > 0:
@@ -58,7 +60,7 @@ def _too_short(
     return PlanError(
         f"a cycle of {show_ns(cycle_ns)} is too short for port {port.name}",
         where=f"link {port.node} -> {port.peer_node}, {show_bps(rate_bps)}: "
-        + ", ".join(f"{queue.name} {show_bps(queue.rate_bps)}" for queue in kept),
+        + ", ".join(f"{queue.name} {show_bps(queue.promised_bps)}" for queue in kept),
         expected=f"room for each one's rate and a full frame, {show_ns(frame_ns)}",
         remedy=remedy,
     )

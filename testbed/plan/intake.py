@@ -25,19 +25,21 @@ import msgspec
 import networkx as nx
 
 from testbed.errors import PlanError, unknown
-from testbed.plan.model import Carried, Match, Path, Placed, Plan, Port, Queue
+from testbed.plan.budget import alone_ns
+from testbed.plan.model import Carried, Match, Path, Placed, Plan
 from testbed.plan.routing import queue_names
 from testbed.plan.wiring import Wiring
+from testbed.port.pipeline import Port
+from testbed.port.queues import MAX_QUEUES, Queue
 from testbed.scenario.model import Contract, Frozen, Scheduler, Slice
 from testbed.slices.paths import least_cost_path
-from testbed.slices.policy import BEST_EFFORT, BEST_EFFORT_SHARE, MAX_QUEUES, Demand, Policy
+from testbed.slices.policy import BEST_EFFORT, BEST_EFFORT_SHARE, Demand, Policy
 from testbed.units import show_bps, show_ns
 
 FIRST_ORDER_COOKIE = 1 << 32
 FIRST_ORDER_LABEL = 1 << 19
 ORDER_LABELS = 1 << 19
 """The upper half of all labels; plans count up from the lowest."""
-LABEL_BYTES = 4
 MAX_DIRECTIONS = 400
 """Of one order: 20 hosts, each with every other, are 380."""
 
@@ -329,12 +331,7 @@ class Intake:
 
     def _delay_ns(self, nodes: Sequence[str], packet_bytes: int) -> int:
         """One-way, of one packet alone."""
-        total = 0
-        for at, link in enumerate(pairwise(nodes)):
-            port = self._ports[link]
-            bits = 8 * (packet_bytes + LABEL_BYTES * (0 < at < len(nodes) - 2))
-            total += port.delay_ns + (-(-bits * 10**9 // port.rate_bps) if port.rate_bps else 0)
-        return total
+        return alone_ns([self._ports[link] for link in pairwise(nodes)], nodes, packet_bytes)
 
     def _path(
         self,
@@ -405,36 +402,32 @@ class Intake:
             level[number] = min(self.slices[id_].priority for id_ in members)
         for number, served in here.items():
             planned = queues.get(number)
-            promised = sum(bps for _, bps in served) + (planned.rate_bps if planned else 0)
-            ceilings = [rate if s.maximum_bps is None else s.maximum_bps for s, _ in served]
-            ceiling = sum(ceilings) + (planned.ceil_bps if planned else 0)
+            promised = sum(bps for _, bps in served) + (planned.promised_bps if planned else 0)
+            peaks = [rate if s.maximum_bps is None else s.maximum_bps for s, _ in served]
+            most = sum(peaks) + ((planned.peak_bps or rate) if planned else 0)
+            peak = max(promised, min(rate, most)) if kept else rate
             queues[number] = Queue(
                 id=number,
                 name=names[number],
-                rate_bps=promised if kept else 0,
-                ceil_bps=max(promised, min(rate, ceiling)) if kept else rate,
-                priority=0,
-                buffer_packets=port.buffer_packets,
+                promised_bps=promised if kept else 0,
+                peak_bps=0 if peak == rate else peak,
+                limit_packets=port.buffer_packets,
             )
             level[number] = min(level.get(number, 127), *(s.priority for s, _ in served))
         levels = sorted({level[number] for number in queues})
-        return msgspec.structs.replace(
-            port,
-            queues=tuple(
-                msgspec.structs.replace(queue, priority=levels.index(level[number]))
-                for number, queue in sorted(queues.items())
-            ),
+        levelled = (
+            msgspec.structs.replace(queue, level=levels.index(level[number]))
+            for number, queue in sorted(queues.items())
         )
+        return port.having(msgspec.structs.replace(port.queueing, queues=tuple(levelled)))
 
     def _best_effort(self, port: Port) -> Queue:
         rate = port.rate_bps or 0
         return Queue(
             id=0,
             name=BEST_EFFORT,
-            rate_bps=rate // BEST_EFFORT_SHARE if self._scheduler == "htb" else 0,
-            ceil_bps=rate,
-            priority=0,
-            buffer_packets=port.buffer_packets,
+            promised_bps=rate // BEST_EFFORT_SHARE if self._scheduler == "htb" else 0,
+            limit_packets=port.buffer_packets,
         )
 
     def _few_queues(self, book: Book, made: Placed) -> None:
@@ -451,7 +444,8 @@ class Intake:
     def _marked(self, port: Port) -> Port:
         if not self._schedules(port):
             return port
-        return msgspec.structs.replace(port, queues=(self._best_effort(port),))
+        best = (self._best_effort(port),)
+        return port.having(msgspec.structs.replace(port.queueing, queues=best))
 
     def _schedules(self, port: Port) -> bool:
         return port.rate_bps is not None and port.node not in self._ip
@@ -511,6 +505,7 @@ def _graph(plan: Plan) -> nx.DiGraph:
             port.peer_node,
             delay_ns=port.delay_ns,
             rate_bps=port.rate_bps,
+            overhead_bytes=port.transmitter.overhead_bytes,
             km=port.km,
         )
     return graph

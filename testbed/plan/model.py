@@ -9,9 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from testbed.port.pipeline import Port
 from testbed.scenario.model import Capture, Event, Frozen, Protection, Recovery, Slice
 
-SCHEMA = 1
+SCHEMA = 2
 
 DEFAULT_TABLE_PRIORITY = 10
 """Priority of the best-effort rules between all hosts."""
@@ -27,102 +28,6 @@ FLOOD_DEBT_NS = 20_000_000
 """What a flood that was held up still sends, so that no stall becomes a burst."""
 FLOOD_TICK_NS = 1_000_000
 """A flood sends no more often: several packets at a time, if its rate asks for that."""
-
-
-class Queue(Frozen, frozen=True, kw_only=True):
-    """One queue of a port. OpenFlow `set_queue: id` selects it; 0 is best effort."""
-
-    id: int
-    name: str
-    rate_bps: int
-    """Guaranteed rate; 0: none."""
-    ceil_bps: int
-    priority: int
-    """0 is served first."""
-    buffer_packets: int
-    """Room for packets that wait, the one in transmission not counted."""
-
-
-class Gate(Frozen, frozen=True, kw_only=True):
-    """A part of a port's cycle (IEEE 802.1Q-2022 8.6.8.4)."""
-
-    interval_ns: int
-    open: tuple[int, ...]
-    """Queues whose packets may be sent, if they end before their gate closes."""
-
-
-class Policer(Frozen, frozen=True, kw_only=True):
-    """A token bucket that drops packets before they wait (RFC 2697, one bucket)."""
-
-    queue: int
-    """Number its packets select; where there is no such queue they share the port's FIFO."""
-    name: str
-    rate_bps: int
-    burst_bytes: int
-
-
-class Source(Frozen, frozen=True, kw_only=True):
-    """Modelled background at one port: arrivals that are only counted."""
-
-    id: str
-    """Of the scenario's background."""
-    slice: str
-    queue: int
-    """0 where the port has no queues."""
-    rate_bps: int
-    """Of the packets' own bytes."""
-    sizes: tuple[tuple[int, int], ...]
-    """(bytes, weight), at most four."""
-    arrivals: Literal["periodic", "poisson"]
-    burst: int
-    """Packets that arrive together."""
-    seed: int
-    start_ns: int
-    """From the start of traffic."""
-    stop_ns: int
-
-
-class Port(Frozen, frozen=True, kw_only=True):
-    """One end of a link, and how packets leave by it: queued, sent at the rate, delayed."""
-
-    node: str
-    name: str
-    """Interface name, at most 15 characters."""
-    number: int
-    """OpenFlow port number, from 1; 0 on hosts."""
-    ifindex: int
-    """Chosen by the plan, unique over the whole network."""
-    mac: str
-    peer_node: str
-    peer_name: str
-    delay_ns: int
-    """What the port adds besides rate and queues: propagation + device + radio."""
-    propagation_ns: int
-    device_ns: int
-    radio_ns: int = 0
-    rate_bps: int | None
-    """None: not shaped."""
-    buffer_packets: int
-    """Room for packets that wait, where there are no queues."""
-    queues: tuple[Queue, ...] = ()
-    """Empty: one FIFO."""
-    km: float = 0.0
-    loss: float = 0.0
-    """Probability of loss per packet, 0 to 1."""
-    seed: int = 0
-    """Of the losses, in labs that can repeat them."""
-    sources: tuple[Source, ...] = ()
-    """Modelled background, in labs that have it."""
-    gates: tuple[Gate, ...] = ()
-    """One cycle, repeated before and after; empty: all queues are always open."""
-    gate_base_ns: int = 0
-    """Where a cycle begins, from the start of traffic."""
-    policers: tuple[Policer, ...] = ()
-
-    @property
-    def selects(self) -> bool:
-        """Whether it matters here which queue a packet names."""
-        return bool(self.queues or self.policers)
 
 
 class Host(Frozen, frozen=True, kw_only=True):

@@ -1,18 +1,18 @@
 """What traffic offers to each port, and what slices are guaranteed there, against its rate.
 
-A flow offers its whole rate to every port of its path, as Ethernet frames of the size that
-the port counts, whatever a port before may delay or drop. TCP offers nothing: it sends what
-there is room for. Of flows at different times the moment counts at which they offer most.
+A flow offers its whole rate to every port of its path, as frames take on the wire there,
+whatever a port before may delay or drop. TCP offers nothing: it sends what there is room
+for. Of flows at different times the moment counts at which they offer most.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
+from testbed.frames import UDP_HEADERS_BYTES, label_bytes
 from testbed.plan.model import Load, Path, Plan, Session
 from testbed.scenario.model import Scenario
 from testbed.units import show_bps
@@ -37,18 +37,22 @@ class Offer(NamedTuple):
 def offered(plan: Plan) -> dict[Hop, list[Offer]]:
     """Node and peer of each port with a rate -> what is offered to it."""
     found: dict[Hop, list[Offer]] = defaultdict(list)
-    shaped = {(port.node, port.peer_node) for port in plan.ports if port.rate_bps is not None}
-    for path, offers in _flows(plan):
+    shaped = {
+        (port.node, port.peer_node): port.transmitter.overhead_bytes
+        for port in plan.ports
+        if port.rate_bps is not None
+    }
+    for path, offer in _flows(plan):
         for way in (path.nodes, *(b.nodes for b in path.backups if b.failed is None)):
-            hops = list(pairwise(way))
-            for at, hop in enumerate(hops):
+            for at, hop in enumerate(pairwise(way)):
                 if hop in shaped:
-                    labelled = path.label is not None and 0 < at < len(hops) - 1
-                    found[hop].append(offers[labelled])
+                    label = label_bytes(at, way, path.label is not None)
+                    found[hop].append(offer(label + shaped[hop]))
     for port in plan.ports:
         for one in port.sources:
-            offer = Offer(one.id, one.slice, one.rate_bps, one.start_ns, one.stop_ns, modelled=True)
-            found[port.node, port.peer_node].append(offer)
+            found[port.node, port.peer_node].append(
+                Offer(one.id, one.slice, one.rate_bps, one.start_ns, one.stop_ns, modelled=True)
+            )
     return found
 
 
@@ -63,8 +67,8 @@ def most_bps(offers: list[Offer]) -> float:
     )
 
 
-def _flows(plan: Plan) -> Iterator[tuple[Path, tuple[Offer, Offer]]]:
-    """Each path, and what its flow offers without and with its label."""
+def _flows(plan: Plan) -> Iterator[tuple[Path, Callable[[int], Offer]]]:
+    """Each path, and what its flow offers where its packets have so many bytes more."""
     for session in plan.sessions:
         lead = (session.fragments - 1, session.fragment_bytes)
         message = [lead, (1, session.size_bytes)]
@@ -75,25 +79,25 @@ def _flows(plan: Plan) -> Iterator[tuple[Path, tuple[Offer, Offer]]]:
             yield load.forward, _load(load)
 
 
-def _session(session: Session, packets: list[tuple[int, int]]) -> tuple[Offer, Offer]:
+def _session(session: Session, packets: list[tuple[int, int]]) -> Callable[[int], Offer]:
     end_ns = session.start_ns + session.count * session.interval_ns
 
-    def offer(label: int) -> Offer:
-        bits = sum(8 * n * (payload + HEADER_BYTES + label) for n, payload in packets)
+    def offer(more: int) -> Offer:
+        bits = sum(8 * n * (payload + UDP_HEADERS_BYTES + more) for n, payload in packets)
         bps = bits * 1e9 / session.interval_ns
         return Offer(session.id, session.slice, bps, session.start_ns, end_ns)
 
-    return offer(0), offer(LABEL_BYTES)
+    return offer
 
 
-def _load(load: Load) -> tuple[Offer, Offer]:
+def _load(load: Load) -> Callable[[int], Offer]:
     end_ns = load.start_ns + load.duration_ns
 
-    def offer(label: int) -> Offer:
-        bps = load.rate_bps * (load.packet_bytes + HEADER_BYTES + label) / load.packet_bytes
+    def offer(more: int) -> Offer:
+        bps = load.rate_bps * (load.packet_bytes + UDP_HEADERS_BYTES + more) / load.packet_bytes
         return Offer(load.id, load.slice, bps, load.start_ns, end_ns)
 
-    return offer(0), offer(LABEL_BYTES)
+    return offer
 
 
 def overloads(scenario: Scenario, plan: Plan) -> list[str]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
-
 from testbed.errors import PlanError
 from testbed.plan.background import Routed
-from testbed.plan.model import Path, Policer, Port
+from testbed.plan.model import Path
 from testbed.plan.queues import Names
 from testbed.plan.rules import from_switch
+from testbed.port.pipeline import Port
+from testbed.port.policers import Policer, Policers
 from testbed.scenario.model import DEFAULT_PACKET_BYTES, Slice
 from testbed.slices.policy import BEST_EFFORT, MAX_QUEUES
 from testbed.units import show_bps
@@ -70,7 +70,9 @@ def with_policers(
                 expected=f"at most {MAX_QUEUES}",
                 remedy="a policy whose queue_of() gives one queue to several slices",
             )
-        return msgspec.structs.replace(port, policers=tuple(buckets[n] for n in sorted(here)))
+        if not here:
+            return port
+        return port.having(Policers(policers=tuple(buckets[n] for n in sorted(here))))
 
     return tuple(policed(port) for port in ports)
 

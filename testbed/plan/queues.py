@@ -24,9 +24,12 @@ import msgspec
 
 from testbed.errors import PlanError
 from testbed.plan.gates import gate_cycle
-from testbed.plan.model import Gate, Path, Port, Queue, Switch
+from testbed.plan.model import Path, Switch
+from testbed.port.gates import Gates
+from testbed.port.pipeline import Port
+from testbed.port.queues import MAX_QUEUES, Queue, Queues
 from testbed.scenario.model import Scheduler, Slice
-from testbed.slices.policy import BEST_EFFORT_SHARE, MAX_QUEUES
+from testbed.slices.policy import BEST_EFFORT_SHARE
 from testbed.units import show_bps
 
 Names = Sequence[tuple[str, tuple[str, ...]]]
@@ -63,16 +66,18 @@ def with_queues(
             return port
         queues = _queues(port, port.rate_bps, here, slices, names)
         if scheduler == "htb":
-            return msgspec.structs.replace(port, queues=queues)
-        gates: tuple[Gate, ...] = ()
-        if scheduler == "time_aware":
-            gates = gate_cycle(port, port.rate_bps, queues, cycle_ns)
-        free = [
-            msgspec.structs.replace(queue, rate_bps=0, ceil_bps=port.rate_bps) for queue in queues
-        ]
-        return msgspec.structs.replace(port, queues=tuple(free), gates=gates)
+            return port.having(_holding(port, queues))
+        free = [msgspec.structs.replace(one, promised_bps=0, peak_bps=0) for one in queues]
+        freed = port.having(_holding(port, free))
+        if scheduler != "time_aware":
+            return freed
+        return freed.having(Gates(gates=gate_cycle(port, port.rate_bps, queues, cycle_ns)))
 
     return tuple(queued(port) for port in ports)
+
+
+def _holding(port: Port, queues: Iterable[Queue]) -> Queues:
+    return msgspec.structs.replace(port.queueing, queues=tuple(queues))
 
 
 def _queues(
@@ -89,10 +94,9 @@ def _queues(
         Queue(
             id=0,
             name="best-effort",
-            rate_bps=kept_bps,
-            ceil_bps=rate_bps,
-            priority=len(levels),
-            buffer_packets=port.buffer_packets,
+            promised_bps=kept_bps,
+            level=len(levels),
+            limit_packets=port.buffer_packets,
         )
     ]
     for number, (name, members) in enumerate(names, start=1):
@@ -101,14 +105,15 @@ def _queues(
             continue
         promised_bps = sum(s.guaranteed_bps for s in served)
         most_bps = sum(rate_bps if s.maximum_bps is None else s.maximum_bps for s in served)
+        peak_bps = max(promised_bps, min(rate_bps, most_bps))
         queues.append(
             Queue(
                 id=number,
                 name=name,
-                rate_bps=promised_bps,
-                ceil_bps=max(promised_bps, min(rate_bps, most_bps)),
-                priority=levels.index(_level(members, slices)),
-                buffer_packets=port.buffer_packets,
+                promised_bps=promised_bps,
+                peak_bps=0 if peak_bps == rate_bps else peak_bps,
+                level=levels.index(_level(members, slices)),
+                limit_packets=port.buffer_packets,
             )
         )
     if len(queues) > MAX_QUEUES:

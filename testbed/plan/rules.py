@@ -38,13 +38,13 @@ from testbed.plan.model import (
     Load,
     Match,
     Path,
-    Port,
     Repair,
     Rule,
     Session,
 )
 from testbed.plan.openflow import IN_PORT
 from testbed.plan.wiring import Wiring
+from testbed.port.pipeline import Port
 
 Action = dict[str, int]
 

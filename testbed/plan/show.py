@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from testbed.plan.model import Budget, Load, Path, Plan, Port, Session
+from testbed.plan.model import Budget, Load, Path, Plan, Session
+from testbed.port.pipeline import Port
 from testbed.units import show_bps, show_ns
 
 
@@ -223,10 +224,10 @@ def _port(port: Port) -> Iterator[tuple[str, ...]]:
             "",
             f"{queue.id} {queue.name}",
             "",
-            show_bps(queue.rate_bps),
-            show_bps(queue.ceil_bps),
-            str(queue.priority),
-            str(queue.buffer_packets),
+            show_bps(queue.promised_bps),
+            show_bps(queue.peak_bps or port.rate_bps or 0),
+            str(queue.level),
+            str(queue.limit_packets),
         )
 
 

@@ -19,8 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from testbed.errors import PlanError
-from testbed.plan.budget import HEADER_BYTES, path_budget
-from testbed.plan.model import FLOOD_DEBT_NS, Load, Session, Source
+from testbed.frames import UDP_HEADERS_BYTES
+from testbed.plan.budget import path_budget
+from testbed.plan.model import FLOOD_DEBT_NS, Load, Session
 from testbed.plan.pacing import (
     count,
     derived_seed,
@@ -33,6 +34,7 @@ from testbed.plan.pacing import (
 )
 from testbed.plan.routing import Router
 from testbed.plan.wiring import Wiring
+from testbed.port.background import Source
 from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
 from testbed.slices.policy import Demand, Traffic
 from testbed.traffic.classes import AppClass
@@ -124,7 +126,7 @@ def demands(
 
 def train(payloads: Sequence[int], interval_ns: int, periodic: bool) -> Traffic:
     """Packets with these UDP payloads, together, every `interval_ns`."""
-    sizes = [payload + HEADER_BYTES for payload in payloads]
+    sizes = [payload + UDP_HEADERS_BYTES for payload in payloads]
     return Traffic(
         rate_bps=-(-8 * sum(sizes) * 1_000_000_000 // interval_ns),
         burst_bytes=sum(sizes) if periodic else None,
@@ -137,7 +139,7 @@ def train(payloads: Sequence[int], interval_ns: int, periodic: bool) -> Traffic:
 def steady(flow: Flow, drift_ppb: int = 0) -> Traffic:
     """`udp` sends a packet at a time; a flood forgives itself all debt over FLOOD_DEBT_NS, so
     that is its burst; iperf3's TCP is not known to keep to any."""
-    size = flow.packet_bytes + HEADER_BYTES
+    size = flow.packet_bytes + UDP_HEADERS_BYTES
     paced_bps = rate_by_clock(flow.rate_bps, drift_ppb)
     rate_bps = -(-paced_bps * size // flow.packet_bytes)
     burst = 1

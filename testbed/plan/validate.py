@@ -10,6 +10,8 @@ import msgspec
 import networkx as nx
 
 from testbed.errors import InputError, PlanError, unknown
+from testbed.links.kinds import AnyLink
+from testbed.links.link import Way
 from testbed.plan.pacing import check_clocks, check_load, check_probe
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
 from testbed.scenario.model import (
@@ -26,7 +28,7 @@ from testbed.scenario.model import (
 from testbed.scenario.orders.write import to_ietf
 from testbed.scenario.promise import contradictions
 from testbed.slices.policy import BEST_EFFORT
-from testbed.topology.model import Direction, Network, Node
+from testbed.topology.model import Network, Node
 from testbed.traffic.classes import AppClass
 from testbed.units import show_bps, show_ns
 
@@ -61,8 +63,11 @@ def validate_network(network: Network) -> None:
             if end not in nodes:
                 raise unknown("node", end, nodes, where=f"link {link.a}-{link.b}")
         _require(link.a != link.b, f"node {link.a} is linked to itself", where)
-        _direction(link.ab, f"link {link.a} -> {link.b}")
-        _direction(link.ba, f"link {link.b} -> {link.a}")
+        for src, dst in ((link.a, link.b), (link.b, link.a)):
+            at = f"link {src} -> {dst}"
+            _require(min(link.parts(src)) >= 0, "delay is negative", at, "0 ns or more")
+            _way(link.way(src), at)
+        _alone(link)
     neighbours = nx.Graph(pairs)
     neighbours.add_nodes_from(nodes)
     for node in network.nodes:
@@ -71,8 +76,18 @@ def validate_network(network: Network) -> None:
     _connected(neighbours, where)
 
 
-def _direction(d: Direction, where: str) -> None:
-    _require(d.propagation_ns >= 0 and d.extra_ns >= 0, "delay is negative", where, "0 ns or more")
+def _alone(link: AnyLink) -> None:
+    for src in (link.a, link.b):
+        medium = link.medium(src)
+        _require(
+            not medium,
+            f"several ports share medium {medium!r}",
+            f"link {link.a}-{link.b}",
+            "links whose ends send whenever they have something to send",
+        )
+
+
+def _way(d: Way, where: str) -> None:
     _require(0 <= d.loss <= 1, f"loss is {d.loss}", where, "a probability from 0 to 1")
     _require(d.buffer_packets >= 1, f"buffer is {d.buffer_packets} packets", where, "1 or more")
     _require(

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from testbed.errors import InputError, PlanError
-from testbed.plan.model import Host, Port, Switch
+from testbed.plan.model import Host, Switch
+from testbed.port.pipeline import Port
 from testbed.topology.model import Network
 
 SUBNET = ipaddress.ip_network("10.0.0.0/16")
@@ -82,9 +83,7 @@ def _ports(network: Network) -> tuple[Port, ...]:
     for link in network.links:
         for end in (link.a, link.b):
             used[end] += nodes[end].role == "switch"
-        for node, peer, direction in ((link.a, link.b, link.ab), (link.b, link.a, link.ba)):
-            radio_ns = direction.extra_ns if link.kind == "radio" else 0
-            device_ns = direction.extra_ns - radio_ns + nodes[node].forwarding_ns
+        for node, peer in ((link.a, link.b), (link.b, link.a)):
             ifindex = FIRST_IFINDEX + len(ports)
             ports.append(
                 Port(
@@ -95,14 +94,8 @@ def _ports(network: Network) -> tuple[Port, ...]:
                     mac="02:00:" + ifindex.to_bytes(4, "big").hex(":"),
                     peer_node=peer,
                     peer_name=f"{peer}-eth{used[peer]}",
-                    delay_ns=direction.propagation_ns + device_ns + radio_ns,
-                    propagation_ns=direction.propagation_ns,
-                    device_ns=device_ns,
-                    radio_ns=radio_ns,
-                    rate_bps=direction.rate_bps,
-                    buffer_packets=direction.buffer_packets,
-                    km=link.km,
-                    loss=direction.loss,
+                    link=link.kind,
+                    stages=link.stages(node, nodes[node].forwarding_ns),
                 )
             )
     return tuple(ports)

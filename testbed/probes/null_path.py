@@ -24,7 +24,8 @@ import msgspec
 from testbed.emulation import lab_qdisc, links, netns
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.qdisc import Arrangement
-from testbed.plan.model import Budget, Host, Path, Plan, Port, Session
+from testbed.plan.model import Budget, Host, Path, Plan, Session
+from testbed.port.pipeline import Port
 
 SESSION = "null-path"
 LEAST_NS = 10_000_000
@@ -73,11 +74,6 @@ def null_plan(plan: Plan, *, virtual: bool) -> Plan:
             mac=one.mac,
             peer_node=other.name,
             peer_name=other.name,
-            delay_ns=0,
-            propagation_ns=0,
-            device_ns=0,
-            rate_bps=None,
-            buffer_packets=1,
         )
         for n, (one, other) in enumerate((hosts, hosts[::-1]))
     )

@@ -89,7 +89,7 @@ def _held_by(run: RunFolder, loaded: Collection[str]) -> str:
         for hop in pairwise(load.forward.nodes):
             port = run.plan.port(*hop)
             for queue in port.queues:
-                if queue.id == load.forward.queue and queue.ceil_bps < (port.rate_bps or 0):
+                if queue.id == load.forward.queue and queue.peak_bps:
                     return f"the maximum rate of {_of(loaded)}"
     return ""
 

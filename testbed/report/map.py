@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
+from typing import Literal
 
 import networkx as nx
 import numpy as np
@@ -17,6 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from testbed.links.kinds import KINDS
+from testbed.links.link import Link
 from testbed.plan.model import Load, Plan, Session
 from testbed.report import style
 from testbed.scenario.model import LinkEvent
@@ -134,9 +137,15 @@ def _off_lines(points: np.ndarray, lines: Sequence[tuple[int, int]]) -> None:
 
 
 def _links(axes: Axes, plan: Plan, at: Mapping[str, Point]) -> None:
+    drawn = {edge(p.node, p.peer_node): _line(p.link) for p in plan.ports}
     for a, b in sorted(links(plan)):
         (xa, ya), (xb, yb) = at[a], at[b]
-        axes.plot([xa, xb], [ya, yb], color=style.GRID, linewidth=2.2, zorder=1)
+        line = drawn[a, b]
+        axes.plot([xa, xb], [ya, yb], line, color=style.GRID, linewidth=2.2, zorder=1)
+
+
+def _line(kind: str) -> Literal["-", "--", "-.", ":"]:
+    return KINDS[kind].LINE if kind in KINDS else Link.LINE
 
 
 def lanes(plan: Plan) -> dict[tuple[str, str], list[str]]:
@@ -322,6 +331,11 @@ def _legend(axes: Axes, plan: Plan, colours: Mapping[str, str]) -> None:
                 label=_NAMES.get(kind, "switch or optical node"),
             )
         )
+    for link in sorted({p.link for p in plan.ports}):
+        if _line(link) != Link.LINE:
+            handles.append(
+                Line2D([], [], color=style.SOFT, linestyle=_line(link), label=KINDS[link].WORDS)
+            )
     if spares(plan):
         dashed = Line2D([], [], color=style.SOFT, linewidth=1.6, linestyle=(0, (3, 2)))
         dashed.set_label("backup")

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from testbed.frames import LABELLED_FRAME_BYTES
+
 SCHEMA = 1
 
 Param = str | int | float | bool
@@ -218,7 +220,7 @@ class Slice(Slo, frozen=True, kw_only=True):
         return tuple(found)
 
 
-DEFAULT_PACKET_BYTES = 1518
+DEFAULT_PACKET_BYTES = LABELLED_FRAME_BYTES
 """A full Ethernet frame as a port counts it: label included, no check sequence."""
 
 
@@ -258,7 +260,7 @@ class Background(Frozen, frozen=True, kw_only=True):
     slice: str
     rate_bps: int
     """Of the packets' own bytes."""
-    sizes: tuple[tuple[int, int], ...] = ((1518, 1),)
+    sizes: tuple[tuple[int, int], ...] = ((LABELLED_FRAME_BYTES, 1),)
     """(bytes, weight) of one to four sizes. Bytes are what a port counts: an Ethernet
     frame without preamble and check sequence, labels included."""
     arrivals: Literal["periodic", "poisson"] = "poisson"

@@ -3,7 +3,7 @@
     found = bounds(ports, flows)     flow id -> Bound, or Endless
 
 A flow is a token bucket: in any t seconds at most burst + rate x t. A port serves each
-queue as a rate-latency server (R, T), see service.py. A packet of l bits then waits at
+queue as a rate-latency server (R, T), see testbed/port/queues.py. A packet of l bits then waits at
 most T + (b - l) / R for its transmission, b being the burst of all that share its queue
 (Le Boudec and Thiran, Network Calculus, theorem 1.4.2). Along a path it is the less of
 
@@ -23,36 +23,19 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from testbed.slices.service import (
-    Bucket,
-    Curve,
-    Load,
-    Loads,
-    Port,
-    Queue,
-    S,
-    Server,
-    total,
-    up,
-)
+from testbed.port.curves import Bucket, Curve, S, Server, total, up
+from testbed.port.pipeline import Pipeline
+from testbed.port.policers import Policer
+from testbed.port.queues import Load, Loads, Queue
+from testbed.port.transmitter import ROUNDING_NS
 
-ROUNDING_NS = 1
-"""A port delivers at the whole nanosecond that follows."""
 EXACT_ROUNDS = 8
 """When a port was worked out so often, waits there grow by steps, and so settle sooner."""
 MOST_ROUNDS = 200
 """Bursts that still grow when a port was worked out so often have no bound."""
-
-
-class Policer(NamedTuple):
-    """What drops packets beyond a token bucket before they wait."""
-
-    name: str
-    passes: Bucket
 
 
 @dataclass(frozen=True)
@@ -123,7 +106,7 @@ class Endless:
     """The first where traffic that nothing holds, or too much of it, goes before."""
 
 
-def bounds(ports: Iterable[Port], flows: Iterable[Flow]) -> dict[str, Bound | Endless]:
+def bounds(ports: Mapping[str, Pipeline], flows: Iterable[Flow]) -> dict[str, Bound | Endless]:
     """The bound of every flow, by id."""
     network = Network()
     network.add(ports, flows)
@@ -147,7 +130,7 @@ class Network:
     """
 
     def __init__(self) -> None:
-        self.ports: dict[str, Port] = {}
+        self.ports: dict[str, Pipeline] = {}
         self.flows: dict[str, Flow] = {}
         self.touched: set[str] = set()
         """Ports that settle() has worked out anew."""
@@ -157,6 +140,7 @@ class Network:
         self._at: dict[tuple[str, int], _Served] = {}
         self._depth: dict[str, int] = {}
         self._due: set[str] = set()
+        self._late_at: dict[str, int] = {}
 
     def fork(self) -> Network:
         """The same again, for a trial."""
@@ -165,12 +149,14 @@ class Network:
         other._members = {port: queues.copy() for port, queues in self._members.items()}
         return other
 
-    def add(self, ports: Iterable[Port], flows: Iterable[Flow]) -> None:
+    def add(self, ports: Mapping[str, Pipeline], flows: Iterable[Flow]) -> None:
         """Further flows, and ports: one that is there already is now this one."""
-        for port in ports:
-            self.ports[port.name] = port
-            self._members.setdefault(port.name, {})
-            self._due.add(port.name)
+        for name, port in ports.items():
+            self.ports[name] = port
+            self._members.setdefault(name, {})
+            self._due.add(name)
+            if port.spread_ns:
+                self._late_at[name] = port.spread_ns
         for flow in flows:
             self.flows[flow.id] = flow
             self._wait[flow.id] = (0,) * len(flow.hops)
@@ -197,7 +183,7 @@ class Network:
             self._due.discard(name)
             self.touched.add(name)
             times[name] += 1
-            for flow, place in self._grown(self.ports[name], times[name]):
+            for flow, place in self._grown(name, times[name]):
                 onward = [hop.port for hop in flow.hops[place:]]
                 for answer in self._answers.get(flow.id, ()):
                     onward += [hop.port for hop in answer.hops]
@@ -206,13 +192,14 @@ class Network:
                         self._due.add(other)
                         heapq.heappush(heap, (times[other], self._depth[other], other))
 
-    def _grown(self, port: Port, times: int) -> list[tuple[Flow, int]]:
+    def _grown(self, name: str, times: int) -> list[tuple[Flow, int]]:
         """The flows that may wait longer at a port than was known, `times` before included."""
+        port = self.ports[name]
         if port.rate_bps is None:
             return []
         grown = []
-        for queue, served in self._served(port):
-            members = self._members[port.name][queue.id]
+        for queue, served in self._served(name, port):
+            members = self._members[name][queue.id]
             largest = max(bits for bits, _ in map(_sizes, members))
             room = (Bucket((queue.limit_packets + 1) * largest, 0),)
             for flow, place in members:
@@ -227,20 +214,20 @@ class Network:
                     now = _coarser(wait, times)
                     self._wait[flow.id] = (*waits[:place], now, *waits[place + 1 :])
                     # a queue that may wait while the transmitter is free counts its own waits
-                    again = queue.peak_bps or queue.windows is not None
+                    again = queue.peak_bps or port.windows(queue.id) is not None
                     grown.append((flow, place if again else place + 1))
         return grown
 
-    def _served(self, port: Port) -> list[tuple[Queue, _Served]]:
-        queues = [q for q in port.queues if q.id in self._members[port.name]]
-        curves = {q.id: self._curve(self._members[port.name][q.id]) for q in queues}
+    def _served(self, name: str, port: Pipeline) -> list[tuple[Queue, _Served]]:
+        queues = [q for q in port.served if q.id in self._members[name]]
+        curves = {q.id: self._curve(self._members[name][q.id]) for q in queues}
         loads = {}
         for queue in queues:
-            members = self._members[port.name][queue.id]
+            members = self._members[name][queue.id]
             sizes = list(map(_sizes, members))
             largest, smallest = max(s[0] for s in sizes), min(s[1] for s in sizes)
             curve = curves[queue.id]
-            if queue.peak_bps or queue.windows is not None:
+            if queue.peak_bps or port.windows(queue.id) is not None:
                 # it may wait while the transmitter is free: what it takes came before
                 waits = [self._wait[flow.id][place] for flow, place in members]
                 known = [wait for wait in waits if wait is not None]
@@ -253,7 +240,7 @@ class Network:
         here = Loads(port, loads)
         for queue in queues:
             served = _Served(here.servers(queue), curves[queue.id])
-            self._at[port.name, queue.id] = served
+            self._at[name, queue.id] = served
             found.append((queue, served))
         return found
 
@@ -311,14 +298,21 @@ class Network:
     def _late(self, flow: Flow, first: int, place: int) -> int | None:
         """How much longer than the fastest a packet may take from hop `first` to this."""
         waits = self._wait[flow.id][first:place]
-        late = 0
+        late = self._spread(flow, first, place)
         if first == 0:
-            late = flow.late_ns
+            late += flow.late_ns
             if flow.after:
+                asked = self.flows[flow.after]
                 waits = self._wait[flow.after] + waits
-                late += self.flows[flow.after].late_ns
+                late += asked.late_ns + self._spread(asked, 0, len(asked.hops))
         known = [wait for wait in waits if wait is not None]
         return late + sum(known) if len(known) == len(waits) else None
+
+    def _spread(self, flow: Flow, first: int, place: int) -> int:
+        """How much later than at least its packets may be from hop `first` to this, waits
+        aside."""
+        late = self._late_at
+        return sum(late.get(hop.port, 0) for hop in flow.hops[first:place]) if late else 0
 
     def bound(self, flow: Flow) -> Bound | Endless:
         waits = []
@@ -332,7 +326,7 @@ class Network:
             bits = flow.told_bits + hop.extra_bits
             sent = up(bits * S, port.rate_bps) + ROUNDING_NS if port.rate_bps else 0
             fixed += sent + port.delay_ns
-        by_hop = fixed + sum(waits)
+        by_hop = fixed + sum(waits) + self._spread(flow, 0, len(flow.hops))
         once = self._once(flow)
         return Bound(
             latency_ns=by_hop if once is None else min(by_hop, once),
@@ -356,7 +350,7 @@ class Network:
         another queue's in transmission."""
         if hop.policer is not None or served.full or backlog_bits is None:
             return False
-        (queue,) = (queue for queue in self.ports[hop.port].queues if queue.id == hop.queue)
+        (queue,) = (queue for queue in self.ports[hop.port].served if queue.id == hop.queue)
         members = self._members[hop.port][hop.queue]
         least_bits = min(flow.smallest_bits + flow.hops[at].extra_bits for flow, at in members)
         return backlog_bits <= queue.limit_packets * least_bits
@@ -372,6 +366,7 @@ class Network:
         ahead = max(0, burst.bits - flow.told_bits)
         packet = flow.largest_bits + widest.extra_bits
         latency = sum(self.ports[hop.port].delay_ns for hop in flow.hops)
+        latency += self._spread(flow, 0, len(flow.hops))
         slowest: list[int] = []
         for place in shaped:
             hop = flow.hops[place]

@@ -17,9 +17,10 @@ from itertools import pairwise
 from operator import mul
 from typing import TYPE_CHECKING
 
+from testbed.port.queues import MAX_QUEUES
 from testbed.slices.ledger import Ledger
 from testbed.slices.order import Order
-from testbed.slices.policy import MAX_QUEUES, Route
+from testbed.slices.policy import Route
 from testbed.slices.promises import Link
 
 if TYPE_CHECKING:

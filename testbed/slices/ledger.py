@@ -23,11 +23,13 @@ from itertools import pairwise
 import networkx as nx
 
 from testbed.errors import PlanError
+from testbed.frames import LABEL_BYTES, LABELLED_FRAME_BYTES
+from testbed.port.queues import MAX_QUEUES
 from testbed.slices.disjoint import disjoint_pair
 from testbed.slices.order import Diversity, Offer, Order, Placed, Refused, with_delays
 from testbed.slices.paths import constrained_path, least_cost_path, path_sum
-from testbed.slices.policy import BEST_EFFORT_SHARE, MAX_QUEUES, Demand, Route
-from testbed.slices.promises import FULL_BITS, LABEL_BITS, Link, Promises
+from testbed.slices.policy import BEST_EFFORT_SHARE, Demand, Route
+from testbed.slices.promises import Link, Promises, sender
 from testbed.units import show_bps, show_ns
 
 ALONE = "alone_ns"
@@ -130,14 +132,15 @@ class Ledger:
 
     def sized(self, demand: Demand) -> nx.DiGraph:
         """The network with what the demand's packets take on each link."""
-        bits = 8 * demand.traffic.largest_bytes + LABEL_BITS if demand.traffic else FULL_BITS
-        if bits not in self._sized:
+        size = (
+            demand.traffic.largest_bytes + LABEL_BYTES if demand.traffic else LABELLED_FRAME_BYTES
+        )
+        if size not in self._sized:
             graph = self.graph.copy()
             for edge in graph.edges.values():
-                rate = edge["rate_bps"]
-                edge[ALONE] = edge["delay_ns"] + (-(-bits * 10**9 // rate) if rate else 0)
-            self._sized[bits] = nx.freeze(graph)
-        return self._sized[bits]
+                edge[ALONE] = edge["delay_ns"] + sender(edge).sent_ns(size)
+            self._sized[size] = nx.freeze(graph)
+        return self._sized[size]
 
     # Where an order fits
 

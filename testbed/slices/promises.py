@@ -2,30 +2,31 @@
 
 Each order has a queue of its own at every switch port of its paths, served at the rate it
 keeps there and by priority; behind all of them is best effort, which never stops and has
-its share (htb, see service.py). Hosts send what was ordered in one queue. Demands whose
+its share (htb, see testbed/port/queues.py). Hosts send what was ordered in one queue. Demands whose
 traffic no token bucket holds have no bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 
+from testbed.frames import LABELLED_FRAME_BYTES, SMALLEST_TCP_BYTES, label_bytes
+from testbed.port.channel import Channel
+from testbed.port.curves import Bucket
+from testbed.port.pipeline import Pipeline
+from testbed.port.queues import Queue, Queues
+from testbed.port.transmitter import Transmitter
 from testbed.slices.bounds import Bound, Flow, Hop, Network
 from testbed.slices.policy import BEST_EFFORT_SHARE, LATE_NS, Demand
-from testbed.slices.service import Bucket, Port, Queue
 
 Link = tuple[str, str]
 
-FULL_BITS = 8 * 1518
-"""A full frame with its label."""
-SMALL_BITS = 8 * 54
-"""A TCP segment without data."""
-LABEL_BITS = 32
+FULL_BITS = 8 * LABELLED_FRAME_BYTES
+SMALL_BITS = 8 * SMALLEST_TCP_BYTES
 _LAST = 128
 """Level of best effort, after all priorities."""
 
@@ -69,8 +70,9 @@ class Promises:
             here = {link for _, nodes in entry.demands for link in pairwise(nodes)}
             ports = {link: self._port(link, entry) for link in sorted(here)}
             new = [link for link in ports if _name(link) not in network.ports]
-            network.add(ports.values(), (_rest(link) for link in new if self._scheduled(link)))
-            network.add((), self._flows(entry, ports))
+            named = {_name(link): port for link, port in ports.items()}
+            network.add(named, (_rest(link) for link in new if self._scheduled(link)))
+            network.add({}, self._flows(entry, ports))
         network.settle()
         for id_ in network.crossing(network.touched):
             if id_ in self.worst:
@@ -82,30 +84,42 @@ class Promises:
         switch = self._graph.nodes[link[0]]["role"] == "switch"
         return switch and self._graph.edges[link]["rate_bps"] is not None
 
-    def _port(self, link: Link, entry: Entry) -> Port:
-        rate, delay = self._graph.edges[link]["rate_bps"], self._graph.edges[link]["delay_ns"]
+    def _port(self, link: Link, entry: Entry) -> Pipeline:
+        edge = self._graph.edges[link]
+        rate = edge["rate_bps"]
         if not self._scheduled(link):
-            return Port(_name(link), rate, delay)
-        best = Queue(0, _LAST, promised_bps=rate // BEST_EFFORT_SHARE)
-        port = self._network.ports.get(_name(link)) or Port(_name(link), rate, delay, (best,))
+            return _port(edge)
+        best = Queue(id=0, level=_LAST, promised_bps=rate // BEST_EFFORT_SHARE)
+        port = self._network.ports.get(_name(link)) or _port(edge, best)
         kept = entry.kept.get(link, 0)
         most = rate if entry.maximum_bps is None else max(kept, entry.maximum_bps)
         peak = most if most < rate else 0
-        own = Queue(len(port.queues), entry.priority, promised_bps=kept, peak_bps=peak)
-        return replace(port, queues=(*port.queues, own))
+        own = Queue(id=len(port.queues), level=entry.priority, promised_bps=kept, peak_bps=peak)
+        return port.having(Queues(queues=(*port.queues, own)))
 
-    def _flows(self, entry: Entry, ports: dict[Link, Port]) -> Iterator[Flow]:
+    def _flows(self, entry: Entry, ports: dict[Link, Pipeline]) -> Iterator[Flow]:
         for demand, nodes in entry.demands:
             self.worst[demand.id] = None
             hops = tuple(
                 Hop(
                     _name(link),
                     ports[link].queues[-1].id if self._scheduled(link) else 0,
-                    LABEL_BITS * (0 < number < len(nodes) - 2),
+                    8 * label_bytes(number, nodes),
                 )
                 for number, link in enumerate(pairwise(nodes))
             )
             yield _flow(demand, hops, demand.after if demand.after in self.worst else "")
+
+
+def sender(edge: Mapping[str, Any]) -> Transmitter:
+    """What sends on a link, by its attributes in the graph."""
+    overhead_bytes = edge.get("overhead_bytes", 0)
+    return Transmitter(rate_bps=edge["rate_bps"], overhead_bytes=overhead_bytes)
+
+
+def _port(edge: Mapping[str, Any], *queues: Queue) -> Pipeline:
+    channel = Channel(propagation_ns=edge["delay_ns"])
+    return Pipeline(stages=(Queues(queues=queues), sender(edge), channel))
 
 
 def _name(link: Link) -> str:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import networkx as nx
 from mininet.topo import Topo
 
 from testbed.errors import InputError
+from testbed.links.kinds import AnyLink
+from testbed.links.link import Link, Way
+from testbed.links.stated import Stated
 from testbed.topology import limits
-from testbed.topology.model import Direction, Link, Network, Node
+from testbed.topology.model import Network, Node
 
 _TC_TIME = re.compile(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*(?:(s|ms|us|ns)(?:ecs?)?)?")
 _TC_UNIT_NS = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0, None: 1e3}
@@ -48,20 +51,20 @@ def _node(topo: Topo, name: str) -> Node:
     return Node(name=name, role=role, kind=role)
 
 
-def _link(info: Mapping[str, Any]) -> Link:
+def _link(info: Mapping[str, Any]) -> AnyLink:
     known = info.get("metro")
     if isinstance(known, Link):
-        return known
+        return cast("AnyLink", known)
     a, b = info["node1"], info["node2"]
     # Link.__init__ of Mininet: what is common overrides what is one direction's
-    ab, ba = (
-        _stock_direction({**(info.get(p) or {}), **info}, f"link {a} - {b}")
-        for p in ("params1", "params2")
+    (ab_ns, ab), (ba_ns, ba) = (
+        _stock({**(info.get(p) or {}), **info}, f"link {a} - {b}") for p in ("params1", "params2")
     )
-    return Link(a=a, b=b, kind="lan", ab=ab, ba=ba)
+    return Stated(a=a, b=b, ab=ab, ba=ba, ab_ns=ab_ns, ba_ns=ba_ns)
 
 
-def _stock_direction(options: Mapping[str, Any], where: str) -> Direction:
+def _stock(options: Mapping[str, Any], where: str) -> tuple[int, Way]:
+    """Delay ns, and what else a direction has."""
     for option in _NOT_CARRIED:
         if options.get(option):
             raise InputError(
@@ -71,14 +74,15 @@ def _stock_direction(options: Mapping[str, Any], where: str) -> Direction:
             )
     bw, size = options.get("bw"), options.get("max_queue_size")
     most = limits.STOCK_MAX_RATE_BPS / 1e6
-    return Direction(
-        propagation_ns=limits.delay(_tc_time_ns(options.get("delay") or 0, where), where),
+    delay_ns = limits.delay(_tc_time_ns(options.get("delay") or 0, where), where)
+    way = Way(
         rate_bps=None
         if bw is None
         else limits.rate(round(limits.number(bw, "bw in Mbit/s", where, high=most) * 1e6), where),
         buffer_packets=1000 if size is None else limits.buffer(size, where),
         loss=limits.loss(options.get("loss") or 0, where),
     )
+    return delay_ns, way
 
 
 def _tc_time_ns(text: object, where: str) -> int:

@@ -1,25 +1,14 @@
-"""Network elements: what light and a packet spend in fibre and in each kind of device.
+"""Network elements: what light and a packet spend in each kind of device.
 
 All delays are one-way, unloaded, without queueing or serialisation.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from testbed.errors import unknown
 from testbed.scenario.model import Frozen
-
-FIBRE_NS_PER_KM = 4897
-"""Group index 1.4682 of standard single-mode fibre (ITU-T G.652): n_g / c."""
-AMPLIFIER_NS = 150
-"""One in-line EDFA site: 30 m of erbium-doped fibre."""
-AMPLIFIER_SPAN_KM = 80.0
-"""Fibre longer than this has in-line amplifiers, one per further span."""
-TRANSPONDER_NS = 15_000
-"""One end of a coherent metro transponder pair: half of 30 us with FEC (published range
-of a pair 15 to 150 us)."""
 
 
 class Element(Frozen, frozen=True, kw_only=True):
@@ -73,21 +62,3 @@ def element(kind: str, role: Literal["host", "switch"], where: str = "") -> Elem
     if kind not in known:
         raise unknown(f"{role} kind", kind, known, where=where)
     return known[kind]
-
-
-def fibre_ns(km: float) -> int:
-    """One-way propagation over `km` of fibre.
-
-    >>> fibre_ns(18)
-    88146
-    """
-    return round(km * FIBRE_NS_PER_KM)
-
-
-def amplifiers(km: float) -> int:
-    """In-line amplifier sites on `km` of fibre (those at the cross-connects are theirs).
-
-    >>> amplifiers(80), amplifiers(300)
-    (0, 3)
-    """
-    return max(0, math.ceil(km / AMPLIFIER_SPAN_KM) - 1)

@@ -1,4 +1,4 @@
-"""A network as the planner sees it: nodes, and links with both directions' delays."""
+"""A network as the planner sees it: nodes and links."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 import networkx as nx
 
+from testbed.links.kinds import AnyLink
 from testbed.scenario.model import Frozen
 
 
@@ -22,39 +23,17 @@ class Node(Frozen, frozen=True, kw_only=True):
     """What a packet spends in this device, charged where it leaves (one-way)."""
 
 
-class Direction(Frozen, frozen=True, kw_only=True):
-    """One direction of a link."""
-
-    propagation_ns: int
-    extra_ns: int = 0
-    """Fixed delay besides fibre: transponders, amplifiers, radio access."""
-    rate_bps: int | None = None
-    """None: not shaped."""
-    buffer_packets: int = 1000
-    loss: float = 0.0
-    """Probability of loss per packet, 0 to 1."""
-
-
-class Link(Frozen, frozen=True, kw_only=True):
-    a: str
-    b: str
-    kind: Literal["fibre", "lan", "radio"] = "fibre"
-    km: float = 0.0
-    ab: Direction
-    ba: Direction
-
-
 class Network(Frozen, frozen=True, kw_only=True):
     """A topology: what the planner routes over."""
 
     name: str
     nodes: tuple[Node, ...]
-    links: tuple[Link, ...]
+    links: tuple[AnyLink, ...]
 
     def graph(self) -> nx.DiGraph:
-        """Directed graph; each edge has `delay_ns` (one-way: propagation + extra +
-        forwarding of the sending node), `rate_bps` and `km`; each node has `role`
-        and `kind`. Hosts never carry transit traffic: a path may only begin and end
+        """Directed graph; each edge has `delay_ns` (one-way: of the link, and forwarding of
+        the sending node), `rate_bps`, `overhead_bytes` on the wire and `km`; each node has
+        `role` and `kind`. Hosts never carry transit traffic: a path may only begin and end
         at them.
         """
         graph = nx.DiGraph(name=self.name)
@@ -63,12 +42,13 @@ class Network(Frozen, frozen=True, kw_only=True):
             graph.add_node(node.name, role=node.role, kind=node.kind)
             forwarding[node.name] = node.forwarding_ns
         for link in self.links:
-            for u, v, d in ((link.a, link.b, link.ab), (link.b, link.a, link.ba)):
+            for src, dst in ((link.a, link.b), (link.b, link.a)):
                 graph.add_edge(
-                    u,
-                    v,
-                    delay_ns=d.propagation_ns + d.extra_ns + forwarding[u],
-                    rate_bps=d.rate_bps,
+                    src,
+                    dst,
+                    delay_ns=sum(link.parts(src, forwarding[src])),
+                    rate_bps=link.way(src).rate_bps,
+                    overhead_bytes=link.OVERHEAD_BYTES,
                     km=link.km,
                 )
         return graph

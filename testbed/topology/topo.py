@@ -9,7 +9,7 @@
                 self.host(f"h{i}")
                 self.lan(f"h{i}", f"x{i}", rate="100 Mbit/s")
 
-Each node and link keeps the planner's Node or Link as its option `metro`, which
+Each node and link keeps the planner's Node or a link (testbed/links) as its option `metro`, which
 testbed.topology.describe collects. Beside it stand the options stock Mininet knows
 (`bw`, `delay`, `max_queue_size`, `loss`, per direction), so that
 `mn --custom FILE --topo NAME --link tc` shapes the same network. There, a device's
@@ -28,17 +28,15 @@ from typing import Any, Literal
 from mininet.topo import Topo
 
 from testbed.errors import InputError, unknown
+from testbed.links.fibre import Fibre
+from testbed.links.kinds import AnyLink
+from testbed.links.lan import Lan
+from testbed.links.link import Way
+from testbed.links.radio import Radio
 from testbed.topology import limits
 from testbed.topology.drawing import Place
-from testbed.topology.elements import (
-    AMPLIFIER_NS,
-    ELEMENTS,
-    TRANSPONDER_NS,
-    amplifiers,
-    element,
-    fibre_ns,
-)
-from testbed.topology.model import Direction, Link, Node
+from testbed.topology.elements import ELEMENTS, element
+from testbed.topology.model import Node
 from testbed.units import rate_bps, time_ns
 
 _SMALLEST_PACKET_BITS = 64 * 8
@@ -112,19 +110,16 @@ class MetroTopo(Topo):  # type: ignore[misc]  # mininet is untyped
         """
         where = f"fibre {a} - {b}"
         length = limits.number(km, "km", where)
-        extra_ns = amplifiers(length) * AMPLIFIER_NS + self._transponders_ns(a, b, coherent, where)
-        way = _direction(fibre_ns(length), extra_ns, rate, loss_percent, buffer_packets, where)
-        self._join(Link(a=a, b=b, kind="fibre", km=length, ab=way, ba=way), where)
+        way = _way(rate, loss_percent, buffer_packets, where)
+        self.connect(Fibre(a=a, b=b, length_km=length, coherent=coherent, ab=way, ba=way))
 
     def lan(self, a: str, b: str, *, rate: str | None = None, buffer_packets: int = 1000) -> None:
         """Connect two devices of one site, or a host to its switch: no fibre delay.
 
         To an optical device it is a transponder: 15 us each way.
         """
-        where = f"lan {a} - {b}"
-        extra_ns = self._transponders_ns(a, b, False, where)
-        way = _direction(0, extra_ns, rate, 0.0, buffer_packets, where)
-        self._join(Link(a=a, b=b, kind="lan", ab=way, ba=way), where)
+        way = _way(rate, 0.0, buffer_packets, f"lan {a} - {b}")
+        self.connect(Lan(a=a, b=b, ab=way, ba=way))
 
     def radio(
         self,
@@ -147,10 +142,38 @@ class MetroTopo(Topo):  # type: ignore[misc]  # mininet is untyped
         """
         where = f"radio {ue} - {gnb}"
         up, down = (
-            _direction(0, time_ns(text, where), rate, loss_percent, buffer_packets, where)
-            for text, rate in ((uplink, uplink_rate), (downlink, downlink_rate))
+            _way(rate, loss_percent, buffer_packets, where) for rate in (uplink_rate, downlink_rate)
         )
-        self._join(Link(a=ue, b=gnb, kind="radio", ab=up, ba=down), where)
+        delays = {"uplink_ns": time_ns(uplink, where), "downlink_ns": time_ns(downlink, where)}
+        self.connect(Radio(a=ue, b=gnb, ab=up, ba=down, **delays))
+
+    def connect(self, link: AnyLink) -> None:
+        """Add a link of any kind between two nodes, as it is between such devices."""
+        where = f"{link.kind} {link.a} - {link.b}"
+        a, b = self._metro(link.a, where), self._metro(link.b, where)
+        if a is b:
+            raise InputError(
+                f"{a.name} is linked to itself", where=where, expected="two different nodes"
+            )
+        if b.name in self.g.edge.get(a.name, {}):
+            raise InputError(
+                f"{a.name} and {b.name} are linked twice",
+                where=where,
+                expected="one link between two nodes",
+                remedy="lead the second one over a node of its own",
+            )
+        link = link.between(sum(ELEMENTS[node.kind].optical for node in (a, b)))
+        for node in (a, b):
+            limits.delay(link.delay(node.name).most_ns, where)
+            ports = len(self.ports.get(node.name, {}))
+            limits.interface(node.name, ports + (node.role == "switch"))
+        self.addLink(
+            a.name,
+            b.name,
+            metro=link,
+            params1=_stock(link, a),
+            params2=_stock(link, b),
+        )
 
     def _place(
         self,
@@ -181,57 +204,19 @@ class MetroTopo(Topo):  # type: ignore[misc]  # mininet is untyped
             )
         return node
 
-    def _transponders_ns(self, a: str, b: str, coherent: bool, where: str) -> int:
-        optical = sum(ELEMENTS[self._metro(name, where).kind].optical for name in (a, b))
-        ends = {0: 2 if coherent else 0, 1: 1, 2: 0}[optical]
-        return ends * TRANSPONDER_NS
 
-    def _join(self, link: Link, where: str) -> None:
-        a, b = self._metro(link.a, where), self._metro(link.b, where)
-        if a is b:
-            raise InputError(
-                f"{a.name} is linked to itself", where=where, expected="two different nodes"
-            )
-        if b.name in self.g.edge.get(a.name, {}):
-            raise InputError(
-                f"{a.name} and {b.name} are linked twice",
-                where=where,
-                expected="one link between two nodes",
-                remedy="lead the second one over a node of its own",
-            )
-        for node in (a, b):
-            ports = len(self.ports.get(node.name, {}))
-            limits.interface(node.name, ports + (node.role == "switch"))
-        self.addLink(
-            a.name,
-            b.name,
-            metro=link,
-            params1=_stock(link.ab, a.forwarding_ns),
-            params2=_stock(link.ba, b.forwarding_ns),
-        )
-
-
-def _direction(
-    propagation_ns: int,
-    extra_ns: int,
-    rate: str | None,
-    loss_percent: float,
-    buffer_packets: int,
-    where: str,
-) -> Direction:
-    limits.delay(propagation_ns + extra_ns, where)
-    return Direction(
-        propagation_ns=propagation_ns,
-        extra_ns=extra_ns,
+def _way(rate: str | None, loss_percent: float, buffer_packets: int, where: str) -> Way:
+    return Way(
         rate_bps=None if rate is None else limits.rate(rate_bps(rate, where), where),
         buffer_packets=limits.buffer(buffer_packets, where),
         loss=limits.loss(loss_percent, where),
     )
 
 
-def _stock(way: Direction, forwarding_ns: int) -> dict[str, Any]:
-    """The options of mininet.link.TCIntf for packets leaving in this direction."""
-    delay_ns = way.propagation_ns + way.extra_ns + forwarding_ns
+def _stock(link: AnyLink, sender: Node) -> dict[str, Any]:
+    """The options of mininet.link.TCIntf for packets that this end sends."""
+    way = link.way(sender.name)
+    delay_ns = sum(link.parts(sender.name, sender.forwarding_ns))
     options: dict[str, Any] = {"delay": f"{delay_ns / 1000:.3f}us"}
     rate = way.rate_bps
     if rate is not None and rate <= limits.STOCK_MAX_RATE_BPS:

@@ -18,6 +18,7 @@ from testbed.plan.model import DelayBound, Plan
 from testbed.report import wording
 from testbed.results.samples import tidy
 from testbed.scenario.model import Construct, Group, Sdp, Slice
+from tests.ports import changed
 from tests.results import synthetic
 
 MS = 1_000_000
@@ -195,9 +196,7 @@ def test_losses_by_links_are_judged_apart_from_phases(plan: Plan, samples: pd.Da
     sure = msgspec.structs.replace(session, forward_bound=bound, reverse_bound=bound)
     beside = msgspec.structs.replace(sure, id="beside", slice="other")
     at = plan.port(*session.forward.nodes[1:3])
-    lossy_ports = tuple(
-        msgspec.structs.replace(port, loss=0.02) if port == at else port for port in plan.ports
-    )
+    lossy_ports = tuple(changed(port, loss=0.02) if port == at else port for port in plan.ports)
     made = msgspec.structs.replace(plan, sessions=(sure, beside), events=(), ports=lossy_ports)
     random = np.random.default_rng(1)
     gone = samples.assign(lost_forward=random.random(len(samples)) < 0.02)

@@ -12,6 +12,7 @@ from testbed.analysis.summary import summarise
 from testbed.plan.model import DelayBound, Plan, Session
 from testbed.results.samples import tidy
 from testbed.scenario.model import LinkEvent
+from tests.ports import changed
 from tests.results import synthetic
 
 MS = 1_000_000
@@ -60,9 +61,7 @@ def test_a_bound_proves_nothing_of_what_may_be_lost() -> None:
     assert decided(plan(one), one, "forward", 0) == "met"
     assert decided(plan(one, events=(event,)), one, "forward", 0) is None
     at = PLAN.port(*one.forward.nodes[1:3])
-    lossy = tuple(
-        msgspec.structs.replace(port, loss=1e-6) if port == at else port for port in PLAN.ports
-    )
+    lossy = tuple(changed(port, loss=1e-6) if port == at else port for port in PLAN.ports)
     assert decided(plan(one, ports=lossy), one, "forward", 0) is None
     assert decided(plan(one, ports=lossy), one, "reverse", 0) == "met"
     full = session(5 * MS, msgspec.structs.replace(BOUND, lossless=False))

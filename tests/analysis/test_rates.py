@@ -10,9 +10,12 @@ import pytest
 
 from testbed.analysis.rates import WINDOW_NS, rates
 from testbed.analysis.terms import Promise
-from testbed.plan.model import Load, Plan, Policer, Session, Source
+from testbed.plan.model import Load, Plan, Session
+from testbed.port.background import Source
+from testbed.port.policers import Policer
 from testbed.results.samples import tidy
 from testbed.scenario.model import Slice
+from tests.ports import changed
 from tests.results import synthetic
 
 MS, S = 1_000_000, 1_000_000_000
@@ -123,9 +126,7 @@ def test_modelled_background_of_the_slice_may_have_had_its_share(session: Sessio
     )
     hop = session.forward.nodes[1:3]
     ports = tuple(
-        msgspec.structs.replace(port, sources=(source,))
-        if (port.node, port.peer_node) == hop
-        else port
+        changed(port, sources=(source,)) if (port.node, port.peer_node) == hop else port
         for port in plan.ports
     )
     beside = msgspec.structs.replace(plan, ports=ports)
@@ -155,9 +156,7 @@ def test_a_policers_burst_may_pass(session: Session) -> None:
     )
     hop = session.forward.nodes[1:3]
     ports = tuple(
-        msgspec.structs.replace(port, policers=(policer,))
-        if (port.node, port.peer_node) == hop
-        else port
+        changed(port, policers=(policer,)) if (port.node, port.peer_node) == hop else port
         for port in plan.ports
     )
     assert one(session, rows, plan, maximum_bps=limit).held == "broken"
@@ -251,7 +250,7 @@ def test_what_waits_when_a_load_ends_breaks_no_maximum(session: Session) -> None
 
     def with_room_for(packets: int) -> Promise:
         plan = plan_of(session, loads=(load,))
-        ports = [msgspec.structs.replace(p, buffer_packets=packets) for p in plan.ports]
+        ports = [changed(p, buffer_packets=packets) for p in plan.ports]
         plan = msgspec.structs.replace(plan, ports=tuple(ports))
         limit = round(1.45 * OFFERED)  # 1.5 of it came
         return judged(plan, samples, [row], maximum_bps=limit)["load", "maximum rate"]

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.sampling import sampling, severed
-from testbed.plan.model import Backup, Gate, Load, Path, Plan, Session, Source
+from testbed.plan.model import Backup, Load, Path, Plan, Session
+from testbed.port.background import Source
+from testbed.port.gates import Gate
 from testbed.scenario.model import LinkEvent, NodeEvent
+from tests.ports import changed
 from tests.results import synthetic
 
 MS = 1_000_000
@@ -74,8 +77,7 @@ def background(arrivals: str, **fields: int) -> Plan:
     )
     first = PLAN.port(*SESSION.forward.nodes[:2])
     ports = tuple(
-        msgspec.structs.replace(port, sources=(source,)) if port == first else port
-        for port in PLAN.ports
+        changed(port, sources=(source,)) if port == first else port for port in PLAN.ports
     )
     return msgspec.structs.replace(PLAN, sessions=(SESSION,), ports=ports)
 
@@ -156,9 +158,7 @@ def test_background_is_random_or_has_a_period() -> None:
 def test_gates_have_a_cycle() -> None:
     first = PLAN.port(*SESSION.forward.nodes[:2])
     gates = (Gate(interval_ns=5 * MS, open=(0,)), Gate(interval_ns=5 * MS, open=(1,)))
-    ports = tuple(
-        msgspec.structs.replace(port, gates=gates) if port == first else port for port in PLAN.ports
-    )
+    ports = tuple(changed(port, gates=gates) if port == first else port for port in PLAN.ports)
     assert of(ports=ports, duration_ns=10**10).phases == 5
 
 
@@ -211,8 +211,7 @@ def test_links_lose_messages_by_their_packets_and_copies_make_up_for_them() -> N
     hops = list(zip(SESSION.forward.nodes, SESSION.forward.nodes[1:], strict=False))
     lossy = {hops[0]: 0.1, hops[-1]: 0.2, (hops[0][1], hops[0][0]): 0.5}
     ports = tuple(
-        msgspec.structs.replace(port, loss=lossy.get((port.node, port.peer_node), 0.0))
-        for port in PLAN.ports
+        changed(port, loss=lossy.get((port.node, port.peer_node), 0.0)) for port in PLAN.ports
     )
     three = msgspec.structs.replace(SESSION, fragments=3)
     plan = msgspec.structs.replace(PLAN, sessions=(three,), ports=ports)

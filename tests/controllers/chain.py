@@ -5,7 +5,9 @@ h1 --- s1 --- s2 --- ... --- sN --- h2      h1's session to h2, queue 2 on every
 
 from __future__ import annotations
 
-from testbed.plan.model import Budget, Host, Path, Plan, Port, Queue, Rule, Session, Switch
+from testbed.plan.model import Budget, Host, Path, Plan, Rule, Session, Switch
+from testbed.port.pipeline import Port, stages
+from testbed.port.queues import Queue
 
 UP, DOWN = 17, 18
 """Labels of the two directions, and their cookies."""
@@ -14,10 +16,8 @@ QUEUES = tuple(
     Queue(
         id=number,
         name=name,
-        rate_bps=RATE_BPS // 4,
-        ceil_bps=RATE_BPS,
-        priority=2 - number,
-        buffer_packets=1000,
+        promised_bps=RATE_BPS // 4,
+        level=2 - number,
     )
     for number, name in enumerate(("best-effort", "silver", "gold"))
 )
@@ -150,11 +150,6 @@ def _ports(names: list[str]) -> dict[tuple[str, str], Port]:
                     mac=host_mac(name) if host else f"02:00:00:00:{side:02x}:{at:02x}",
                     peer_node=peer,
                     peer_name=f"{peer}-eth{0 if peer.startswith('h') else 3 - side}",
-                    delay_ns=0,
-                    propagation_ns=0,
-                    device_ns=0,
-                    rate_bps=RATE_BPS,
-                    buffer_packets=1000,
-                    queues=() if host else QUEUES,
+                    stages=stages(RATE_BPS, queues=() if host else QUEUES),
                 )
     return ports

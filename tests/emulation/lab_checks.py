@@ -28,9 +28,12 @@ from testbed.emulation.netns import entered
 from testbed.emulation.network import LabNet
 from testbed.emulation.ovs import running_ovs
 from testbed.errors import EmulationError
-from testbed.plan.model import Plan, Policer, Port
+from testbed.plan.model import Plan
+from testbed.port.pipeline import Port
+from testbed.port.policers import Policer
 from testbed.scenario.model import Capture, LinkEvent
 from tests.emulation.plans import MS, linear, plan, two_queues
+from tests.ports import changed
 
 from mininet.cli import CLI  # isort: skip - after nodes, which spares it distutils
 from mininet.log import lg  # isort: skip
@@ -132,9 +135,7 @@ def policing(_: Path) -> Any:
     base = linear(2, rate_bps=5_000_000, queues=two_queues(5_000_000, 1_250_000))
     bucket = Policer(queue=1, name="protected", rate_bps=1_000_000, burst_bytes=15_140)
     ports = tuple(
-        msgspec.structs.replace(p, policers=(bucket,))
-        if (p.node, p.peer_node) == ("s1", "s2")
-        else p
+        changed(p, policers=(bucket,)) if (p.node, p.peer_node) == ("s1", "s2") else p
         for p in base.ports
     )
     with started(msgspec.structs.replace(base, ports=ports)) as net:
@@ -156,15 +157,15 @@ def readback(_: Path) -> Any:
         found["ports"] = msgspec.to_builtins(net.readback())["ports"]
         plain, inner = (port for port in net.plan.ports if port.node == "s1")
         best, protected = queues
-        more = msgspec.structs.replace(protected, rate_bps=2_000_000_000)
-        changed: dict[str, str | Port] = {
-            "limit": msgspec.structs.replace(plain, buffer_packets=999),
-            "delay": msgspec.structs.replace(plain, delay_ns=1_300_000),
-            "rate": msgspec.structs.replace(inner, queues=(best, more)),
+        more = msgspec.structs.replace(protected, promised_bps=2_000_000_000)
+        tampered: dict[str, str | Port] = {
+            "limit": changed(plain, buffer_packets=999),
+            "delay": changed(plain, delay_ns=1_300_000),
+            "rate": changed(inner, queues=(best, more)),
             "none": "tc qdisc del dev s1-eth1 root",
             "other": "tc qdisc replace dev s1-eth1 root tbf rate 1mbit burst 2k limit 9k",
         }
-        for what, change in changed.items():
+        for what, change in tampered.items():
             if isinstance(change, str):
                 subprocess.run(change.split(), check=True)
             else:
@@ -212,7 +213,7 @@ def failures(_: Path) -> Any:
     good = linear(2)
     twice = msgspec.structs.replace(good.ports[-1], ifindex=good.ports[0].ifindex + 1)
     lonely = good.ports[:-1]
-    slow = msgspec.structs.replace(good.ports[0], rate_bps=7)
+    slow = changed(good.ports[0], rate_bps=7)
     number = msgspec.structs.replace(good.ports[1], number=70_000)
     return {
         "texts": {

@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-from testbed.plan.model import Host, Plan, Port, Queue, Switch
+from testbed.plan.model import Host, Plan, Switch
+from testbed.port.channel import Channel
+from testbed.port.pipeline import Port
+from testbed.port.queues import Queue, Queues
+from testbed.port.transmitter import Transmitter
 
 MS = 1_000_000
 
@@ -42,13 +46,11 @@ def plan(
                     mac="02:00:" + index.to_bytes(4, "big").hex(":"),
                     peer_node=peer,
                     peer_name=peer_name,
-                    delay_ns=delay_ns,
-                    propagation_ns=delay_ns,
-                    device_ns=0,
-                    rate_bps=rate_bps,
-                    buffer_packets=buffer_packets,
-                    queues=queues if inner else (),
-                    loss=loss,
+                    stages=(
+                        Queues(queues=queues if inner else (), buffer_packets=buffer_packets),
+                        Transmitter(rate_bps=rate_bps),
+                        Channel(propagation_ns=delay_ns, loss=loss),
+                    ),
                 )
             )
     mac = {port.node: port.mac for port in ports}
@@ -99,17 +101,14 @@ def two_queues(rate_bps: int, kept_bps: int, buffer_packets: int = 500) -> tuple
         Queue(
             id=0,
             name="best-effort",
-            rate_bps=rate_bps - kept_bps,
-            ceil_bps=rate_bps,
-            priority=7,
-            buffer_packets=buffer_packets,
+            promised_bps=rate_bps - kept_bps,
+            level=7,
+            limit_packets=buffer_packets,
         ),
         Queue(
             id=1,
             name="protected",
-            rate_bps=kept_bps,
-            ceil_bps=rate_bps,
-            priority=0,
-            buffer_packets=buffer_packets,
+            promised_bps=kept_bps,
+            limit_packets=buffer_packets,
         ),
     )

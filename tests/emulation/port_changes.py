@@ -16,60 +16,48 @@ from typing import Any
 
 import msgspec
 
+from testbed.emulation import lab_qdisc, tc
 from testbed.emulation import netlink as nl
-from testbed.emulation import port_qdisc, tc
-from testbed.emulation.port_qdisc import (
-    MAX_GATES,
-    MAX_QUEUES,
-    PortGate,
-    PortOptions,
-    PortPolicer,
-    PortQueue,
-    PortQueueStatistics,
-    PortSource,
-)
+from testbed.emulation.lab_qdisc import QueueStatistics
+from testbed.port.background import Source
+from testbed.port.gates import MAX_GATES, Gate
+from testbed.port.pipeline import Pipeline
+from testbed.port.policers import Policer
+from testbed.port.queues import MAX_QUEUES, Queue
+from tests.ports import changed, shaped
 
 MBIT = 1_000_000
-SLOW = PortOptions(
-    rate_bps=MBIT, delay_ns=200_000_000, queues=(PortQueue(id=0), PortQueue(id=1, level=1))
-)
+SLOW = shaped(MBIT, delay_ns=200_000_000, queues=(Queue(id=0), Queue(id=1, level=1)))
 FRAME = bytes([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xB5]) + bytes(1236)
 """1250 bytes: 10 ms at 1 Mbit/s."""
 
 STRANGE = {
-    "a gap of days": PortOptions(
-        rate_bps=MBIT, sources=(PortSource(rate_bps=1, sizes=((131_072, 1),), burst=10_000),)
+    "a gap of days": shaped(
+        MBIT, sources=(Source(rate_bps=1, sizes=((131_072, 1),), burst=10_000),)
     ),
-    "a start in centuries": PortOptions(
-        rate_bps=MBIT, sources=(PortSource(rate_bps=MBIT, start_ns=2**63),)
+    "a start in centuries": shaped(MBIT, sources=(Source(rate_bps=MBIT, start_ns=2**63),)),
+    "a burst of years": shaped(MBIT, queues=(Queue(id=0, promised_bps=8, burst_bytes=2**28),)),
+    "overhead": shaped(MBIT, overhead_bytes=2**30),
+    "an empty interval": shaped(MBIT, gates=(Gate(interval_ns=0, open=(0,)),)),
+    "a cycle of hours": shaped(MBIT, gates=(Gate(interval_ns=2**63, open=(0,)),) * 2),
+    "two policers of one number": shaped(
+        MBIT, policers=(Policer(queue=1, rate_bps=MBIT, burst_bytes=3000),) * 2
     ),
-    "a burst of years": PortOptions(
-        rate_bps=MBIT, queues=(PortQueue(id=0, promised_bps=8, burst_bytes=2**28),)
-    ),
-    "overhead": PortOptions(rate_bps=MBIT, overhead_bytes=2**30),
-    "an empty interval": PortOptions(rate_bps=MBIT, gates=(PortGate(interval_ns=0, open=(0,)),)),
-    "a cycle of hours": PortOptions(
-        rate_bps=MBIT, gates=(PortGate(interval_ns=2**63, open=(0,)),) * 2
-    ),
-    "two policers of one number": PortOptions(
-        rate_bps=MBIT, policers=(PortPolicer(id=1, rate_bps=MBIT, burst_bytes=3000),) * 2
-    ),
-    "no default queue": PortOptions(rate_bps=MBIT, default_queue=7),
+    "no default queue": shaped(MBIT, default=7),
 }
 
-FULL = PortOptions(
-    rate_bps=10**10,
+FULL = shaped(
+    10**10,
     gate_base_ns=5,
-    queues=tuple(PortQueue(id=n, level=n) for n in range(MAX_QUEUES)),
+    queues=tuple(Queue(id=n, level=n) for n in range(MAX_QUEUES)),
     policers=tuple(
-        PortPolicer(id=n, rate_bps=MBIT + n, burst_bytes=3000) for n in range(MAX_QUEUES)
+        Policer(queue=n, rate_bps=MBIT + n, burst_bytes=3000) for n in range(MAX_QUEUES)
     ),
     sources=tuple(
-        PortSource(queue=n, rate_bps=MBIT, start_ns=10**15, seed=n) for n in range(MAX_QUEUES)
+        Source(queue=n, rate_bps=MBIT, start_ns=10**15, seed=n) for n in range(MAX_QUEUES)
     ),
     gates=tuple(
-        PortGate(interval_ns=10**6 + n, open=tuple(range(n % MAX_QUEUES + 1)))
-        for n in range(MAX_GATES)
+        Gate(interval_ns=10**6 + n, open=tuple(range(n % MAX_QUEUES + 1))) for n in range(MAX_GATES)
     ),
 )
 
@@ -88,21 +76,20 @@ class Link:
         self.receiver.bind(("p2", 0))
         self.receiver.setblocking(False)
 
-    def request(self, port: PortOptions) -> nl.Request:
-        wanted = port_qdisc.encode(port)
-        return tc.qdisc(self.index, tc.ROOT, tc.HANDLE, port_qdisc.KIND, wanted, "a port")
+    def request(self, port: Pipeline) -> nl.Request:
+        return lab_qdisc.setting(self.index, port, "a port")
 
-    def set(self, port: PortOptions) -> None:
+    def set(self, port: Pipeline) -> None:
         self.netlink.do([self.request(port)])
 
-    def refusal(self, port: PortOptions) -> str:
+    def refusal(self, port: Pipeline) -> str:
         return "; ".join(map(str, self.netlink.refusals([self.request(port)])))
 
     def read(self) -> tc.Seen:
         return tc.dump(self.netlink, [self.index])[self.index]
 
-    def counters(self) -> dict[int, PortQueueStatistics]:
-        return {one.id: one for one in port_qdisc.statistics(self.read().stats[tc.ROOT])}
+    def counters(self) -> dict[int, QueueStatistics]:
+        return {one.id: one for one in lab_qdisc.statistics(self.read().stats[tc.ROOT])}
 
     def send(self, queue: int, count: int) -> None:
         self.sender.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, tc.HANDLE | queue + 1)
@@ -119,7 +106,7 @@ class Link:
             count += 1
 
 
-def changed(link: Link, port: PortOptions) -> dict[str, Any]:
+def after(link: Link, port: Pipeline) -> dict[str, Any]:
     """Ten packets a queue at 10 ms each; after 55 ms the port becomes another."""
     link.set(SLOW)
     link.received()
@@ -128,11 +115,11 @@ def changed(link: Link, port: PortOptions) -> dict[str, Any]:
     link.send(1, 10)
     time.sleep(0.055)
     link.set(port)
-    after = link.counters()
+    now = link.counters()
     time.sleep(2)
     ended = link.counters()
     return {
-        "waiting": {id_: one.backlog_packets for id_, one in after.items()},
+        "waiting": {id_: one.backlog_packets for id_, one in now.items()},
         "sent": {
             id_: one.packets - (before[id_].packets if id_ in before else 0)
             for id_, one in ended.items()
@@ -149,12 +136,12 @@ def changed(link: Link, port: PortOptions) -> dict[str, Any]:
 def background(link: Link) -> dict[str, int]:
     """A source that is set again goes on; one that stops before it begins sends nothing."""
     now = time.monotonic_ns()
-    loaded = msgspec.structs.replace(
+    loaded = changed(
         SLOW,
         rate_bps=10 * MBIT,
         sources=(
-            PortSource(rate_bps=MBIT, sizes=((1250, 1),), start_ns=now + 1, arrivals="periodic"),
-            PortSource(queue=1, rate_bps=800, sizes=((1000, 1),), start_ns=now, stop_ns=now + 1),
+            Source(rate_bps=MBIT, sizes=((1250, 1),), start_ns=now + 1, arrivals="periodic"),
+            Source(queue=1, rate_bps=800, sizes=((1000, 1),), start_ns=now, stop_ns=now + 1),
         ),
     )
     link.set(loaded)
@@ -163,7 +150,7 @@ def background(link: Link) -> dict[str, int]:
     link.set(loaded)
     again = link.counters()[0].background_packets
     time.sleep(1)
-    link.set(msgspec.structs.replace(loaded, sources=()))
+    link.set(changed(loaded, sources=()))
     twice = link.counters()
     time.sleep(20)
     return {
@@ -180,33 +167,31 @@ def main(folder: Path) -> None:
     link.set(SLOW)
     found: dict[str, Any] = {
         "refusals": {name: link.refusal(port) for name, port in STRANGE.items()},
-        "unharmed": port_qdisc.decode(link.read().options[tc.ROOT]) == SLOW,
+        "unharmed": lab_qdisc.decode(link.read().options[tc.ROOT]) == SLOW,
     }
     link.set(FULL)
     full = link.read()
-    found["full"] = port_qdisc.decode(full.options[tc.ROOT]) == FULL
-    found["full statistics"] = len(port_qdisc.statistics(full.stats[tc.ROOT]))
+    found["full"] = lab_qdisc.decode(full.options[tc.ROOT]) == FULL
+    found["full statistics"] = len(lab_qdisc.statistics(full.stats[tc.ROOT]))
     zero, one = SLOW.queues
-    more = PortQueue(id=2)
-    others: dict[str, PortOptions] = {
+    more = Queue(id=2)
+    others: dict[str, Pipeline] = {
         "same": SLOW,
-        "faster": msgspec.structs.replace(SLOW, rate_bps=100 * MBIT),
-        "nearer": msgspec.structs.replace(SLOW, delay_ns=0),
-        "one more": msgspec.structs.replace(SLOW, queues=(more, one, zero)),
-        "one less": msgspec.structs.replace(SLOW, queues=(zero,)),
-        "smaller": msgspec.structs.replace(
-            SLOW, queues=(msgspec.structs.replace(zero, limit_packets=2), one)
-        ),
-        "default moves": msgspec.structs.replace(SLOW, queues=(one, more), default_queue=2),
-        "narrow": msgspec.structs.replace(
+        "faster": changed(SLOW, rate_bps=100 * MBIT),
+        "nearer": changed(SLOW, delay_ns=0),
+        "one more": changed(SLOW, queues=(more, one, zero)),
+        "one less": changed(SLOW, queues=(zero,)),
+        "smaller": changed(SLOW, queues=(msgspec.structs.replace(zero, limit_packets=2), one)),
+        "default moves": changed(SLOW, queues=(one, more), default=2),
+        "narrow": changed(
             SLOW,
             gates=(
-                PortGate(interval_ns=9_000_000, open=(0,)),
-                PortGate(interval_ns=20_000_000, open=(1,)),
+                Gate(interval_ns=9_000_000, open=(0,)),
+                Gate(interval_ns=20_000_000, open=(1,)),
             ),
         ),
     }
-    found["changes"] = {name: changed(link, port) for name, port in others.items()}
+    found["changes"] = {name: after(link, port) for name, port in others.items()}
     found["background"] = background(link)
     (folder / "changes.json").write_bytes(msgspec.json.encode(found))
 

@@ -20,21 +20,31 @@ import msgspec
 from testbed.emulation.netns import entered
 from testbed.emulation.network import LabNet
 from testbed.emulation.readback import PortCounters
-from testbed.plan.model import Plan, Port, Queue
+from testbed.plan.model import Plan
+from testbed.port.pipeline import Port
+from testbed.port.queues import Queue
 from testbed.scenario.model import Capture
 from tests.emulation.plans import linear
+from tests.ports import changed
 
 MBIT = 1_000_000
 PACKETS = 3000
 GAP_S = 0.0004
 """Mean, between packets that take 0.5 ms on average."""
 QUEUES = tuple(
-    Queue(id=id_, name=name, rate_bps=rate, ceil_bps=ceil, priority=level, buffer_packets=room)
-    for id_, name, rate, ceil, level, room in (
-        (0, "best-effort", MBIT // 2, 10 * MBIT, 7, 15),
-        (1, "protected", 2 * MBIT, 10 * MBIT, 0, 3),
+    Queue(
+        id=id_,
+        name=name,
+        promised_bps=rate,
+        peak_bps=peak,
+        level=level,
+        limit_packets=room,
+    )
+    for id_, name, rate, peak, level, room in (
+        (0, "best-effort", MBIT // 2, 0, 7, 15),
+        (1, "protected", 2 * MBIT, 0, 0, 3),
         (2, "capped", 0, 3 * MBIT, 1, 20),
-        (3, "shared", 0, 10 * MBIT, 7, 10),
+        (3, "shared", 0, 0, 7, 10),
     )
 )
 
@@ -42,8 +52,7 @@ QUEUES = tuple(
 def flooded() -> Plan:
     """The hosts' own ports are not shaped: packets are at s1 when they are sent."""
     base = linear(2, rate_bps=10 * MBIT, delay_ns=123_457, queues=QUEUES)
-    plain = {"rate_bps": None, "delay_ns": 0, "propagation_ns": 0}
-    ports = tuple(p if p.queues else msgspec.structs.replace(p, **plain) for p in base.ports)
+    ports = tuple(p if p.queues else changed(p, rate_bps=None, delay_ns=0) for p in base.ports)
     return msgspec.structs.replace(base, ports=ports)
 
 

@@ -7,41 +7,31 @@ import pytest
 
 from testbed.emulation import lab_qdisc, stock_qdisc, tc
 from testbed.emulation import netlink as nl
-from testbed.emulation.port_qdisc import PortOptions, PortQueue
 from testbed.errors import EmulationError
-from testbed.plan.model import Port
+from testbed.port.pipeline import Port, stages
+from testbed.port.queues import Queue
+from testbed.port.transmitter import Transmitter
 from tests.emulation.plans import linear, two_queues
+from tests.ports import changed
 
 MBIT = 1_000_000
 
 
 def port(**changes: object) -> Port:
-    return msgspec.structs.replace(linear(2).ports[0], **changes)
+    return changed(linear(2).ports[0], **changes)
 
 
 def test_a_fifo_is_a_port_with_one_queue() -> None:
     one = port(delay_ns=1_000_001, buffer_packets=7, loss=0.25, seed=3)
-    assert lab_qdisc.options(one) == PortOptions(
-        rate_bps=100 * MBIT,
-        delay_ns=1_000_001,
-        loss=0.25,
-        seed=3,
-        queues=(PortQueue(id=0, limit_packets=7),),
+    assert lab_qdisc.shape(one).stages == stages(
+        100 * MBIT, delay_ns=1_000_001, loss=0.25, seed=3, queues=(Queue(limit_packets=7),)
     )
 
 
 def test_a_delay_without_a_rate_is_an_infinitely_fast_port() -> None:
-    assert lab_qdisc.options(port(rate_bps=None)).rate_bps == 0
-    assert lab_qdisc.shape(port(rate_bps=None)).rate_bps is None
-
-
-def test_queues_have_levels_promises_and_peaks() -> None:
-    best, protected = two_queues(100 * MBIT, 8 * MBIT, buffer_packets=9)
-    capped = msgspec.structs.replace(protected, ceil_bps=20 * MBIT)
-    assert lab_qdisc.options(port(queues=(best, capped))).queues == (
-        PortQueue(id=0, level=7, limit_packets=9, promised_bps=92 * MBIT),
-        PortQueue(id=1, level=0, limit_packets=9, promised_bps=8 * MBIT, peak_bps=20 * MBIT),
-    )
+    wire = lab_qdisc.encode(port(rate_bps=None))
+    assert nl.attrs(wire)[Transmitter.ATTRIBUTE][:8] == bytes(8)
+    assert lab_qdisc.decode(wire).rate_bps is None
 
 
 def test_htb_classes_are_those_that_set_queue_names() -> None:
@@ -80,7 +70,7 @@ def test_an_htb_class_without_a_promise_has_a_rate_all_the_same() -> None:
 
 def test_htb_has_eight_priorities() -> None:
     best, protected = two_queues(100 * MBIT, 8 * MBIT)
-    deep = msgspec.structs.replace(protected, priority=8)
-    assert lab_qdisc.shape(port(queues=(best, deep))).queues[1].priority == 8
+    deep = msgspec.structs.replace(protected, level=8)
+    assert lab_qdisc.decode(lab_qdisc.encode(port(queues=(best, deep)))).queues[1].level == 8
     with pytest.raises(EmulationError, match="priority 8"):
         stock_qdisc.shape(port(queues=(best, deep)))

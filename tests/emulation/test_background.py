@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from testbed.emulation import lab_qdisc, port_qdisc, qdisc, stock_qdisc
-from testbed.emulation.port_qdisc import PortSource
+from testbed.emulation import lab_qdisc, qdisc, stock_qdisc
 from testbed.emulation.readback import differences
 from testbed.errors import EmulationError
-from testbed.plan.model import Port, Source
+from testbed.port.background import Source
+from testbed.port.pipeline import Port
 from tests.emulation.plans import linear
+from tests.ports import changed
 
 SOURCE = Source(
     id="b",
@@ -27,34 +28,26 @@ SOURCE = Source(
 
 
 def loaded() -> Port:
-    return msgspec.structs.replace(linear(2).ports[0], sources=(SOURCE,))
+    return changed(linear(2).ports[0], sources=(SOURCE,))
 
 
 def test_a_silent_port_is_the_port_without_it() -> None:
-    assert lab_qdisc.silent(loaded()) == linear(2).ports[0]
+    assert loaded().silent() == linear(2).ports[0]
 
 
 def test_a_begun_port_counts_by_the_labs_clock() -> None:
-    (source,) = lab_qdisc.options(lab_qdisc.begun(loaded(), 1000)).sources
-    assert source == PortSource(
-        queue=0,
-        rate_bps=8_000_000_000,
-        sizes=((64, 7), (1518, 1)),
-        arrivals="periodic",
-        burst=3,
-        seed=2**48 - 1,
-        start_ns=1005,
-        stop_ns=1007,
-    )
+    (source,) = loaded().begun(1000).sources
+    assert source == msgspec.structs.replace(SOURCE, start_ns=1005, stop_ns=1007)
 
 
 def test_what_is_asked_is_what_the_wire_carries() -> None:
-    begun = lab_qdisc.begun(loaded(), 1000)
-    asked = lab_qdisc.options(begun)
-    assert port_qdisc.decode(port_qdisc.encode(asked)) == asked
+    begun = loaded().begun(1000)
+    read = lab_qdisc.decode(lab_qdisc.encode(begun))
+    (source,) = read.sources
+    assert source == msgspec.structs.replace(begun.sources[0], id="", slice="")
     shape = lab_qdisc.shape(begun)
     assert differences(shape, shape) == []
-    (row,) = differences(shape, lab_qdisc.shape(lab_qdisc.silent(loaded())))
+    (row,) = differences(shape, lab_qdisc.shape(loaded().silent()))
     assert row.startswith("background")
 
 

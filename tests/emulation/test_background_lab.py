@@ -16,6 +16,7 @@ from testbed.lab.base import Lab
 from testbed.lab.virtual import VirtualLab
 from testbed.lab.wall import WallLab
 from testbed.plan.model import Plan
+from testbed.port.pipeline import Pipeline
 from testbed.prepare import Prepared
 from testbed.reference.waiting import md1
 from testbed.run import execute
@@ -81,7 +82,8 @@ def test_it_is_read_back_counted_and_told(tmp_path: Path) -> None:
     plan, folder = run(VirtualLab(), tmp_path)
     port = plan.port("s1", "s2")
     back = msgspec.json.decode((folder / "3-readback.json").read_bytes(), type=Readback)
-    (source,) = next(p.got.sources for p in back.ports if p.name == port.name)
+    got = next(p.got for p in back.ports if p.name == port.name)
+    (source,) = Pipeline(stages=got.stages).sources
     assert source.seed == port.sources[0].seed
     assert source.stop_ns - source.start_ns == SECONDS * S
     control = json.loads((folder / "4-control.json").read_text())

@@ -11,8 +11,8 @@ import pytest
 
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.emulation.readback import Readback
+from testbed.frames import LABEL_BYTES, UDP_HEADERS_BYTES
 from testbed.lab.virtual import VirtualLab
-from testbed.plan.budget import HEADER_BYTES, LABEL_BYTES
 from testbed.plan.model import Path as Way
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
@@ -136,5 +136,5 @@ def test_losses_are_seeded(tmp_path: Path) -> None:
 def shared_ns(plan: Plan, way: Way, load: Way) -> int:
     """One packet of the load at every port that both pass."""
     shared = [plan.port(a, b) for a, b in pairwise(way.nodes) if (a, b) in pairwise(load.nodes)]
-    bits = 8 * (plan.loads[0].packet_bytes + HEADER_BYTES + LABEL_BYTES)
+    bits = 8 * (plan.loads[0].packet_bytes + UDP_HEADERS_BYTES + LABEL_BYTES)
     return sum(-(-bits * 10**9 // port.rate_bps) for port in shared if port.rate_bps)

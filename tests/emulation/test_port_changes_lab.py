@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from testbed.emulation.port_qdisc import MAX_QUEUES
 from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.virtual import VirtualLab
+from testbed.port.queues import MAX_QUEUES
 from tests.emulation.port_changes import STRANGE
 
 pytestmark = [pytest.mark.lab, pytest.mark.exact]

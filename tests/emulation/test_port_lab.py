@@ -9,12 +9,11 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from testbed.emulation import lab_qdisc
 from testbed.emulation.readback import PortCounters, QueueCounters
 from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.virtual import VirtualLab
-from testbed.reference.port import Arrival, Fate, Queue, run
-from testbed.reference.port import Port as Model
+from testbed.port.events import Fate, run
+from testbed.port.stage import Arrival
 from tests.emulation.port_checks import PACKETS, QUEUES, port
 
 pytestmark = [pytest.mark.lab, pytest.mark.exact]
@@ -50,33 +49,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     assert code == 0, (job / CONSOLE).read_text()
     arrived, delivered = (packets(job / f"{name}.pcap") for name in ("h1-s1", "s2-s1"))
     offered = [Arrival(p.time_ns, p.bytes, p.queue) for p in arrived]
-    fates = run(model(), offered)
+    fates = run(port(), offered)
     return Found(
         arrived,
         {packet.number: packet.time_ns for packet in delivered},
         {packet.number: fate for packet, fate in zip(arrived, fates, strict=True)},
         msgspec.json.decode((job / "counted.json").read_bytes(), type=dict[str, PortCounters]),
-    )
-
-
-def model() -> Model:
-    """The plan's port for the model."""
-    asked = lab_qdisc.options(port())
-    return Model(
-        rate_bps=asked.rate_bps,
-        delay_ns=asked.delay_ns,
-        queues=tuple(
-            Queue(
-                id=queue.id,
-                level=queue.level,
-                quantum_bytes=queue.quantum_bytes,
-                limit_packets=queue.limit_packets,
-                promised_bps=queue.promised_bps,
-                burst_bytes=queue.burst_bytes,
-                peak_bps=queue.peak_bps,
-            )
-            for queue in asked.queues
-        ),
     )
 
 
@@ -128,7 +106,7 @@ def test_counters_are_the_models(found: Found) -> None:
         assert now.drops - was.drops == len(mine) - len(sent)
         assert waited(now) - waited(was) == sum(start - p.time_ns for p, start in sent)
         assert now.backlog_packets == 0
-        room = next(queue.buffer_packets for queue in QUEUES if queue.id == now.id)
+        room = next(queue.limit_packets for queue in QUEUES if queue.id == now.id)
         assert now.max_backlog_packets == room  # since something was dropped
 
 

@@ -10,21 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.emulation import lab_qdisc, port_qdisc, qdisc, stock_qdisc, tc
+from testbed.emulation import lab_qdisc, qdisc, stock_qdisc, tc
 from testbed.emulation import netlink as nl
 from testbed.emulation.netlink import Refused, Request
 from testbed.emulation.qdisc import Arrangement
 from testbed.emulation.readback import PortShape, Readback, differences
 from testbed.errors import EmulationError
-from testbed.plan.model import Policer, Port, Queue
+from testbed.port.pipeline import Port
+from testbed.port.policers import Policer
+from testbed.port.queues import Queue
 from tests.emulation.plans import linear, two_queues
+from tests.ports import changed
 
 RATES = st.integers(8, 200_000_000_000).map(lambda bps: bps // 8 * 8)
 BOTH = pytest.mark.parametrize("arrangement", [lab_qdisc, stock_qdisc])
 
 
 def port(**changes: object) -> Port:
-    return msgspec.structs.replace(linear(2).ports[0], **changes)
+    return changed(linear(2).ports[0], **changes)
 
 
 @st.composite
@@ -32,16 +35,16 @@ def queued(draw: st.DrawFn) -> Port:
     rate = draw(RATES.filter(lambda bps: bps >= 8_000))
     queues = []
     for id_ in range(draw(st.integers(1, 6))):
-        ceil = draw(st.integers(12, rate // 8)) * 8
-        promised = st.one_of(st.just(0), st.integers(12, ceil // 8).map(lambda byte: byte * 8))
+        peak = draw(st.integers(12, rate // 8)) * 8
+        promised = st.one_of(st.just(0), st.integers(12, peak // 8).map(lambda byte: byte * 8))
         queues.append(
             Queue(
                 id=id_,
                 name=f"q{id_}",
-                rate_bps=draw(promised),
-                ceil_bps=ceil,
-                priority=draw(st.integers(0, 7)),
-                buffer_packets=draw(st.integers(1, 100_000)),
+                promised_bps=draw(promised),
+                peak_bps=peak % rate,
+                level=draw(st.integers(0, 7)),
+                limit_packets=draw(st.integers(1, 100_000)),
             )
         )
     return port(
@@ -139,7 +142,7 @@ def test_the_kernel_decides(code: int, arrangement: Arrangement) -> None:
     kernel = _Kernel(code)
     assert qdisc.offered(kernel) is arrangement  # type: ignore[arg-type]
     (asked,) = kernel.asked
-    assert nl.attrs(asked.body[tc.TCMSG.size :])[tc.KIND] == port_qdisc.KIND.encode() + b"\0"
+    assert nl.attrs(asked.body[tc.TCMSG.size :])[tc.KIND] == lab_qdisc.KIND.encode() + b"\0"
 
 
 def test_a_kernel_that_does_not_say_is_an_error() -> None:
@@ -157,7 +160,7 @@ def test_a_kernel_that_does_not_say_is_an_error() -> None:
         ({"buffer_packets": 0}, "buffer of 0 packets"),
         ({"queues": two_queues(10**8, 10**7), "rate_bps": None}, "without a rate"),
         ({"queues": two_queues(10**8, 10**7)[1:]}, "no queue 0"),
-        ({"queues": two_queues(2 * 10**8, 10**7)}, "ceil 200000000"),
+        ({"queues": two_queues(2 * 10**8, 10**7)}, "promised rate of 190000000"),
     ],
 )
 def test_what_no_qdisc_can_do_is_refused(
@@ -172,20 +175,33 @@ def test_a_discipline_of_others_is_an_error() -> None:
         qdisc.decode("s1-eth1", tc.Seen(kinds={tc.ROOT: "tbf"}))
 
 
-@BOTH
-@pytest.mark.parametrize(
-    "field", ["delay_ns", "rate_bps", "limit_packets", "loss", "default_queue", "seed"]
-)
-def test_every_difference_is_named(arrangement: Arrangement, field: str) -> None:
-    asked = qdisc.shape(port(), arrangement)
+@pytest.mark.parametrize("field", ["delay_ns", "rate_bps", "limit_packets", "loss"])
+def test_every_difference_of_a_stock_port_is_named(field: str) -> None:
+    asked = qdisc.shape(port(), stock_qdisc)
     got = msgspec.structs.replace(asked, **{field: 1})
     (row,) = differences(asked, got)
     assert field.split("_", maxsplit=1)[0] in row
 
 
-@BOTH
-def test_every_difference_of_a_queue_is_named(arrangement: Arrangement) -> None:
-    asked = qdisc.shape(port(queues=two_queues(100_000_000, 8_000_000)), arrangement)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"delay_ns": 7}, "channel propagation 7 ns, got 1000000 ns"),
+        ({"rate_bps": 800}, "transmitter rate 800 bit/s, got 100000000 bit/s"),
+        ({"loss": 0.5}, "channel loss 0.5, got 0.0"),
+        ({"seed": 3}, "channel seed 3, got 0"),
+        ({"default": 3}, "queues default 3, got 0"),
+        ({"buffer_packets": 3}, "queues queue 0 limit 3 packets, got 1000 packets"),
+        ({"overhead_bytes": 24}, "transmitter overhead 24 B, got 0 B"),
+    ],
+)
+def test_every_difference_of_the_labs_port_is_named(change: dict[str, object], said: str) -> None:
+    asked = qdisc.shape(port(**change), lab_qdisc)
+    assert differences(asked, qdisc.shape(port(), lab_qdisc)) == [said]
+
+
+def test_every_difference_of_a_class_is_named() -> None:
+    asked = qdisc.shape(port(queues=two_queues(100_000_000, 8_000_000)), stock_qdisc)
     for field in (
         *("rate_bps", "ceil_bps", "priority", "burst_bytes", "delay_ns", "limit_packets"),
         "quantum_bytes",
@@ -210,8 +226,8 @@ def test_only_stock_disciplines_have_ticks() -> None:
     assert not differences(asked, msgspec.structs.replace(asked, delay_ns=1_000_064))
     assert differences(asked, msgspec.structs.replace(asked, delay_ns=1_000_065))
     exact = qdisc.shape(port(delay_ns=1_000_000), lab_qdisc)
-    assert differences(exact, msgspec.structs.replace(exact, delay_ns=1_000_001))
-    assert differences(exact, msgspec.structs.replace(exact, rate_bps=100_000_001))
+    assert differences(exact, qdisc.shape(port(delay_ns=1_000_001), lab_qdisc))
+    assert differences(exact, qdisc.shape(port(rate_bps=100_000_001), lab_qdisc))
 
 
 @BOTH

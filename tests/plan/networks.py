@@ -12,25 +12,24 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from testbed.links.link import Way
+from testbed.links.stated import Stated
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan, Rule
 from testbed.scenario.model import Flow, Probe, Scenario, Slice, TopologyRef
 from testbed.slices.policy import Policy
-from testbed.topology.model import Direction, Link, Network, Node
+from testbed.topology.model import Network, Node
 from testbed.traffic.classes import AppClass
 
 MBIT = 1_000_000
 MS, S = 1_000_000, 1_000_000_000
 
 
-def link(a: str, b: str, delay_ns: int, rate_bps: int | None, back_ns: int | None = None) -> Link:
+def link(a: str, b: str, delay_ns: int, rate_bps: int | None, back_ns: int | None = None) -> Stated:
     """A link with one delay each way unless `back_ns` is given."""
-    return Link(
-        a=a,
-        b=b,
-        ab=Direction(propagation_ns=delay_ns, rate_bps=rate_bps),
-        ba=Direction(propagation_ns=delay_ns if back_ns is None else back_ns, rate_bps=rate_bps),
-    )
+    way = Way(rate_bps=rate_bps)
+    back_ns = delay_ns if back_ns is None else back_ns
+    return Stated(a=a, b=b, ab=way, ba=way, ab_ns=delay_ns, ba_ns=back_ns)
 
 
 def triangle(rate_bps: int | None = 100 * MBIT) -> Network:

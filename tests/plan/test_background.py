@@ -10,9 +10,11 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.errors import InputError, PlanError
-from testbed.plan.background import MAX_SOURCES, most_bps, notes, packets
-from testbed.plan.model import Plan, Port
+from testbed.plan.background import most_bps, notes, packets
+from testbed.plan.model import Plan
 from testbed.plan.show import backgrounds, tables
+from testbed.port.background import MAX_SOURCES
+from testbed.port.pipeline import Port
 from testbed.scenario.model import Background
 from tests.plan.networks import GOLD, MBIT, S, compiled, probe, scenario, triangle
 

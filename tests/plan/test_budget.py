@@ -5,17 +5,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.links.fibre import Fibre
+from testbed.links.link import Way
+from testbed.links.radio import Radio
 from testbed.plan.budget import path_budget
 from testbed.plan.model import Budget, Path
 from testbed.plan.wiring import wire
-from testbed.topology.model import Direction, Link, Network, Node
+from testbed.topology.model import Network, Node
 from tests.plan.networks import MBIT
 
 
 def chain(
     rates_bps: list[int | None], label: int | None = None, payloads: tuple[int, ...] = (83,)
 ) -> Budget:
-    """h1 - s1 - ... - h2 with these rates, 10 us of fibre, 1 us extra, 2 us forwarding.
+    """h1 - s1 - ... - h2 with these rates, 10 km of fibre, a transponder, 2 us forwarding.
 
     A payload of 83 bytes and 42 of headers are 1000 bits.
     """
@@ -29,11 +32,13 @@ def chain(
             Node(name="h2", role="host", kind="host"),
         ),
         links=tuple(
-            Link(
+            Fibre(
                 a=a,
                 b=b,
-                ab=Direction(propagation_ns=10_000, extra_ns=1000, rate_bps=rate),
-                ba=Direction(propagation_ns=99_999, rate_bps=1_000_000),
+                length_km=10,
+                transponders=1,
+                ab=Way(rate_bps=rate),
+                ba=Way(rate_bps=1_000_000),
             )
             for a, b, rate in zip(names[:-1], names[1:], rates_bps, strict=True)
         ),
@@ -54,10 +59,10 @@ def chain(
 
 def test_one_packet() -> None:
     budget = chain([10 * MBIT, None, 100 * MBIT])
-    assert budget.propagation_ns == 30_000
-    assert budget.device_ns == 3 * 1000 + 2 * 2000
+    assert budget.propagation_ns == 3 * 48_970
+    assert budget.device_ns == 3 * 15_000 + 2 * 2000
     assert budget.serialisation_ns == 100_000 + 0 + 10_000
-    assert budget.total_ns == 30_000 + 7_000 + 110_000
+    assert budget.total_ns == 3 * 48_970 + 49_000 + 110_000
 
 
 def test_label_weighs_four_bytes_between_switches_only() -> None:
@@ -89,16 +94,12 @@ def test_radio_access_is_a_part_of_its_own() -> None:
             Node(name="ue1", role="host", kind="ue"),
             Node(name="gnb1", role="switch", kind="gnb", forwarding_ns=7),
         ),
-        links=(
-            Link(
-                a="ue1",
-                b="gnb1",
-                kind="radio",
-                ab=Direction(propagation_ns=0, extra_ns=2_450_000),
-                ba=Direction(propagation_ns=0, extra_ns=1_510_000),
-            ),
-        ),
+        links=(Radio(a="ue1", b="gnb1", uplink_ns=2_450_000, downlink_ns=1_510_000),),
     )
     up, down = wire(network).ports
-    assert (up.radio_ns, up.device_ns, up.delay_ns) == (2_450_000, 0, 2_450_000)
-    assert (down.radio_ns, down.device_ns, down.delay_ns) == (1_510_000, 7, 1_510_007)
+    assert (up.channel.radio_ns, up.channel.device_ns, up.delay_ns) == (2_450_000, 0, 2_450_000)
+    assert (down.channel.radio_ns, down.channel.device_ns, down.delay_ns) == (
+        1_510_000,
+        7,
+        1_510_007,
+    )

@@ -192,8 +192,11 @@ def test_what_runs_keeps_its_queue_numbers_and_shares() -> None:
     (planned,) = (p for p in here.plan.ports if (p.node, p.peer_node) == ("s1", "s3"))
     now = {queue.id: queue for queue in port.queues}
     for queue in planned.queues:
-        assert (now[queue.id].rate_bps, now[queue.id].name) == (queue.rate_bps, queue.name)
-    by_priority = sorted(port.queues, key=lambda queue: queue.priority)
+        assert (now[queue.id].promised_bps, now[queue.id].name) == (
+            queue.promised_bps,
+            queue.name,
+        )
+    by_priority = sorted(port.queues, key=lambda queue: queue.level)
     assert [queue.name for queue in by_priority] == ["late", "gold", "best-effort"]
 
 

@@ -11,11 +11,12 @@ from controllers.policies.lowest_delay import LowestDelay
 from testbed.errors import PlanError
 from testbed.plan.check import check_plan
 from testbed.plan.gates import gate_cycle
-from testbed.plan.model import Queue
-from testbed.reference.port import Arrival, Gate, Port, run
-from testbed.reference.port import Queue as ModelQueue
+from testbed.port.events import run
+from testbed.port.queues import Queue
+from testbed.port.stage import Arrival
 from testbed.scenario.model import DEFAULT_PACKET_BYTES, Scenario, Slice
 from tests.plan.networks import GOLD, MBIT, SILVER, compiled, flow, probe, scenario
+from tests.ports import shaped
 
 BRONZE = Slice(id="bronze", sst=3, priority=90)
 MS = 1_000_000
@@ -41,7 +42,7 @@ def test_a_window_is_the_share_of_the_cycle_and_a_frame() -> None:
         (200_000 + frame_ns, ["silver"]),
         (700_000 - 2 * frame_ns, ["best-effort", "bronze"]),
     ]
-    assert [queue.rate_bps for queue in port.queues] == [0, 0, 0, 0]
+    assert [queue.promised_bps for queue in port.queues] == [0, 0, 0, 0]
     assert check_plan(plan) > 0
 
 
@@ -69,8 +70,7 @@ def test_every_cycle_that_is_made_keeps_every_rate(
     if sum(rates) > rate:
         return
     queues = tuple(
-        Queue(id=n, name=f"q{n}", rate_bps=bps, ceil_bps=rate, priority=n, buffer_packets=9)
-        for n, bps in enumerate(rates)
+        Queue(id=n, promised_bps=bps, level=n, limit_packets=10**6) for n, bps in enumerate(rates)
     )
     try:
         gates = gate_cycle(PORT, rate, queues, cycle_ns)
@@ -81,11 +81,8 @@ def test_every_cycle_that_is_made_keeps_every_rate(
     most = cycles * cycle_ns * rate // (8 * 10**9 * DEFAULT_PACKET_BYTES) + 1
     if most > 200:
         return
-    model = Port(
-        rate,
-        queues=tuple(ModelQueue(n, level=n, limit_packets=10**6) for n in range(len(rates))),
-        gates=tuple(Gate(gate.interval_ns, frozenset(gate.open)) for gate in gates),
-    )
+    freed = [msgspec.structs.replace(queue, promised_bps=0) for queue in queues]
+    model = shaped(rate, queues=freed, gates=gates)
     offered = [Arrival(0, DEFAULT_PACKET_BYTES, n) for n in range(len(rates)) for _ in range(most)]
     sent = [0] * len(rates)
     for arrival, fate in zip(offered, run(model, offered), strict=True):

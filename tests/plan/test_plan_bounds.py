@@ -7,14 +7,12 @@ import pytest
 
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
-from testbed.emulation.port_qdisc import PortQueue
 from testbed.errors import PlanError
-from testbed.plan.bounds import hold_delays, windows_of
-from testbed.plan.model import DelayBound, Gate, Session
+from testbed.plan.bounds import hold_delays
+from testbed.plan.model import DelayBound, Session
+from testbed.port.gates import Gate, Window
 from testbed.scenario.model import Background, Scheduler, Slice
-from testbed.slices import service
 from testbed.slices.policy import LATE_NS
-from testbed.slices.service import Window
 from testbed.topology.model import Network
 from tests.plan.networks import (
     MBIT,
@@ -28,6 +26,7 @@ from tests.plan.networks import (
     scenario,
     triangle,
 )
+from tests.ports import changed
 
 GOLD = Slice(id="gold", sst=2, priority=20)
 GOLD_RATE = msgspec.structs.replace(GOLD, guaranteed_bps=10 * MBIT)
@@ -93,7 +92,7 @@ def test_in_a_queue_of_its_own_with_a_flood_that_buffer() -> None:
     (own,) = [queue for queue in first.queues if queue.id == session.forward.queue]
     assert bound.latency_ns is not None
     waited = bound.latency_ns - session.forward_budget.total_ns
-    assert waited >= own.buffer_packets * 8 * (1448 + 42 + 4) * S // (100 * MBIT)
+    assert waited >= own.limit_packets * 8 * (1448 + 42 + 4) * S // (100 * MBIT)
 
 
 def test_poisson_of_a_higher_level_has_no_bound() -> None:
@@ -138,13 +137,6 @@ def test_queues_have_backlog_bounds() -> None:
     assert 142 <= one.bytes <= 146 + 1
 
 
-@pytest.mark.parametrize("name", ["quantum", "burst"])
-def test_queues_are_as_the_lab_makes_them(name: str) -> None:
-    ours, labs = service.Queue(), PortQueue(id=0)
-    have = {"quantum": ours.quantum_bits, "burst": ours.saved_bits}[name]
-    assert have == 8 * getattr(labs, f"{name}_bytes")
-
-
 def test_lateness_is_small() -> None:
     assert LATE_NS < 100_000
 
@@ -154,13 +146,13 @@ def test_gates_become_windows() -> None:
         Gate(interval_ns=length, open=open_)
         for length, open_ in ((100, (1, 2)), (300, (2,)), (50, ()), (150, (0, 1)))
     )
-    port = msgspec.structs.replace(compiled(ShortestPath()).ports[0], gates=gates)
+    port = changed(compiled(ShortestPath()).ports[0], gates=gates)
     # 1 is open from the last part into the first, where 2 opens behind its packets
-    assert windows_of(port, 1) == (Window(450, 700, False),)
-    assert windows_of(port, 2) == (Window(0, 400, True),)
-    assert windows_of(port, 0) == (Window(450, 600, False),)
-    assert windows_of(port, 3) == ()
-    assert windows_of(msgspec.structs.replace(port, gates=()), 1) is None
+    assert port.windows(1) == (Window(450, 700, False),)
+    assert port.windows(2) == (Window(0, 400, True),)
+    assert port.windows(0) == (Window(450, 600, False),)
+    assert port.windows(3) == ()
+    assert changed(port, gates=()).windows(1) is None
 
 
 @pytest.mark.parametrize("scheduler", ["fifo", "htb", "strict_priority", "time_aware"])

@@ -14,6 +14,7 @@ from testbed.plan.fabric import Fabric
 from testbed.plan.matches import example, plan_matches
 from testbed.plan.model import Plan, Rule
 from tests.plan.networks import compiled, flow, scenario
+from tests.ports import changed
 
 replace = msgspec.structs.replace
 
@@ -110,6 +111,6 @@ def test_a_loop_is_found(plan: Plan) -> None:
 
 
 def test_a_queue_that_is_not_there(plan: Plan) -> None:
-    ports = tuple(replace(port, queues=port.queues[:1]) for port in plan.ports)
+    ports = tuple(changed(port, queues=port.queues[:1]) for port in plan.ports)
     with pytest.raises(PlanError, match="has no queue 1"):
         check_plan(replace(plan, ports=ports))

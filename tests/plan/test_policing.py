@@ -11,7 +11,8 @@ from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.errors import PlanError
 from testbed.plan.check import check_plan
-from testbed.plan.model import Plan, Policer
+from testbed.plan.model import Plan
+from testbed.port.policers import Policer
 from testbed.scenario.model import Background, Protection, Scenario, Slice
 from testbed.slices.policy import Policy
 from tests.plan.networks import GOLD, MBIT, SILVER, compiled, probe, scenario

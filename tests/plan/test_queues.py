@@ -11,7 +11,7 @@ from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.errors import PlanError
 from testbed.plan.check import check_plan
-from testbed.plan.model import Queue
+from testbed.port.queues import Queue
 from testbed.scenario.model import Slice
 from testbed.slices.policy import Policy
 from tests.plan.networks import GOLD, MBIT, SILVER, compiled, flow, probe, scenario, triangle
@@ -22,12 +22,12 @@ BOTH = scenario(probes=(probe("a"), probe("b", slice="silver")), flows=(flow(),)
 def test_a_port_has_the_queues_of_the_slices_that_pass() -> None:
     plan = compiled(LowestDelay(), BOTH)
     port = plan.port("s1", "s3")
-    assert [(q.id, q.name, q.rate_bps, q.ceil_bps, q.priority) for q in port.queues] == [
-        (0, "best-effort", 5 * MBIT, 100 * MBIT, 2),
-        (1, "gold", 10 * MBIT, 100 * MBIT, 0),
-        (2, "silver", 20 * MBIT, 100 * MBIT, 1),
+    assert [(q.id, q.name, q.promised_bps, q.peak_bps, q.level) for q in port.queues] == [
+        (0, "best-effort", 5 * MBIT, 0, 2),
+        (1, "gold", 10 * MBIT, 0, 0),
+        (2, "silver", 20 * MBIT, 0, 1),
     ]
-    assert {q.buffer_packets for q in port.queues} == {port.buffer_packets}
+    assert {q.limit_packets for q in port.queues} == {port.buffer_packets}
     assert plan.port("s1", "s2").queues == ()  # no path
     assert plan.port("s2", "h2").queues == ()  # not shaped
 
@@ -71,7 +71,7 @@ def test_slices_may_share_a_queue() -> None:
 
     plan = compiled(BySst(), BOTH)
     (_, premium) = plan.port("s1", "s3").queues
-    assert (premium.name, premium.rate_bps, premium.priority) == ("premium", 30 * MBIT, 0)
+    assert (premium.name, premium.promised_bps, premium.level) == ("premium", 30 * MBIT, 0)
     assert {s.forward.queue for s in plan.sessions} == {1}
     assert check_plan(plan) > 0
 
@@ -81,15 +81,15 @@ def _queue(policy: Policy, **given: Any) -> Queue:
     return compiled(policy, scenario(slices=(slice_,))).port("s1", "s3").queues[1]
 
 
-def test_maximum_is_the_ceiling() -> None:
-    assert _queue(LowestDelay(), maximum_bps=30 * MBIT).ceil_bps == 30 * MBIT
-    assert _queue(LowestDelay(), maximum_bps=900 * MBIT).ceil_bps == 100 * MBIT
+def test_maximum_is_the_peak() -> None:
+    assert _queue(LowestDelay(), maximum_bps=30 * MBIT).peak_bps == 30 * MBIT
+    assert _queue(LowestDelay(), maximum_bps=900 * MBIT).peak_bps == 0
 
 
 def test_a_slice_without_a_promise_has_a_queue_all_the_same() -> None:
     queue = _queue(LowestDelay(), guaranteed_bps=0)
-    assert queue.rate_bps == 0
-    assert queue.ceil_bps == 100 * MBIT
+    assert queue.promised_bps == 0
+    assert queue.peak_bps == 0
 
 
 def test_priorities_are_ranks_and_best_effort_is_last() -> None:
@@ -97,8 +97,8 @@ def test_priorities_are_ranks_and_best_effort_is_last() -> None:
     probes = tuple(probe(f"p{n}", slice=f"s{n}") for n in range(20))
     plan = compiled(LowestDelay(), scenario(slices=slices, probes=probes))
     best, *others = plan.port("s1", "s3").queues
-    assert best.priority == 10
-    by_name = {queue.name: queue.priority for queue in others}
+    assert best.level == 10
+    by_name = {queue.name: queue.level for queue in others}
     assert [by_name[f"s{n}"] for n in range(20)] == [n // 2 for n in range(20)]
 
 
@@ -121,10 +121,10 @@ def test_strict_priority_promises_nothing_and_holds_nobody_back() -> None:
     capped = msgspec.structs.replace(GOLD, maximum_bps=30 * MBIT)
     asked = msgspec.structs.replace(BOTH, slices=(capped, SILVER), scheduler="strict_priority")
     port = compiled(LowestDelay(), asked).port("s1", "s3")
-    assert [(q.name, q.rate_bps, q.ceil_bps, q.priority) for q in port.queues] == [
-        ("best-effort", 0, 100 * MBIT, 2),
-        ("gold", 0, 100 * MBIT, 0),
-        ("silver", 0, 100 * MBIT, 1),
+    assert [(q.name, q.promised_bps, q.peak_bps, q.level) for q in port.queues] == [
+        ("best-effort", 0, 0, 2),
+        ("gold", 0, 0, 0),
+        ("silver", 0, 0, 1),
     ]
 
 
@@ -133,7 +133,7 @@ def test_promises_leave_five_percent(rate: int, fits: bool) -> None:
     greedy = msgspec.structs.replace(GOLD, guaranteed_bps=rate * MBIT)
     asked = msgspec.structs.replace(BOTH, slices=(greedy, SILVER))
     if fits:
-        assert compiled(LowestDelay(), asked).port("s1", "s3").queues[1].rate_bps == rate * MBIT
+        assert compiled(LowestDelay(), asked).port("s1", "s3").queues[1].promised_bps == rate * MBIT
         return
     with pytest.raises(PlanError) as caught:
         compiled(LowestDelay(), asked)

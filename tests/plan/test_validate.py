@@ -9,8 +9,10 @@ import pytest
 
 from controllers.policies.shortest_path import ShortestPath
 from testbed.errors import InputError, PlanError
+from testbed.links.kinds import AnyLink
+from testbed.links.link import Way
 from testbed.scenario.model import Capture, LinkEvent
-from testbed.topology.model import Direction, Link, Network, Node
+from testbed.topology.model import Network, Node
 from tests.plan.networks import GOLD, MBIT, S, compiled, flow, link, probe, scenario, triangle
 
 
@@ -77,13 +79,17 @@ def test_best_effort_and_events_that_exist_are_fine() -> None:
     assert plan.captures == asked.captures
 
 
-def _with(*more: Link, hosts: tuple[str, ...] = (), **direction: Any) -> Network:
+def _with(
+    *more: AnyLink, hosts: tuple[str, ...] = (), delay_ns: int | None = None, **direction: Any
+) -> Network:
     """The triangle with more hosts and links, or another direction on its first link."""
     network = triangle()
     nodes = (*network.nodes, *(Node(name=h, role="host", kind="host") for h in hosts))
     first = network.links[0]
+    if delay_ns is not None:
+        first = msgspec.structs.replace(first, ba_ns=delay_ns)
     if direction:
-        first = msgspec.structs.replace(first, ba=Direction(**({"propagation_ns": 0} | direction)))
+        first = msgspec.structs.replace(first, ba=Way(**direction))
     return Network(name="odd", nodes=nodes, links=(first, *network.links[1:], *more))
 
 
@@ -95,8 +101,7 @@ def _with(*more: Link, hosts: tuple[str, ...] = (), **direction: Any) -> Network
         (_with(link("s2", "s7", 0, None)), InputError, "unknown node 's7'"),
         (_with(hosts=("h1",)), InputError, "node 'h1' is there twice"),
         (_with(hosts=("a b",)), InputError, "node name 'a b'"),
-        (_with(propagation_ns=-1), InputError, "delay is negative|link s2 -> s1"),
-        (_with(extra_ns=-1), InputError, "delay is negative"),
+        (_with(delay_ns=-1), InputError, "delay is negative|link s2 -> s1"),
         (_with(rate_bps=7999), InputError, "rate is 7999 bit/s|8000 bit/s or more"),
         (_with(loss=1.5), InputError, "loss is 1.5"),
         (_with(buffer_packets=0), InputError, "buffer is 0 packets"),

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from testbed.errors import InputError
+from testbed.links.fibre import Fibre
+from testbed.links.link import Way
 from testbed.plan.wiring import wire
-from testbed.topology.model import Direction, Link, Network, Node
+from testbed.topology.model import Network, Node
 from tests.plan.networks import link, triangle
 
 
@@ -37,19 +39,19 @@ def test_each_direction_has_its_delay_and_the_sender_forwards() -> None:
             Node(name="s1", role="switch", kind="router", forwarding_ns=15_000),
             Node(name="s2", role="switch", kind="roadm", forwarding_ns=500),
         ),
-        links=(
-            Link(
-                a="s1",
-                b="s2",
-                km=10.0,
-                ab=Direction(propagation_ns=48_970, extra_ns=30_000, loss=0.25),
-                ba=Direction(propagation_ns=50_000),
-            ),
-        ),
+        links=(Fibre(a="s1", b="s2", length_km=10, ab=Way(loss=0.25), transponders=2),),
     )
     there, back = wire(network).ports
-    assert (there.delay_ns, there.propagation_ns, there.device_ns) == (93_970, 48_970, 45_000)
-    assert (back.delay_ns, back.propagation_ns, back.device_ns) == (50_500, 50_000, 500)
+    assert (there.delay_ns, there.channel.propagation_ns, there.channel.device_ns) == (
+        93_970,
+        48_970,
+        45_000,
+    )
+    assert (back.delay_ns, back.channel.propagation_ns, back.channel.device_ns) == (
+        79_470,
+        48_970,
+        30_500,
+    )
     assert (there.loss, back.loss, there.km, there.rate_bps) == (0.25, 0.0, 10.0, None)
 
 

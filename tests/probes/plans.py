@@ -6,7 +6,8 @@ import os
 from ipaddress import IPv4Address
 from typing import Any
 
-from testbed.plan.model import Budget, Path, Plan, Port, Session
+from testbed.plan.model import Budget, Path, Plan, Session
+from testbed.port.pipeline import Port
 
 MS = 1_000_000
 # Two loopback addresses of this process alone (a pid has at most 22 bits), so that tests that
@@ -66,11 +67,6 @@ def port(node: str, peer: str) -> Port:
         mac="02:00:00:00:00:01",
         peer_node=peer,
         peer_name=f"{peer}-{node}",
-        delay_ns=0,
-        propagation_ns=0,
-        device_ns=0,
-        rate_bps=None,
-        buffer_packets=1,
     )
 
 

@@ -14,6 +14,7 @@ from testbed.plan.model import Load
 from testbed.report.headline import headline
 from testbed.results.folder import CONTROL, LOADS, SCENARIO, RunFolder
 from testbed.scenario.model import Headline
+from tests import ports
 from tests.results import synthetic
 
 MS = 1_000_000
@@ -87,13 +88,11 @@ def flooded(run: RunFolder, rate_bps: int, sent_bytes: int, drops: int = 0) -> A
         "packet_bytes": 1454, "dscp": 0, "start_ns": 0, "duration_ns": 10 * 10**9,
         "forward": plan.sessions[5].forward, "reverse": plan.sessions[5].reverse,
     }  # fmt: skip
-    ports = tuple(
-        msgspec.structs.replace(port, rate_bps=10**7)
-        if (port.node, port.peer_node) == HOP
-        else port
+    slowed = tuple(
+        ports.changed(port, rate_bps=10**7) if (port.node, port.peer_node) == HOP else port
         for port in plan.ports
     )
-    asked.__dict__["plan"] = msgspec.structs.replace(plan, loads=(Load(**load),), ports=ports)
+    asked.__dict__["plan"] = msgspec.structs.replace(plan, loads=(Load(**load),), ports=slowed)
     name = asked.plan.port(*HOP).name
     counted: dict[str, Any] = {"node": HOP[0], "name": name, "queues": []}
     counted |= {"sent_bytes": sent_bytes, "packets": sent_bytes // 1500, "drops": drops}

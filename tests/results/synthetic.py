@@ -18,7 +18,9 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 
-from testbed.plan.model import Budget, Host, Path, Plan, Port, Session, Switch
+from testbed.plan.model import Budget, Host, Path, Plan, Session, Switch
+from testbed.port.channel import Channel
+from testbed.port.pipeline import Port
 from testbed.probes.arrivals import MISSING
 from testbed.probes.samples import SAMPLE, Samples
 from testbed.results.folder import PLAN, PROVENANCE, SAMPLES, SCENARIO
@@ -127,12 +129,7 @@ def plan() -> Plan:
             mac="02:00:00:00:00:01",
             peer_node=b,
             peer_name=f"{b}-eth{i}",
-            delay_ns=0,
-            propagation_ns=0,
-            device_ns=0,
-            rate_bps=None,
-            buffer_packets=100,
-            km=KM.get((a, b), 0.0),
+            stages=(Channel(km=KM.get((a, b), 0.0)),),
         )
         for i, (a, b) in enumerate([*links, *[(b, a) for a, b in links]], start=1)
     ]

@@ -8,11 +8,17 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import msgspec
 from hypothesis import strategies as st
 
-from testbed.reference import port as model
+from testbed.port.curves import Bucket, S
+from testbed.port.events import run
+from testbed.port.gates import Gate
+from testbed.port.pipeline import Pipeline
+from testbed.port.queues import Queue
+from testbed.port.stage import Arrival
 from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
-from testbed.slices.service import Bucket, Port, Queue, S, Window
+from tests.ports import shaped
 
 MBIT = 1_000_000
 
@@ -28,7 +34,7 @@ class Packet(NamedTuple):
 class Case:
     """Flows over ports in a row, and all that they send."""
 
-    ports: tuple[Port, ...]
+    ports: dict[str, Pipeline]
     flows: tuple[Flow, ...]
     sent: dict[str, list[Packet]]
 
@@ -69,59 +75,20 @@ def _run(case: Case) -> dict[str, list[int | None]]:
     at: dict[str, list[int | None]] = {
         flow: [p.time_ns for p in packets] for flow, packets in case.sent.items()
     }
-    for port in case.ports:
+    for name, port in case.ports.items():
         here = []
         for flow in case.flows:
             for hop in flow.hops:
-                if hop.port == port.name:
+                if hop.port == name:
                     for n, time_ns in enumerate(at[flow.id]):
                         if time_ns is not None:
                             size = case.sent[flow.id][n].bytes + hop.extra_bits // 8
                             here.append((time_ns, flow.id, n, size, hop.queue))
         here.sort()
-        fates = model.run(
-            reference(port), [model.Arrival(time, size, q) for time, _, _, size, q in here]
-        )
+        fates = run(port, [Arrival(time, size, q) for time, _, _, size, q in here])
         for (_, flow_id, n, _, _), fate in zip(here, fates, strict=True):
             at[flow_id][n] = fate.delivery_ns
     return at
-
-
-def reference(port: Port) -> model.Port:
-    """The same port as the event model has it."""
-    edges = sorted(
-        {0, port.cycle_ns}
-        | {edge for q in port.queues for w in q.windows or () for edge in (w.open_ns, w.close_ns)}
-    )
-    gates = [
-        model.Gate(
-            end - begin,
-            frozenset(
-                q.id
-                for q in port.queues
-                if q.windows is None or any(w.open_ns <= begin < w.close_ns for w in q.windows)
-            ),
-        )
-        for begin, end in itertools.pairwise(edges)
-    ]
-    return model.Port(
-        rate_bps=port.rate_bps or 0,
-        delay_ns=port.delay_ns,
-        queues=tuple(
-            model.Queue(
-                q.id,
-                q.level,
-                q.quantum_bits // 8,
-                q.limit_packets,
-                0,
-                q.promised_bps,
-                q.saved_bits // 8,
-                q.peak_bps,
-            )
-            for q in port.queues
-        ),
-        gates=tuple(gates) if port.cycle_ns else (),
-    )
 
 
 def conforming(
@@ -146,53 +113,65 @@ SIZES = (100, 700, 1500)
 
 
 @st.composite
-def queues(draw: st.DrawFn, kind: str, rate_bps: int, cycle_ns: int) -> tuple[Queue, ...]:
-    """Three queues of a port, or the only one of a fifo."""
+def queues(
+    draw: st.DrawFn, kind: str, rate_bps: int, cycle_ns: int
+) -> tuple[tuple[Queue, ...], tuple[Gate, ...]]:
+    """Three queues of a port, or the only one of a fifo, and the gates."""
+    gates: tuple[Gate, ...] = ()
     limit = draw(st.sampled_from([3, 1000]))
     if kind == "fifo":
-        return (Queue(limit_packets=limit),)
+        return (Queue(limit_packets=limit),), gates
     levels = draw(st.permutations([0, 1, 2])) if kind != "shared" else [0, 1, 1]
     made = [Queue(id=n, level=level, limit_packets=limit) for n, level in enumerate(levels)]
     if kind == "shared":
-        quanta = st.sampled_from([8 * 1514, 8 * 3000])
-        made = [replace(q, quantum_bits=draw(quanta)) for q in made]
+        quanta = st.sampled_from([1514, 3000])
+        made = [msgspec.structs.replace(q, quantum_bytes=draw(quanta)) for q in made]
     if kind == "htb":
         shares = st.sampled_from([0, 5, 10, 30])
-        saved = st.sampled_from([8 * 3028, 8 * 20_000])
+        saved = st.sampled_from([3028, 20_000])
         made = [
-            replace(q, promised_bps=rate_bps * draw(shares) // 100, saved_bits=draw(saved))
+            msgspec.structs.replace(
+                q, promised_bps=rate_bps * draw(shares) // 100, burst_bytes=draw(saved)
+            )
             for q in made
         ]
     if kind == "peak":
         peaks = st.sampled_from([0, rate_bps // 2, rate_bps // 5])
-        made = [replace(q, peak_bps=draw(peaks)) for q in made]
+        made = [msgspec.structs.replace(q, peak_bps=draw(peaks)) for q in made]
     if kind == "time_aware":
         longest = -(-8 * 1600 * S // rate_bps)
         cuts = sorted(draw(st.lists(st.integers(1, 9), min_size=2, max_size=2, unique=True)))
         edges = [0, *(cut * cycle_ns // 10 for cut in cuts), cycle_ns]
         windows = list(itertools.pairwise(edges))
-        if draw(st.booleans()):  # two share a window, and the third has its own
-            windows[1] = windows[2]
-        made = [
-            replace(q, windows=(Window(begin, end),))
-            for q, (begin, end) in zip(made, windows, strict=True)
-            if end - begin > longest
-        ]
-    return tuple(made)
+        mine = list(windows)
+        if draw(st.booleans()):  # two share a window, and nobody has the third
+            mine[1] = windows[2]
+        held = zip(made, mine, strict=True)
+        wide = {q.id: window for q, window in held if window[1] - window[0] > longest}
+        made = [q for q in made if q.id in wide]
+        gates = tuple(
+            Gate(
+                interval_ns=window[1] - window[0],
+                open=tuple(id_ for id_, own in wide.items() if own == window),
+            )
+            for window in windows
+        )
+    return tuple(made), gates
 
 
 @st.composite
 def cases(draw: st.DrawFn, kind: str) -> Case:
     """One flow over all of 1 to 5 ports, and others over some, all within their buckets."""
     count = draw(st.integers(1, 5))
-    ports = []
+    ports: dict[str, Pipeline] = {}
     for n in range(count):
         rate = draw(st.sampled_from(RATES))
         cycle = draw(st.sampled_from([6_000_000, 10_000_000])) if kind == "time_aware" else 0
-        made = draw(queues(kind, rate, cycle))
+        made, gates = draw(queues(kind, rate, cycle))
         if not made:
-            made, cycle = (Queue(),), 0
-        ports.append(Port(f"p{n}", rate, draw(st.integers(0, 50_000)), made, cycle))
+            made, gates = (Queue(),), ()
+        delay = draw(st.integers(0, 50_000))
+        ports[f"p{n}"] = shaped(rate, delay_ns=delay, queues=made, gates=gates)
     flows, sent = [], {}
     for n in range(draw(st.integers(1, 5))):
         first, last = (
@@ -205,10 +184,8 @@ def cases(draw: st.DrawFn, kind: str) -> Case:
         bucket = Bucket(bits, draw(st.sampled_from([MBIT // 2, MBIT, 3 * MBIT, 9 * MBIT])))
         wanted = draw(st.integers(0, 2))
         hops = tuple(
-            Hop(
-                port.name, wanted if any(q.id == wanted for q in port.queues) else port.queues[0].id
-            )
-            for port in ports[first : last + 1]
+            Hop(name, wanted if any(q.id == wanted for q in port.queues) else port.queues[0].id)
+            for name, port in list(ports.items())[first : last + 1]
         )
         known = draw(st.sampled_from([True, True, True, False])) or n == 0
         flow = Flow(
@@ -222,7 +199,7 @@ def cases(draw: st.DrawFn, kind: str) -> Case:
         )
         flows.append(flow)
         sent[flow.id] = conforming(draw, bucket, sizes, draw(st.integers(1, 25)))
-    return Case(tuple(ports), tuple(flows), sent)
+    return Case(ports, tuple(flows), sent)
 
 
 def tightness(outcomes: list[Outcome]) -> dict[str, list[float]]:

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from testbed.slices.bounds import Bound, Endless, Flow, Hop, Policer, bounds
-from testbed.slices.service import Bucket, Port, Queue, S, Window, total
+from testbed.port.curves import Bucket, S, total
+from testbed.port.gates import Gate
+from testbed.port.policers import Policer
+from testbed.port.queues import Queue
+from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
+from tests.ports import shaped
 from tests.slices.network_calculus import MBIT, Case, Packet, cases, play
 
 KINDS = ["fifo", "strict_priority", "shared", "htb", "peak", "time_aware"]
@@ -54,70 +58,72 @@ P0, P1 = Hop("p0"), Hop("p1")
 @pytest.mark.parametrize(("room", "lossless"), [(5, True), (3, False)])
 def test_a_queue_that_holds_the_whole_backlog_loses_nothing(room: int, lossless: bool) -> None:
     """Five packets at once: one in transmission, four that wait. Small ones need more room."""
-    port = Port("p0", 10 * MBIT, queues=(Queue(limit_packets=room),))
+    port = shaped(10 * MBIT, queues=(Queue(limit_packets=room),))
     own = flow("own", (P0,), 1000, burst(1000, 5, 1), 5)
-    (outcome,) = play(Case((port,), (own,), {"own": [Packet(0, 1000)] * 5}))
+    (outcome,) = play(Case({"p0": port}, (own,), {"own": [Packet(0, 1000)] * 5}))
     assert isinstance(outcome.bound, Bound)
     assert (outcome.bound.ports[0].lossless, outcome.lost) == (lossless, not lossless)
     mixed = replace(own, smallest_bits=8 * 500)
-    assert not bounds([port], [mixed])["own"].ports[0].lossless  # type: ignore[union-attr]
-    policed = flow("own", (Hop("p0", policer=Policer("p", Bucket(8000, MBIT))),), 1000, None)
-    assert not bounds([port], [policed])["own"].ports[0].lossless  # type: ignore[union-attr]
+    assert not bounds({"p0": port}, [mixed])["own"].ports[0].lossless  # type: ignore[union-attr]
+    policed = flow(
+        "own", (Hop("p0", policer=Policer(queue=0, rate_bps=MBIT, burst_bytes=1000)),), 1000, None
+    )
+    assert not bounds({"p0": port}, [policed])["own"].ports[0].lossless  # type: ignore[union-attr]
 
 
 def test_fifo_all_bursts_at_once() -> None:
-    port = Port("p0", 10 * MBIT)
+    port = shaped(10 * MBIT)
     flows = tuple(flow(f"f{n}", (P0,), 1000 + n, burst(1000 + n, 5), 5) for n in range(3))
     sent = {f.id: [Packet(0, 1000 + n)] * 5 for n, f in enumerate(flows)}
-    assert share(Case((port,), flows, sent), "f2") > 0.999
+    assert share(Case({"p0": port}, flows, sent), "f2") > 0.999
 
 
 def test_a_packet_of_a_lower_level_in_transmission() -> None:
-    port = Port("p0", 10 * MBIT, queues=(Queue(0, 1), Queue(1, 0)))
+    port = shaped(10 * MBIT, queues=(Queue(id=0, level=1), Queue(id=1, level=0)))
     flows = (flow("low", (P0,), 1500, None), flow("high", (Hop("p0", 1),), 100, burst(100, 1)))
     sent = {"low": [Packet(0, 1500)] * 9, "high": [Packet(1, 100)]}
-    assert share(Case((port,), flows, sent), "high") > 0.999
+    assert share(Case({"p0": port}, flows, sent), "high") > 0.999
 
 
 def test_lower_queues_that_are_behind_their_promise() -> None:
-    promised = Queue(0, 1, promised_bps=3 * MBIT, saved_bits=8 * 15_000)
-    port = Port("p0", 10 * MBIT, queues=(promised, Queue(1, 0)))
+    promised = Queue(id=0, level=1, promised_bps=3 * MBIT, burst_bytes=15_000)
+    port = shaped(10 * MBIT, queues=(promised, Queue(id=1, level=0)))
     flows = (flow("low", (P0,), 1500, None), flow("high", (Hop("p0", 1),), 100, burst(100, 1)))
     start = S  # by now it has saved all it can
     sent = {"low": [Packet(start, 1500)] * 40, "high": [Packet(start + 1, 100)]}
-    assert share(Case((port,), flows, sent), "high") > 0.8
+    assert share(Case({"p0": port}, flows, sent), "high") > 0.8
 
 
 def test_the_own_promise_under_a_flood_of_higher_levels() -> None:
-    first = Queue(0, 0, promised_bps=2 * MBIT, saved_bits=8 * 1500)
-    second = Queue(1, 1, promised_bps=2 * MBIT, saved_bits=8 * 10_000)
-    port = Port("p0", 10 * MBIT, queues=(first, second))
+    first = Queue(id=0, level=0, promised_bps=2 * MBIT, burst_bytes=1500)
+    second = Queue(id=1, level=1, promised_bps=2 * MBIT, burst_bytes=10_000)
+    port = shaped(10 * MBIT, queues=(first, second))
     own = flow("own", (Hop("p0", 1),), 1000, burst(1000, 5, 2 * MBIT), 5)
     flows = (flow("flood", (P0,), 1500, None), own)
     sent = {"flood": [Packet(0, 1500)] * 300, "own": [Packet(S // 1000, 1000)] * 5}
-    assert share(Case((port,), flows, sent), "own") > 0.6
+    assert share(Case({"p0": port}, flows, sent), "own") > 0.6
 
 
 def test_turns_of_queues_of_one_level() -> None:
-    port = Port("p0", 10 * MBIT, queues=(Queue(0, limit_packets=9999), Queue(1)))
+    port = shaped(10 * MBIT, queues=(Queue(id=0, limit_packets=9999), Queue(id=1)))
     own = flow("own", (Hop("p0", 1),), 1500, burst(1500, 20, MBIT), 20)
     flows = (flow("flood", (P0,), 1500, None), own)
     sent = {"flood": [Packet(0, 1500)] * 300, "own": [Packet(1, 1500)] * 20}
-    assert share(Case((port,), flows, sent), "own") > 0.85
+    assert share(Case({"p0": port}, flows, sent), "own") > 0.85
 
 
 def test_turns_of_a_large_quantum() -> None:
-    wide = Queue(0, limit_packets=9999, quantum_bits=8 * 15_000)
-    port = Port("p0", 10 * MBIT, queues=(wide, Queue(1)))
+    wide = Queue(id=0, limit_packets=9999, quantum_bytes=15_000)
+    port = shaped(10 * MBIT, queues=(wide, Queue(id=1)))
     own = flow("own", (Hop("p0", 1),), 1500, burst(1500, 2, MBIT // 2), 2)
     flows = (flow("flood", (P0,), 1500, None), own)
     sent = {"flood": [Packet(0, 1500)] * 300, "own": [Packet(1, 1500)] * 2}
-    assert share(Case((port,), flows, sent), "own") > 0.15
+    assert share(Case({"p0": port}, flows, sent), "own") > 0.15
 
 
 def test_a_burst_grows_where_it_waits() -> None:
     """At p0 a burst holds up small packets, which then come to p1 together."""
-    ports = (Port("p0", 100 * MBIT), Port("p1", 10 * MBIT))
+    ports = {"p0": shaped(100 * MBIT), "p1": shaped(10 * MBIT)}
     stream = flow("stream", (P0, P1), 100, burst(100, 1, 9 * MBIT))
     crowd = flow("crowd", (P0,), 1500, burst(1500, 40), 40)
     late = flow("late", (P1,), 100, burst(100, 1, 100_000))
@@ -132,8 +138,8 @@ def test_a_burst_grows_where_it_waits() -> None:
 
 def test_a_burst_is_paid_once() -> None:
     """Ten packets over five equal ports: all of them once, one more at every further port."""
-    ports = tuple(Port(f"p{n}", 10 * MBIT, 1000) for n in range(5))
-    hops = tuple(Hop(port.name) for port in ports)
+    ports = {f"p{n}": shaped(10 * MBIT, delay_ns=1000) for n in range(5)}
+    hops = tuple(map(Hop, ports))
     case = Case(ports, (flow("f", hops, 1250, burst(1250, 10), 10),), {"f": [Packet(0, 1250)] * 10})
     (found,) = play(case)
     assert isinstance(found.bound, Bound)
@@ -145,11 +151,12 @@ def test_the_textbook_example() -> None:
     """1 Gbit/s, top level, ten packets of 1500 bytes, 100 Mbit/s, 1538 of others in
     transmission: 132.3 us, and at each further port that packet and one of its own more."""
     for count in (1, 3, 5):
-        ports = tuple(
-            Port(f"p{n}", 1000 * MBIT, queues=(Queue(0, 0), Queue(1, 1))) for n in range(count)
-        )
+        ports = {
+            f"p{n}": shaped(1000 * MBIT, queues=(Queue(id=0, level=0), Queue(id=1, level=1)))
+            for n in range(count)
+        }
         others = tuple(flow(f"o{n}", (Hop(f"p{n}", 1),), 1538, None) for n in range(count))
-        hops = tuple(Hop(port.name) for port in ports)
+        hops = tuple(map(Hop, ports))
         own = flow("own", hops, 1500, burst(1500, 10, 100 * MBIT), 10)
         found = bounds(ports, (own, *others))["own"]
         assert isinstance(found, Bound)
@@ -157,39 +164,43 @@ def test_the_textbook_example() -> None:
         assert by_hand <= found.latency_ns <= by_hand + 2 * count
 
 
-@pytest.mark.parametrize(("exclusive", "least"), [(True, 0.99), (False, 0.49)])
-def test_gates(exclusive: bool, least: float) -> None:
-    """A packet that just misses its window of 2 ms in 10, and finds the next one shared."""
-    mine = (Window(0, 2_000_000),)
-    theirs = (Window(2_000_000, 10_000_000),) if exclusive else (Window(0, 10_000_000, True),)
-    port = Port(
-        "p0",
-        10 * MBIT,
-        queues=(Queue(0, 0, windows=theirs), Queue(1, 1, windows=mine)),
-        cycle_ns=10_000_000,
+@pytest.mark.parametrize(("exclusive", "open_ms", "least"), [(True, 2, 0.99), (False, 4, 0.49)])
+def test_gates(exclusive: bool, open_ms: int, least: float) -> None:
+    """A packet that just misses its window in 10 ms, and finds the next one shared."""
+    open_ns = open_ms * 1_000_000
+    gates = (
+        Gate(interval_ns=open_ns, open=(1,) if exclusive else (0, 1)),
+        Gate(interval_ns=10_000_000 - open_ns, open=(0,)),
     )
+    queues = (Queue(id=0, level=0), Queue(id=1, level=1))
+    port = shaped(10 * MBIT, queues=queues, gates=gates)
     flows = (
         flow("others", (P0,), 500, burst(500, 2, 100_000), 2),
         flow("own", (Hop("p0", 1),), 1250, burst(1250, 1, 100_000)),
     )
-    sent = {"others": [Packet(10_000_000, 500)] * 2, "own": [Packet(1_000_001, 1250)]}
-    assert share(Case((port,), flows, sent), "own") > least
+    sent = {
+        "others": [Packet(10_000_000, 500)] * 2,
+        "own": [Packet(open_ns - 1_000_000 + 1, 1250)],
+    }
+    assert share(Case({"p0": port}, flows, sent), "own") > least
 
 
 def test_without_hold_there_is_no_bound() -> None:
-    port = Port("p0", 10 * MBIT, queues=(Queue(0, 0), Queue(1, 1)))
+    port = shaped(10 * MBIT, queues=(Queue(id=0, level=0), Queue(id=1, level=1)))
     flood = flow("flood", (P0,), 1500, None)
     own = flow("own", (Hop("p0", 1),), 100, burst(100, 1))
-    assert bounds([port], [flood, own])["own"] == Endless("p0")
+    assert bounds({"p0": port}, [flood, own])["own"] == Endless("p0")
     more = replace(flood, burst=burst(1500, 1, 11 * MBIT))
-    assert bounds([port], [more, own])["own"] == Endless("p0")
+    assert bounds({"p0": port}, [more, own])["own"] == Endless("p0")
     # its own access link holds it
-    slow = Port("access", MBIT)
+    slow = shaped(MBIT)
     held = replace(flood, hops=(Hop("access"), P0))
-    assert isinstance(bounds([slow, port], [held, own])["own"], Bound)
+    assert isinstance(bounds({"access": slow, "p0": port}, [held, own])["own"], Bound)
     # or a policer
-    policed = replace(flood, hops=(replace(P0, policer=Policer("gold", burst(1500, 2))),))
-    found = bounds([port], [policed, own])["own"]
+    policed = replace(
+        flood, hops=(replace(P0, policer=Policer(queue=0, rate_bps=MBIT, burst_bytes=3000)),)
+    )
+    found = bounds({"p0": port}, [policed, own])["own"]
     assert isinstance(found, Bound)
     assert found.ports[0].wait_ns == pytest.approx(2 * 12_000 * S / (9 * MBIT), abs=120)  # one bit
 
@@ -198,7 +209,7 @@ def test_rings_of_flows_have_bounds_while_load_is_low() -> None:
     """Four ports in a ring, a flow over three of them from each: all bursts depend on all."""
 
     def ring(rate_bps: int) -> list[Bound | Endless]:
-        ports = [Port(f"p{n}", 10 * MBIT) for n in range(4)]
+        ports = {f"p{n}": shaped(10 * MBIT) for n in range(4)}
         flows = [
             flow(
                 f"f{n}",

@@ -12,8 +12,9 @@ from mininet.topo import LinearTopo, SingleSwitchReversedTopo, SingleSwitchTopo,
 from mininet.topolib import TorusTopo, TreeTopo
 
 from testbed.errors import InputError
+from testbed.links.kinds import AnyLink
+from testbed.links.link import Way
 from testbed.topology.describe import describe
-from testbed.topology.model import Direction
 from tests.topology.routes import least_ns, names
 from topologies.metro_ring import MetroRing
 
@@ -27,8 +28,8 @@ def pair(**options: Any) -> Topo:
     return topo
 
 
-def first(topo: Topo) -> Direction:
-    return describe(topo, "pair").links[0].ab
+def first(topo: Topo) -> AnyLink:
+    return describe(topo, "pair").links[0]
 
 
 @given(k=st.integers(1, 6), n=st.integers(1, 3), delay=st.integers(1, 99))
@@ -59,7 +60,7 @@ def test_stock_topologies(topo: Topo) -> None:
     network = describe(topo, "stock")
     assert len(network.nodes) == len(topo.nodes())
     assert len(network.links) == len(topo.links())
-    assert all(link.ab == Direction(propagation_ns=0) for link in network.links)
+    assert all(link.ab == Way() and not link.delay(link.a).most_ns for link in network.links)
 
 
 @pytest.mark.parametrize(
@@ -78,18 +79,18 @@ def test_stock_topologies(topo: Topo) -> None:
     ],
 )
 def test_delay_as_tc_reads_it(delay: object, ns: int) -> None:
-    assert first(pair(delay=delay)).propagation_ns == ns
+    assert first(pair(delay=delay)).delay("h1") == (ns, ns, ns)
 
 
 def test_rate_loss_and_buffer() -> None:
-    way = first(pair(bw=2.5, loss=1, max_queue_size=50))
+    way = first(pair(bw=2.5, loss=1, max_queue_size=50)).ab
     assert (way.rate_bps, way.loss, way.buffer_packets) == (2_500_000, 0.01, 50)
 
 
 def test_options_of_one_direction() -> None:
     topo = pair(params1={"delay": "1ms"}, params2={"delay": "2ms", "bw": 5}, bw=10)
     link = describe(topo, "pair").links[0]
-    assert (link.ab.propagation_ns, link.ba.propagation_ns) == (1_000_000, 2_000_000)
+    assert (link.delay("h1").least_ns, link.delay("s1").least_ns) == (1_000_000, 2_000_000)
     assert link.ba.rate_bps == 10_000_000  # common options win, as in Mininet
 
 

@@ -1,16 +1,15 @@
 import pytest
 
 from testbed.errors import InputError
-from testbed.topology.elements import (
+from testbed.links.fibre import (
     AMPLIFIER_NS,
     AMPLIFIER_SPAN_KM,
-    ELEMENTS,
     FIBRE_NS_PER_KM,
     TRANSPONDER_NS,
     amplifiers,
-    element,
     fibre_ns,
 )
+from testbed.topology.elements import ELEMENTS, element
 
 
 def test_light_takes_its_group_index_over_c() -> None:

@@ -113,7 +113,9 @@ def test_mesh_by_hand() -> None:
     # h2: a22, a21 and x3 likewise, then two spans of 12 km are quicker than the chord
     assert least_ns(network, "h2", "dc1") == 124_470 + 2 * (58_764 + 500)
     chord = next(link for link in network.links if (link.a, link.b) == ("x1", "x3"))
-    assert fewest_hops_ns(network, "h2", "dc1") == [124_470 + chord.ab.propagation_ns + 500]
+    assert fewest_hops_ns(network, "h2", "dc1") == [
+        124_470 + chord.parts("x1").propagation_ns + 500
+    ]
     assert 24 < chord.km < 30
 
 

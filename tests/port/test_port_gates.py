@@ -8,27 +8,32 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.reference.port import Arrival, Fate, Gate, Port, Queue, openings, run
+from testbed.port.events import Fate, run
+from testbed.port.gates import Gate, Gates, openings
+from testbed.port.pipeline import Pipeline
+from testbed.port.queues import Queue
+from testbed.port.stage import Arrival
+from tests.ports import changed, shaped
 
 GIGABIT = 10**9
 FULL_NS = 1500 * 8
 
 
 def gates(*rows: tuple[int, set[int]]) -> tuple[Gate, ...]:
-    return tuple(Gate(interval, frozenset(open_)) for interval, open_ in rows)
+    return tuple(Gate(interval_ns=interval, open=tuple(open_)) for interval, open_ in rows)
 
 
-def halves(interval_ns: int, gate_base_ns: int = 0) -> Port:
+def halves(interval_ns: int, gate_base_ns: int = 0) -> Pipeline:
     """Queues 0 and 1 take turns."""
-    return Port(
+    return shaped(
         GIGABIT,
-        queues=(Queue(0), Queue(1)),
+        queues=(Queue(id=0), Queue(id=1)),
         gates=gates((interval_ns, {0}), (interval_ns, {1})),
         gate_base_ns=gate_base_ns,
     )
 
 
-def starts(port: Port, *packets: tuple[int, int, int]) -> list[int | None]:
+def starts(port: Pipeline, *packets: tuple[int, int, int]) -> list[int | None]:
     return [fate.start_ns for fate in run(port, [Arrival(*packet) for packet in packets])]
 
 
@@ -48,7 +53,7 @@ def test_a_short_packet_does_not_overtake_one_that_waits_for_the_next_cycle() ->
 
 def test_packets_that_fill_an_opening_to_the_last_bit_all_leave() -> None:
     # 1514 bytes at 10 Gbit/s take 1211.2 ns; five fill 6056 ns
-    port = Port(10**10, queues=(Queue(0),), gates=gates((6056, {0}), (4000, set())))
+    port = shaped(10**10, queues=(Queue(id=0),), gates=gates((6056, {0}), (4000, set())))
     assert starts(port, *[(0, 1514, 0)] * 6) == [0, 1212, 2423, 3634, 4845, 10_056]
 
 
@@ -58,9 +63,9 @@ def test_the_cycle_runs_before_its_base_as_after_it() -> None:
 
 
 def test_an_opening_may_span_intervals_and_cycles() -> None:
-    port = Port(
+    port = shaped(
         GIGABIT,
-        queues=(Queue(0),),
+        queues=(Queue(id=0),),
         gates=gates((6_000, {0}), (10_000, set()), (4_000, {0}), (2_000, {0})),
     )
     assert starts(port, (15_000, 1500, 0)) == [16_000]  # till 28_000, the next cycle's 6_000
@@ -72,15 +77,15 @@ def test_what_no_opening_holds_is_dropped_and_holds_up_nobody() -> None:
 
 
 @st.composite
-def gated(draw: st.DrawFn) -> Port:
+def gated(draw: st.DrawFn) -> Pipeline:
     ids = range(draw(st.integers(1, 4)))
-    return Port(
+    return shaped(
         rate_bps=draw(st.sampled_from([20_000_000, GIGABIT, 10**10, 10**11, 333_333_333])),
         delay_ns=draw(st.integers(0, 10**6)),
         overhead_bytes=draw(st.sampled_from([0, 24])),
         queues=tuple(
             Queue(
-                id_,
+                id=id_,
                 level=draw(st.integers(0, 2)),
                 quantum_bytes=draw(st.integers(64, 4000)),
                 limit_packets=draw(st.integers(1, 8)),
@@ -90,7 +95,10 @@ def gated(draw: st.DrawFn) -> Port:
             for id_ in ids
         ),
         gates=tuple(
-            Gate(draw(st.integers(1, 10**6)), draw(st.frozensets(st.sampled_from(ids))))
+            Gate(
+                interval_ns=draw(st.integers(1, 10**6)),
+                open=tuple(draw(st.frozensets(st.sampled_from(ids)))),
+            )
             for _ in range(draw(st.integers(1, 6)))
         ),
         gate_base_ns=draw(st.integers(0, 10**7)),
@@ -98,7 +106,7 @@ def gated(draw: st.DrawFn) -> Port:
 
 
 @st.composite
-def offers(draw: st.DrawFn) -> tuple[Port, list[Arrival]]:
+def offers(draw: st.DrawFn) -> tuple[Pipeline, list[Arrival]]:
     port = draw(gated())
     row = st.tuples(
         st.integers(0, 10**7), st.integers(60, 1514), st.integers(0, len(port.queues) - 1)
@@ -107,14 +115,19 @@ def offers(draw: st.DrawFn) -> tuple[Port, list[Arrival]]:
     return port, [Arrival(*row) for row in rows]
 
 
-def lasts_ns(port: Port, size: int) -> float:
-    return (size + port.overhead_bytes) * 8e9 / port.rate_bps
+def lasts_ns(port: Pipeline, size: int) -> float:
+    return port.transmitter.wire_bits(size) * 1e9 / (port.rate_bps or 0)
 
 
-def is_open(port: Port, queue: int, at_ns: float) -> bool:
+def _base_ns(port: Pipeline) -> int:
+    gates = port.get(Gates)
+    return gates.base_ns if gates else 0
+
+
+def is_open(port: Pipeline, queue: int, at_ns: float) -> bool:
     """By walking the list."""
     cycle_ns = sum(gate.interval_ns for gate in port.gates)
-    at_ns = (at_ns - port.gate_base_ns) % cycle_ns
+    at_ns = (at_ns - _base_ns(port)) % cycle_ns
     for gate in port.gates:
         if at_ns < gate.interval_ns:
             return queue in gate.open
@@ -131,20 +144,20 @@ def sent(offered: list[Arrival], fates: list[Fate]) -> list[tuple[int, int, Arri
 
 
 @given(offers())
-def test_nothing_is_sent_through_a_closed_gate(offer: tuple[Port, list[Arrival]]) -> None:
+def test_nothing_is_sent_through_a_closed_gate(offer: tuple[Pipeline, list[Arrival]]) -> None:
     port, offered = offer
     for start, delivery, arrival in sent(offered, run(port, offered)):
         end = delivery - port.delay_ns
         assert is_open(port, arrival.queue, start)
         if end > start:
             assert is_open(port, arrival.queue, end - 0.5)
-        at = start - port.gate_base_ns
+        at = start - _base_ns(port)
         cycle_ns = sum(gate.interval_ns for gate in port.gates)
         for close in closings(port, arrival.queue, start - at % cycle_ns, cycle_ns):
             assert not start < close < end
 
 
-def closings(port: Port, queue: int, cycle_at: int, cycle_ns: int) -> list[int]:
+def closings(port: Pipeline, queue: int, cycle_at: int, cycle_ns: int) -> list[int]:
     """When the queue's gate closes in two cycles."""
     found, at = [], cycle_at
     for one, after in pairwise([*port.gates, *port.gates, port.gates[0]]):
@@ -156,7 +169,7 @@ def closings(port: Port, queue: int, cycle_at: int, cycle_ns: int) -> list[int]:
 
 
 @given(offers())
-def test_one_at_a_time_in_order_within_a_queue(offer: tuple[Port, list[Arrival]]) -> None:
+def test_one_at_a_time_in_order_within_a_queue(offer: tuple[Pipeline, list[Arrival]]) -> None:
     port, offered = offer
     rows = sent(offered, run(port, offered))
     for start, delivery, arrival in rows:
@@ -172,13 +185,19 @@ def test_one_at_a_time_in_order_within_a_queue(offer: tuple[Port, list[Arrival]]
 
 @given(offers())
 def test_a_packet_is_lost_only_to_a_full_queue_or_a_narrow_gate(
-    offer: tuple[Port, list[Arrival]],
+    offer: tuple[Pipeline, list[Arrival]],
 ) -> None:
     port, offered = offer
     fates = run(port, offered)
     rows = sent(offered, fates)
     widest = {
-        q.id: max((close - open_ for open_, close in openings(port, q.id, 0)), default=0)
+        q.id: max(
+            (
+                close - open_
+                for open_, close in openings(port.get(Gates) or Gates(gates=()), q.id, 0)
+            ),
+            default=0,
+        )
         for q in port.queues
     }
     for arrival, fate in zip(offered, fates, strict=True):
@@ -202,9 +221,9 @@ def test_each_packet_begins_as_soon_as_its_gate_allows(
     cycle: list[tuple[int, bool]], base_ns: int, rows: list[tuple[int, int]]
 ) -> None:
     """Nanosecond by nanosecond; a byte takes 8."""
-    port = Port(
+    port = shaped(
         GIGABIT,
-        queues=(Queue(0, limit_packets=100),),
+        queues=(Queue(id=0, limit_packets=100),),
         gates=gates(*[(interval, {0} if open_ else set()) for interval, open_ in cycle]),
         gate_base_ns=base_ns,
     )
@@ -226,15 +245,9 @@ def test_each_packet_begins_as_soon_as_its_gate_allows(
 
 
 @given(offers())
-def test_gates_that_are_always_open_change_nothing(offer: tuple[Port, list[Arrival]]) -> None:
+def test_gates_that_are_always_open_change_nothing(offer: tuple[Pipeline, list[Arrival]]) -> None:
     port, offered = offer
-    ids = frozenset(queue.id for queue in port.queues)
-    always = Port(
-        port.rate_bps,
-        port.delay_ns,
-        port.overhead_bytes,
-        port.queues,
-        gates=tuple(Gate(gate.interval_ns, ids) for gate in port.gates),
-    )
-    never = Port(port.rate_bps, port.delay_ns, port.overhead_bytes, port.queues)
+    ids = tuple(queue.id for queue in port.queues)
+    opened = [Gate(interval_ns=gate.interval_ns, open=ids) for gate in port.gates]
+    always, never = changed(port, gates=opened), changed(port, gates=())
     assert run(always, offered) == run(never, offered)

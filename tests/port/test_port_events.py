@@ -3,48 +3,53 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.reference.port import Arrival, Policer, Port, Queue, run
-from testbed.reference.sources import Source, arrivals, mean_gap_ps
+from testbed.port.background import Source, arrivals, mean_gap_ps
+from testbed.port.events import run
+from testbed.port.pipeline import Pipeline
+from testbed.port.policers import Policer
+from testbed.port.queues import Queue
+from testbed.port.stage import Arrival
 from testbed.reference.waiting import Load, cobham, md1
+from tests.ports import shaped
 
 RATE = 20_000_000
 FULL = 1500
 FULL_NS = FULL * 8 * 10**9 // RATE  # 600 us
 
 
-def deliveries(port: Port, *packets: tuple[int, int, int]) -> list[int | None]:
+def deliveries(port: Pipeline, *packets: tuple[int, int, int]) -> list[int | None]:
     return [fate.delivery_ns for fate in run(port, [Arrival(*packet) for packet in packets])]
 
 
 def test_one_packet_takes_serialisation_and_propagation() -> None:
-    assert deliveries(Port(RATE, delay_ns=500_000), (0, FULL, 0)) == [FULL_NS + 500_000]
+    assert deliveries(shaped(RATE, delay_ns=500_000), (0, FULL, 0)) == [FULL_NS + 500_000]
 
 
 def test_a_hundred_gigabit_port_carries_fractions_of_nanoseconds() -> None:
     # 64 bytes take 5.12 ns: 100 of them back to back take 512
-    port = Port(100_000_000_000)
+    port = shaped(100_000_000_000)
     times = deliveries(port, *[(0, 64, 0)] * 100)
     assert times[0] == 6
     assert times[-1] == 512
 
 
 def test_priority_waits_for_the_packet_in_service_only() -> None:
-    port = Port(RATE, queues=(Queue(0, level=1), Queue(1, level=0)))
+    port = shaped(RATE, queues=(Queue(id=0, level=1), Queue(id=1, level=0)))
     times = deliveries(port, (0, FULL, 0), (0, FULL, 0), (1, FULL, 1))
     assert times == [FULL_NS, 3 * FULL_NS, 2 * FULL_NS]
 
 
 def test_equal_quanta_share_bytes_not_packets() -> None:
-    port = Port(RATE, queues=(Queue(0, quantum_bytes=1500), Queue(1, quantum_bytes=1500)))
+    port = shaped(RATE, queues=(Queue(id=0, quantum_bytes=1500), Queue(id=1, quantum_bytes=1500)))
     mixed = [(0, 1500, 0)] * 20 + [(0, 500, 1)] * 60
     times = deliveries(port, *mixed)
     done = [time for time in times[:11] if time is not None][-1]
@@ -53,19 +58,19 @@ def test_equal_quanta_share_bytes_not_packets() -> None:
 
 
 def test_a_full_queue_drops_and_the_packet_in_service_does_not_count() -> None:
-    port = Port(RATE, queues=(Queue(limit_packets=2),))
+    port = shaped(RATE, queues=(Queue(limit_packets=2),))
     times = deliveries(port, *[(0, FULL, 0)] * 5)
     assert [time is None for time in times] == [False, False, False, True, True]
 
 
 def test_byte_limit() -> None:
-    port = Port(RATE, queues=(Queue(limit_packets=10, limit_bytes=2000),))
+    port = shaped(RATE, queues=(Queue(limit_packets=10, limit_bytes=2000),))
     times = deliveries(port, (0, 1500, 0), (0, 1500, 0), (0, 500, 0), (0, 1, 0))
     assert [time is None for time in times] == [False, False, False, True]
 
 
 def test_a_queue_that_does_not_exist_is_the_default() -> None:
-    port = Port(RATE, queues=(Queue(0, level=1), Queue(5, level=0)), default_queue=5)
+    port = shaped(RATE, queues=(Queue(id=0, level=1), Queue(id=5, level=0)), default=5)
     assert deliveries(port, (0, FULL, 0), (0, FULL, 0), (0, FULL, 77)) == [
         FULL_NS,
         3 * FULL_NS,
@@ -75,7 +80,9 @@ def test_a_queue_that_does_not_exist_is_the_default() -> None:
 
 def test_what_a_queue_had_beyond_its_promise_is_not_held_against_it() -> None:
     """Queue 1 fills the idle port; when queue 0 comes, it keeps its tenth."""
-    port = Port(RATE, queues=(Queue(0, level=0), Queue(1, level=1, promised_bps=RATE // 10)))
+    port = shaped(
+        RATE, queues=(Queue(id=0, level=0), Queue(id=1, level=1, promised_bps=RATE // 10))
+    )
     alone = [(n * FULL_NS, FULL, 1) for n in range(200)]
     flood = [(200 * FULL_NS, FULL, 0)] * 100 + [(200 * FULL_NS, FULL, 1)] * 100
     starts = [fate.start_ns for fate in run(port, [Arrival(*a) for a in (*alone, *flood)])]
@@ -85,7 +92,11 @@ def test_what_a_queue_had_beyond_its_promise_is_not_held_against_it() -> None:
 
 
 def test_a_policer_lets_its_burst_and_then_its_rate_through() -> None:
-    port = Port(0, queues=(Queue(limit_packets=1000),), policers=(Policer(7, RATE, 3 * FULL),))
+    port = shaped(
+        None,
+        queues=(Queue(limit_packets=1000),),
+        policers=(Policer(queue=7, rate_bps=RATE, burst_bytes=3 * FULL),),
+    )
     offered = [(FULL_NS // 2 * n, FULL, 7) for n in range(100)]
     passed = [n for n, time in enumerate(deliveries(port, *offered)) if time is not None]
     assert passed == [0, 1, 2, 3, 4, *range(6, 100, 2)]
@@ -101,7 +112,11 @@ def test_what_a_policer_passes_conforms_and_what_it_drops_would_not(
     rate: int, burst: int, rows: list[tuple[int, int]]
 ) -> None:
     """By bits in a bucket, exactly, but for the picosecond that a packet is rounded to."""
-    port = Port(0, queues=(Queue(limit_packets=1000),), policers=(Policer(0, rate, burst),))
+    port = shaped(
+        None,
+        queues=(Queue(limit_packets=1000),),
+        policers=(Policer(queue=0, rate_bps=rate, burst_bytes=burst),),
+    )
     offered = [Arrival(*row) for row in sorted(rows)]
     bucket, at = Fraction(8 * burst), 0
     slack = Fraction(rate * (len(rows) + 1), 10**12)
@@ -120,14 +135,14 @@ packets = st.lists(
     st.tuples(st.integers(0, 10**7), st.integers(60, 1514), st.integers(0, 3)), max_size=60
 ).map(lambda rows: sorted((Arrival(*row) for row in rows), key=lambda a: a.time_ns))
 ports = st.builds(
-    Port,
+    shaped,
     rate_bps=st.sampled_from([RATE, 10**9, 10**10, 10**11]),
     delay_ns=st.integers(0, 10**6),
     queues=st.tuples(
         st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(64, 4000)
     ).map(
         lambda v: tuple(
-            Queue(i, level=v[i] if i < 3 else 0, quantum_bytes=v[3], limit_packets=8)
+            Queue(id=i, level=v[i] if i < 3 else 0, quantum_bytes=v[3], limit_packets=8)
             for i in range(4)
         )
     ),
@@ -135,7 +150,9 @@ ports = st.builds(
 
 
 @given(ports, packets)
-def test_the_transmitter_is_never_idle_nor_doubly_busy(port: Port, offered: list[Arrival]) -> None:
+def test_the_transmitter_is_never_idle_nor_doubly_busy(
+    port: Pipeline, offered: list[Arrival]
+) -> None:
     sent = sorted(
         (fate.start_ns, fate.delivery_ns, a)
         for a, fate in zip(offered, run(port, offered), strict=True)
@@ -144,7 +161,7 @@ def test_the_transmitter_is_never_idle_nor_doubly_busy(port: Port, offered: list
     for start, delivery, arrival in sent:
         assert start >= arrival.time_ns
         took = delivery - start - port.delay_ns
-        assert took == pytest.approx(arrival.bytes * 8e9 / port.rate_bps, abs=1)
+        assert took == pytest.approx(arrival.bytes * 8e9 / (port.rate_bps or 0), abs=1)
     for (_, before, _), (start, _, arrival) in pairwise(sent):
         assert start >= before - port.delay_ns - 1
         assert start <= max(arrival.time_ns, before - port.delay_ns)
@@ -160,7 +177,7 @@ def poisson(
     return out
 
 
-def mean_wait_s(port: Port, offered: list[Arrival], queue: int) -> float:
+def mean_wait_s(port: Pipeline, offered: list[Arrival], queue: int) -> float:
     fates = zip(offered, run(port, offered), strict=True)
     waits = [
         f.start_ns - a.time_ns for a, f in fates if a.queue == queue and f.start_ns is not None
@@ -172,7 +189,7 @@ def mean_wait_s(port: Port, offered: list[Arrival], queue: int) -> float:
 def test_mean_wait_is_that_of_m_d_1(load: float) -> None:
     service = FULL * 8 / RATE
     offered = poisson(load / service, FULL, 0, 100_000, random.Random(1))
-    port = Port(RATE, queues=(Queue(limit_packets=10**6),))
+    port = shaped(RATE, queues=(Queue(limit_packets=10**6),))
     # the spread of the mean of so many packets
     assert mean_wait_s(port, offered, 0) == pytest.approx(md1(load / service, service), rel=0.05)
 
@@ -189,7 +206,7 @@ def test_mean_waits_are_those_of_cobham() -> None:
         ),
         key=lambda a: a.time_ns,
     )
-    port = Port(RATE, queues=tuple(Queue(n, level=n, limit_packets=10**6) for n in range(3)))
+    port = shaped(RATE, queues=tuple(Queue(id=n, level=n, limit_packets=10**6) for n in range(3)))
     for n, wait in enumerate(cobham(classes)):
         assert mean_wait_s(port, offered, n) == pytest.approx(wait, rel=0.04)
 
@@ -202,8 +219,8 @@ def test_background_that_stops_before_its_first_packet_has_none(
         slow = Source(rate_bps=1000, arrivals=kind, seed=seed, start_ns=10**9)
         first = next(arrivals(slow)).time_ns
         assert first > 10**9
-        assert not list(arrivals(replace(slow, stop_ns=first)))
-        assert len(list(arrivals(replace(slow, stop_ns=first + 1)))) == 1
+        assert not list(arrivals(msgspec.structs.replace(slow, stop_ns=first)))
+        assert len(list(arrivals(msgspec.structs.replace(slow, stop_ns=first + 1)))) == 1
 
 
 @pytest.mark.parametrize("kind", ["poisson", "periodic"])
