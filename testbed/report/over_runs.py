@@ -144,10 +144,12 @@ def _words(rows: Sequence[OverRuns], seeds: Sequence[int]) -> list[str]:
             )
         if row.verdict == "not shown" and row.runs_needed and row.runs_needed > row.runs:
             lines.append(f"{name}: --repeat {row.runs_needed} would show it at the ratio seen.")
+    refused = wording.refused(rows)
     lines.append(
         "Percentiles are of all messages together, intervals of what runs with other seeds have, "
         "each side with 97.5 % confidence; obs. are the independent observations that the messages "
-        "are worth: of senders that meet at one phase a run, one a run."
+        "are worth: of senders that meet at one phase a run, one a run"
+        f"{f'; {refused}' * bool(refused)}."
     )
     return lines
 

@@ -171,11 +171,8 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument) -> list[str]:
         reading += ", the bound with it (network calculus)"
     if any(map(wording.outlived, rows)):
         reading += " until the first event changes the network"
-    if cells := _refused(rows):
-        reading += (
-            f"; a cell like {cells[0]}: the messages are surely worth {cells[0].partition('<')[0]} "
-            f"independent ones, of the {cells[0].partition('<')[2]} that this percentile takes"
-        )
+    if refused := wording.refused(rows):
+        reading += f"; {refused}"
     if any(wording.by_bound(row) for row in rows):
         reading += (
             "; percentiles of messages that saw few phases are those of these phases, and within "
@@ -183,13 +180,3 @@ def _footer(rows: Sequence[SummaryRow], known: Instrument) -> list[str]:
         )
     lines = [classes(rows), wording.precision(rows, known), f"{reading}."]
     return [line for line in lines if line]
-
-
-def _refused(rows: Sequence[SummaryRow]) -> list[str]:
-    """What stands for percentiles that are refused."""
-    return [
-        wording.percentile(row, name)
-        for row in rows
-        for name in PERCENTILES
-        if row.messages and isinstance(getattr(row, name), Refused)
-    ]

@@ -81,6 +81,19 @@ def stated(found: Estimate | Refused) -> str:
     return delay(found.value)
 
 
+def refused(rows: Iterable[SummaryRow | OverRuns]) -> str:
+    """What a cell of a percentile that is refused says, by the first; empty if there is none."""
+    found = [one for row in rows if row.messages for one in (row.p50, row.p99, row.p999)]
+    cell = next((stated(one) for one in found if isinstance(one, Refused)), "")
+    if not cell:
+        return ""
+    worth, _, needed = cell.partition("<")
+    return (
+        f"a cell like {cell}: the messages are surely worth {worth} independent ones, of the "
+        f"{needed} that this percentile takes"
+    )
+
+
 def by_bound(row: SummaryRow) -> bool:
     """Whether a percentile's interval is budget and bound."""
     found = (row.p50, row.p99, row.p999)

@@ -128,6 +128,7 @@ def test_runs_that_disagree_are_said_to_depend_on_the_seed(together: OverRuns, w
     assert "10 obs." in text
     assert "? not shown" in text
     assert "10 runs, seeds 1 to 10: 0 of 1 deadlines met, 1 not shown." in text
+    assert "a cell like 10<368: the messages are surely worth 10" in " ".join(text.split())
     assert "it depends on the seed" in " ".join(text.split())
 
 
