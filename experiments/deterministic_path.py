@@ -5,7 +5,7 @@ from testbed.units import rate_bps
 
 
 class DeterministicPath(Experiment):
-    """Does any packet take longer than network calculus allows, over 1 to `spans` spans?
+    """Does any packet take longer than network calculus allows, however many spans it crosses?
 
         dc1 --- x1 --- x2 --- x3 --- ...      each site sends to dc1: small packets in the
                        |      |               slice `control`, and a share of `load` of the

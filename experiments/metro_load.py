@@ -35,8 +35,12 @@ class MetroLoad(Experiment):
         self.slice("besteffort", sst=1)
 
         self.probe("telesurgery_haptic", "ue2", "metro", slice="critical", duration=duration)
-        self.probe("uav_c2_stick", "ue2", "metro", slice="vehicles", duration=duration)
-        self.probe("ar_vr_pose", "ue2", "metro", slice="besteffort", duration=duration)
+        # at 40 and 4 ms they would meet each other and the haptic loop at one phase
+        for app, interval, slice_ in (
+            ("uav_c2_stick", "40.0973 ms", "vehicles"),
+            ("ar_vr_pose", "4.0319 ms", "besteffort"),
+        ):
+            self.probe(app, "ue2", "metro", slice=slice_, interval=interval, duration=duration)
 
         for name, src, dst in (("up", "home2", "cloud"), ("down", "cloud", "home2")):
             self.background(

@@ -75,4 +75,5 @@ class SliceIsolation(Experiment):
                 kind="flood",
                 rate=share(flood / 2),
                 duration=duration,
+                drift_ppm=100.0 * (host == "h4"),  # or both would meet at one phase
             )

@@ -16,6 +16,7 @@ from testbed.files import write_whole
 from testbed.plan.model import Plan
 from testbed.report import figures, style, wording
 from testbed.report.headline import headline
+from testbed.report.lifecycle import requests
 from testbed.report.map import draw_map
 from testbed.report.naming import called
 from testbed.report.remedies import remedies
@@ -33,6 +34,7 @@ def write_report(run: Path, output: Path | None = None) -> Path:
     """
     folder = RunFolder(run)
     rows, known = summarise_run(folder)
+    costs = outages(folder.plan, folder.samples)
     target = output or run / REPORT
     beside = None if output else run / FIGURES
     try:
@@ -52,10 +54,11 @@ def write_report(run: Path, output: Path | None = None) -> Path:
             command=shlex.join(folder.provenance.command),
             loads=load_rows(folder),
             answer=headline(folder, rows),
-            remedies=remedies(folder.scenario, rows),
+            remedies=remedies(folder.scenario, rows, costs),
             packets=[*wording.overdue(rows), *wording.packets(rows)],
-            events=wording.outages(outages(folder.plan, folder.samples)),
+            events=wording.events(folder.scenario.headline, costs),
             promises=promises_of(folder),
+            requests=requests(folder),
         )
         write_whole(target, page.encode())
     except OSError as error:

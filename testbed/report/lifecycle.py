@@ -4,47 +4,87 @@ every session saw from then until the next event."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from testbed.analysis.phases import phases
+from testbed.report.naming import called
+from testbed.report.wording import NONE
 from testbed.results.folder import CONTROL, RunFolder
 from testbed.scenario.model import OrderEvent
+from testbed.text import visible
 from testbed.units import show_ns
 
 
-def lifecycle_table(run: RunFolder) -> Table | None:
-    """None for a run without orders. Raises ResultError."""
+class Request(NamedTuple):
+    """One event, in words."""
+
+    at: str
+    asked: str
+    answer: str
+    largest: dict[str, str]
+    """Probe and direction -> largest delay until the next event, and losses."""
+
+
+def requests(run: RunFolder) -> list[Request]:
+    """The start and each event of a run with orders; of others, nothing. Raises ResultError."""
     events = run.plan.events
     if not any(isinstance(event, OrderEvent) for event in events):
-        return None
+        return []
     told = run.record(CONTROL)  # None: the run was cut short
     happened = told["events"] if told else [{}] * len(events)
     seen: dict[int | None, dict[str, str]] = {}
     for phase in phases(run.plan, run.samples):
-        shown = "-" if phase.max_ns is None else show_ns(phase.max_ns)
+        shown = NONE if phase.max_ns is None else show_ns(phase.max_ns)
         lost = f", {phase.lost} lost" if phase.lost else ""
-        name = f"{phase.session} {phase.direction}"
-        seen.setdefault(phase.event, {})[name] = shown + lost
-    columns = list(dict.fromkeys(name for row in seen.values() for name in row))
-    table = Table(title="Orders, and the largest delay of each session until the next event")
-    for name in ("at", "asked", "answer", *columns):
-        table.add_column(name, overflow="fold")
-    table.add_row("start", "", "", *(seen.get(None, {}).get(name, "") for name in columns))
+        seen.setdefault(phase.event, {})[called(phase)] = shown + lost
+    names = dict.fromkeys(name for row in seen.values() for name in row)
+
+    def largest(number: int | None) -> dict[str, str]:
+        return {name: seen.get(number, {}).get(name, "") for name in names}
+
+    rows = [Request("start", "", "", largest(None))]
     for number, (event, row) in enumerate(zip(events, happened, strict=False)):
-        delays = (seen.get(number, {}).get(name, "") for name in columns)
-        table.add_row(show_ns(event.at_ns), event.text, _answer(row), *delays)
+        rows.append(Request(show_ns(event.at_ns), event.text, _answer(row), largest(number)))
+    return rows
+
+
+def lifecycle_table(run: RunFolder) -> Table | None:
+    """None for a run without orders. Raises ResultError."""
+    rows = requests(run)
+    if not rows:
+        return None
+    table = Table(
+        title="Requests, and the largest delay of each probe from then until the next",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("at", no_wrap=True)
+    table.add_column("request: answer")
+    for name in rows[0].largest:
+        probe, _, way = name.partition(" ")
+        table.add_column(f"{probe}\n{way}", justify="right", overflow="fold")
+    for row in rows:
+        said = Text(visible(row.asked))
+        if row.answer:
+            said.append(f": {visible(row.answer)}", style="dim")
+        table.add_row(row.at, said, *row.largest.values())
     return table
 
 
 def _answer(row: Mapping[str, Any]) -> str:
-    """Status, how long it took, or why not."""
+    """That it was carried out, and how long that took, or why not."""
     answer = row.get("answer")
     if answer is None:
         return ""
     if answer["status"] < 300:
         took = row["actual_ns"] - row["began_ns"]
-        return f"{answer['status']} in {show_ns(took)}" if took else f"{answer['status']}"
+        return f"done in {show_ns(took)}" if took else "done"
     error = answer["body"]["ietf-restconf:errors"]["error"][0]
-    return f"{answer['status']} {error['error-message'].partition(';')[0]}"
+    return f"refused ({answer['status']}), {error['error-message'].partition(';')[0]}"

@@ -49,11 +49,12 @@ class Column(NamedTuple):
 def verdict_table(run: RunFolder) -> RenderableType:
     """A run's verdict table with plain words below. Raises ResultError."""
     rows, known = summarise_run(run)
+    costs = outages(run.plan, run.samples)
     notes = [
-        *remedies(run.scenario, rows),
+        *remedies(run.scenario, rows, costs),
         *wording.overdue(rows),
         *wording.packets(rows),
-        *wording.outages(outages(run.plan, run.samples)),
+        *wording.events(run.scenario.headline, costs),
         *wording.promises(promises_of(run)),
         *wording.deviations(known),
         *run.provenance.notes,

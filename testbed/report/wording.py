@@ -16,6 +16,7 @@ from testbed.analysis.terms import Held, Promise
 from testbed.report.naming import called, listed
 from testbed.results.folder import PROMISES
 from testbed.results.provenance import Provenance
+from testbed.scenario.model import Headline
 from testbed.units import show_bps, show_ns
 
 NONE = "\N{EN DASH}"
@@ -410,6 +411,15 @@ def _promise(row: Promise) -> str:
     why = f": {row.condition}" if row.condition and not _untried(row) else ""
     who = f"{row.session} {row.direction}".strip()
     return f"{term(row)}: {row.held}{what}{f' ({who})' * bool(who)}{why}"
+
+
+def events(headline: Headline, found: Sequence[Outage]) -> list[str]:
+    """What events cost, as far as a headline of that kind does not say it."""
+    reordered = any(row.reordered for row in found)
+    lost = any(row.lost or row.outage_ns is None for row in found)
+    if (headline == "outages" or (headline == "orders" and not lost)) and not reordered:
+        return []
+    return outages(found)
 
 
 def outages(found: Iterable[Outage]) -> list[str]:

@@ -17,7 +17,7 @@ from testbed.results.folder import FIGURES, LOADS, PLAN, PROVENANCE, REPORT, SCE
 from testbed.scenario.model import Slice
 from tests.results import synthetic
 
-VOID = {"meta", "br", "link", "img", "hr", "input"}
+VOID = {"meta", "wbr", "br", "link", "img", "hr", "input"}
 
 
 class Reader(HTMLParser):
@@ -71,6 +71,32 @@ def test_it_is_one_file_that_asks_for_no_other(page: str) -> None:
     assert set(re.findall(r"url\((.)", page)) <= {"#"}
     assert "@import" not in page
     assert set(re.findall(r"https?://[^\s\"'<]+", page)) <= {"http://www.w3.org/1999/xlink"}
+
+
+class Cells(HTMLParser):
+    """Columns of each row of each table, spans counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[list[int]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append(0)
+        elif tag in ("td", "th"):
+            self.tables[-1][-1] += int(dict(attrs).get("colspan") or 1)
+
+
+def test_rows_have_as_many_columns_as_their_table(page: str) -> None:
+    cells = Cells()
+    cells.feed(page)
+    assert len(cells.tables) >= 2
+    for rows in cells.tables:
+        assert len(set(rows)) == 1, rows
+        assert len(rows) > 1
+    assert "_<wbr>" in page  # so that names leave room for numbers
 
 
 def test_it_has_every_part(page: str) -> None:

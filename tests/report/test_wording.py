@@ -10,6 +10,7 @@ import pytest
 
 from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Floor, Instrument
 from testbed.analysis.loads import Deviation
+from testbed.analysis.outage import Outage
 from testbed.analysis.percentiles import Estimate
 from testbed.analysis.summary import SummaryRow, summarise
 from testbed.analysis.terms import Held, Promise, Term
@@ -205,3 +206,19 @@ def test_a_null_path_that_loses_packets_has_no_error_of_its_own(row: SummaryRow)
     assert wording.fidelity(rows[0]) == "unknown"
     doubtful = msgspec.structs.replace(rows[0], verdict="not valid", doubt="error")
     assert "packets of its null path were lost" in wording.verdict(doubtful)
+
+
+def test_what_the_headline_says_is_not_said_again() -> None:
+    cut = Outage(
+        event="cut a-b", at_ns=3 * 10**9, session="p", app="p", direction="UL", lost=2,
+        reordered=0, outage_ns=3_000_000,
+    )  # fmt: skip
+    spared = msgspec.structs.replace(cut, event="order x", lost=0, outage_ns=0)
+    assert wording.events("outages", [cut, spared]) == []
+    assert wording.events("orders", [spared]) == []
+    assert wording.events("orders", [cut])[0].startswith("cut a-b at 3 s: p UL lost 2 messages")
+    assert wording.events("verdicts", [spared]) == [
+        "No message was lost or out of order by order x at 3 s."
+    ]
+    disorder = msgspec.structs.replace(cut, reordered=7)
+    assert "7 out of order" in wording.events("outages", [disorder])[0]
