@@ -5,8 +5,9 @@ which a guaranteed or maximum flow bit rate is calculated), of Ethernet frames a
 counts them: header, label, no preamble or FCS. A run that is shorter is one window.
 
     guaranteed rate  On one link at least of a flow's path, what arrives by it of all the
-                     slice's flows is the guaranteed rate, whenever the flow loses packets
-                     beyond what the slice's loss allows. It is shown where as much was
+                     slice's flows is the guaranteed rate, or what they offer if that is less,
+                     whenever the flow loses packets beyond what the slice's loss allows. An
+                     outage lowers the average of its window. It is shown where as much was
                      offered.
     maximum rate     On no link does more arrive, to a burst of the slice's policer, a message
                      and what waits in queues when a load ends. It is shown where more was
@@ -34,6 +35,7 @@ from testbed.analysis.cut import under_way
 from testbed.analysis.terms import Held, Promise
 from testbed.frames import FCS_BYTES, LABEL_BYTES, TCP_HEADERS_BYTES, UDP_HEADERS_BYTES
 from testbed.plan.model import Load, Path, Plan, Session
+from testbed.plan.traffic import MAX_PAYLOAD_BYTES
 from testbed.scenario.model import Slice, Slo
 from testbed.units import show_bps, show_ns
 
@@ -193,7 +195,8 @@ def _guaranteed(
     offered = _crossing(flow, peers, windows, "sent").max(axis=0)
     arrived = _crossing(flow, peers, windows, "arrived").max(axis=0)
     sent, came = flow.bits(windows, "sent"), flow.bits(windows, "arrived")
-    short = (came < (1 - loss) * sent) & (arrived + grain < (1 - loss) * asked)
+    owed = np.minimum(asked, offered)
+    short = (came < (1 - loss) * sent) & (arrived + grain < (1 - loss) * owed)
     over = _over(windows)
     if short.any():
         worst = int(np.argmin(np.where(short, arrived, np.inf)))
@@ -204,13 +207,17 @@ def _guaranteed(
         ):
             why = "its modelled background, of which nothing arrives, may have had the rest"
             return float(arrived[worst]), "not shown", why
-        why = f"{show_bps(offered[worst])} was offered, {over} from {show_ns(windows[worst][0])}"
+        begin, end = windows[worst]
+        events = [event.text for event in plan.events if begin <= event.at_ns < end]
+        during = f", with {' and '.join(events)}" if events else ""
+        why = f"{show_bps(offered[worst])} was offered, {over} from {show_ns(begin)} on{during}"
         return float(arrived[worst]), "broken", why
     full = (offered > 0) & (offered + grain >= asked)
     if full.any():
         return float(arrived[full].min()), "kept", over
     most = float(offered.max())
-    why = f"only {show_bps(most)} was offered {over}: add a flow of {show_bps(asked - most)} to it"
+    more = show_bps(asked - most)
+    why = f"only {show_bps(most)} was offered {over}: add a flow of {more} to the slice"
     return float(arrived.max()), "not shown", why
 
 
@@ -236,7 +243,7 @@ def _maximum(
         late = ", and what waited in queues at the end came later" if most > asked else ""
         return most, "kept", f"{show_bps(tried)} was offered, {over}{late}"
     more = show_bps(max(0.0, asked - tried))
-    why = f"only {show_bps(tried)} was offered {over}: add a flow of more than {more} to it"
+    why = f"only {show_bps(tried)} was offered {over}: add a flow of more than {more} to the slice"
     return most, "not shown", why
 
 
@@ -255,10 +262,18 @@ def _mtu(flow: Traffic, asked: int) -> tuple[Held, str]:
     if flow.bursts is not None and not flow.bursts.sent.any():
         return "not shown", "nothing was sent"
     if size < asked:
-        return "not shown", f"the largest frame sent was {size} B"
+        return "not shown", f"the largest frame sent was {size} B: {_larger(asked)}"
     if flow.arrived_whole:
         return "kept", f"frames of {size} B arrived"
     return "broken", f"no frame of {size} B arrived"
+
+
+def _larger(asked: int) -> str:
+    """What would send a frame of that size."""
+    around = HEADER_BYTES + FCS_BYTES
+    if asked > MAX_PAYLOAD_BYTES + around:
+        return f"the lab sends none over {MAX_PAYLOAD_BYTES + around} B"
+    return f'add a flow with packet="{asked - around} B" to the slice'
 
 
 def _label(path: Path) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from rich.text import Text
 
 from testbed import __version__, units
-from testbed.cli import listing, parts, runs
+from testbed.cli import cost, listing, parts, runs
 from testbed.cli.console import (
     Verbs,
     err,
@@ -129,10 +129,19 @@ def run(
         wanted = [stored.asked]
         lab = lab or stored.lab
     else:
+        points, numbers = runs.points(settings(pairs)), runs.seeds(seeds, repeat)
+
+        def asked(point: dict[str, str], seed: int) -> runs.Asked:
+            return runs.Asked(point, seed, prepare(name, point, seed=seed, captures=captures))
+
+        first = [asked(point, numbers[0]) for point in points]
+        plans = [each.prepared.plan for each in first]
+        if told := cost.told(plans, len(numbers), discovery.home() / "results"):
+            show_note(err, told)
         wanted = [
-            runs.Asked(point, seed, prepare(name, point, seed=seed, captures=captures))
-            for point in runs.points(settings(pairs))
-            for seed in runs.seeds(seeds, repeat)
+            each
+            for of_point in first
+            for each in (of_point, *(asked(dict(of_point.point), n) for n in numbers[1:]))
         ]
     memory_bytes = _memory(memory)
     chosen, notes = _lab(lab)

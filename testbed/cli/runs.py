@@ -48,11 +48,11 @@ def points(given: dict[str, list[str]]) -> list[dict[str, str]]:
     return [dict(zip(given, values, strict=True)) for values in itertools.product(*given.values())]
 
 
-def seeds(given: Sequence[int], repeat: int | None) -> list[int]:
+def seeds(given: Sequence[int], repeat: int | None) -> Sequence[int]:
     """The seeds named, or so many from the only one on.
 
     >>> seeds((7,), 3), seeds((1, 5), None)
-    ([7, 8, 9], [1, 5])
+    (range(7, 10), (1, 5))
     """
     if repeat is not None and len(given) > 1:
         raise InputError(
@@ -60,8 +60,8 @@ def seeds(given: Sequence[int], repeat: int | None) -> list[int]:
             where="--seed, --repeat",
             expected="one --seed to count on from, or each seed by its own --seed",
         )
-    found = [given[0] + n for n in range(repeat)] if repeat is not None else list(given)
-    if twice := [seed for n, seed in enumerate(found) if seed in found[:n]]:
+    found = given if repeat is None else range(given[0], given[0] + repeat)
+    if twice := [seed for n, seed in enumerate(given) if seed in given[:n]]:
         raise InputError(
             f"seed {twice[0]} is there twice",
             where="--seed",

@@ -46,8 +46,8 @@ def isolation(run: RunFolder, others: Sequence[SummaryRow], flooded: Sequence[Su
         what += f"their link {' -> '.join(fullest.hop)} to {share(fullest.came)} of its rate"
     elif worst.planned > 1 and (how := _held_by(run, loaded)):
         what += (
-            f"with {share(worst.planned)} of the rate of their link {' -> '.join(worst.hop)}, "
-            f"of which {how} let {share(worst.came)} through"
+            f"their link {' -> '.join(worst.hop)} with {share(worst.planned)} of its rate, held to "
+            f"{share(worst.came)} by {how},"
         )
     else:
         return (

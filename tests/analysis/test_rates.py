@@ -14,7 +14,7 @@ from testbed.plan.model import Load, Plan, Session
 from testbed.port.background import Source
 from testbed.port.policers import Policer
 from testbed.results.samples import tidy
-from testbed.scenario.model import Slice
+from testbed.scenario.model import LinkEvent, Slice
 from tests.ports import changed
 from tests.results import synthetic
 
@@ -70,7 +70,7 @@ def test_a_guarantee_is_shown_by_as_much_offered(session: Session) -> None:
     more = one(session, rows, guaranteed_bps=2 * OFFERED)
     assert (more.held, more.found) == ("not shown", OFFERED)
     assert more.condition == (
-        "only 8.368 Mbit/s was offered over 2 s: add a flow of 8.368 Mbit/s to it"
+        "only 8.368 Mbit/s was offered over 2 s: add a flow of 8.368 Mbit/s to the slice"
     )
 
 
@@ -88,6 +88,18 @@ def test_what_is_lost_below_the_guarantee_breaks_it(session: Session) -> None:
     rows = frame(session)
     few = gone(rows, rows["seq"] % 10 == 0)
     assert one(session, few, guaranteed_bps=2 * OFFERED).held == "broken"
+    two = gone(rows, rows["seq"].isin([5000, 5001]))
+    assert one(session, two, guaranteed_bps=2 * OFFERED).held == "not shown"  # an average of 2 s
+
+
+def test_a_window_with_an_event_says_so(session: Session) -> None:
+    rows = frame(session)
+    cut = LinkEvent(at_ns=5 * S, action="cut", a="agg1", b="core1")
+    out = (rows["intended_ns"] >= 5 * S) & (rows["intended_ns"] < 5 * S + 100 * MS)
+    plan = msgspec.structs.replace(plan_of(session), events=(cut,))
+    row = one(session, gone(rows, out), plan, guaranteed_bps=2 * OFFERED)
+    assert (row.held, round(row.found or 0)) == ("broken", round(0.95 * OFFERED))
+    assert row.condition.endswith(" on, with cut agg1-core1")
 
 
 def test_flows_of_a_slice_share_its_guarantee_where_they_share_a_link(session: Session) -> None:
@@ -220,7 +232,12 @@ def test_a_frame_that_arrives_shows_an_mtu(session: Session) -> None:
     size = 1000 + 42 + 4
     assert one(session, rows, mtu_bytes=size).held == "kept"
     larger = one(session, rows, mtu_bytes=size + 1)
-    assert (larger.held, larger.condition) == ("not shown", "the largest frame sent was 1046 B")
+    assert (larger.held, larger.condition) == (
+        "not shown",
+        'the largest frame sent was 1046 B: add a flow with packet="1001 B" to the slice',
+    )
+    jumbo = one(session, rows, mtu_bytes=9000)
+    assert jumbo.condition.endswith(": the lab sends none over 1494 B")
     assert one(session, gone(rows, rows["seq"] >= 0), mtu_bytes=size).held == "broken"
 
 

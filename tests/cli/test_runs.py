@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from testbed import run as run_module
 from testbed.analysis.summary import write_summary
-from testbed.cli import runs
+from testbed.cli import cost, runs
 from testbed.cli.main import main
 from testbed.errors import EmulationError, InputError, LabError, TestbedError
 from testbed.prepare import prepare
@@ -22,9 +23,9 @@ RING = "slice_isolation"
 
 
 def test_seeds_are_counted_from_the_only_one_or_each_named() -> None:
-    assert runs.seeds((1,), None) == [1]
-    assert runs.seeds((5,), 3) == [5, 6, 7]
-    assert runs.seeds((4, 2), None) == [4, 2]
+    assert list(runs.seeds((1,), None)) == [1]
+    assert list(runs.seeds((5,), 3)) == [5, 6, 7]
+    assert list(runs.seeds((4, 2), None)) == [4, 2]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,29 @@ def test_when_the_first_fails_none_follows(lab: Lab, capsys: pytest.CaptureFixtu
     lab.failing[1] = LabError("no kernel")
     code, _, _ = typed(capsys, "--repeat", "3")
     assert (code, lab.seeds) == (4, [1])
+
+
+def test_more_runs_than_the_disk_holds_are_refused_at_once(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    code, _, said = typed(capsys, "--repeat", "1000000000")
+    assert time.monotonic() - began < 20
+    assert (code, lab.seeds) == (2, [])
+    assert "1,000,000,000 runs take about" in said
+    assert "remedy   at most" in said
+
+
+def test_long_runs_are_told_beforehand_and_short_ones_are_not(tmp_path: Path) -> None:
+    plan = prepare(RING, {}).plan
+    assert cost.told([plan], 2, tmp_path) == ""
+    assert cost.told([plan], 1, tmp_path) == ""
+    told = cost.told([plan], 1000, tmp_path)
+    assert told.startswith("1,000 runs take about ")
+    assert " hours and " in told
+    longer = prepare(RING, {"duration": "120 s"}).plan
+    assert cost.seconds(longer) > 2 * cost.seconds(plan) > 10
+    assert cost.folder_bytes(longer) > 2 * cost.folder_bytes(plan)
 
 
 def test_points_are_repeated_each(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,8 @@ def test_a_flood_that_slower_links_held_back_tests_nothing_but_policing_does(
     queue = {"id": 1, "sent_bytes": 6 * 10**6, "packets": 4000, "drops": 0, "policed": 7000}
     record = {"ports": [{"node": HOP[0], "name": name, "queues": [queue]}]}
     held.record = {CONTROL: record, LOADS: None}.get  # type: ignore[assignment,method-assign]
-    assert "of which policing let 48 % through" in headline(held, beside(rows))
+    assert "floods their link core2 -> core3 with 1" in headline(held, beside(rows))
+    assert "of its rate, held to 48 % by policing, and takes up to" in headline(held, beside(rows))
     assert headline(held, beside(rows)).startswith("Yes: ")
 
 
