@@ -56,14 +56,18 @@ def told(plans: Sequence[Plan], times: int, root: Path) -> str:
     free = shutil.disk_usage(place).free
     if room > free:
         raise InputError(
-            f"{runs:,} runs take about {_span(took)} and {show_bytes(room)} of disk",
+            f"{runs:,} runs take about {_span(took)} and {_size(room)} of disk",
             where=f"--repeat, {place}",
             expected=f"runs that fit into the {show_bytes(free)} that are free",
             remedy=f"at most {max(1, int(times * free / room)):,} repetitions",
         )
     if took < _TOLD_S or runs < 2:
         return ""
-    return f"{runs:,} runs take about {_span(took)} and {show_bytes(room)} of disk."
+    return f"{runs:,} runs take about {_span(took)} and {_size(room)} of disk."
+
+
+def _size(room: float) -> str:
+    return show_bytes(room) if room < 1e12 else f"{room / 1e12:,.3g} TB"
 
 
 def _span(took_s: float) -> str:
