@@ -270,7 +270,7 @@ def _mtu(flow: Traffic, asked: int) -> tuple[Held, str]:
 
 def _larger(asked: int) -> str:
     """What would send a frame of that size."""
-    around = HEADER_BYTES + FCS_BYTES
+    around = UDP_HEADERS_BYTES + FCS_BYTES
     if asked > MAX_PAYLOAD_BYTES + around:
         return f"the lab sends none over {MAX_PAYLOAD_BYTES + around} B"
     return f'add a flow with packet="{asked - around} B" to the slice'
