@@ -14,6 +14,7 @@ checksums, and built again where building was asked for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import functools
 import os
@@ -31,6 +32,9 @@ from testbed.lab.checksums import Depth
 from testbed.process import shared
 
 MANIFEST = "manifest.txt"
+
+_LEAST_FREE_BYTES = 16 << 20
+"""With less a disk is full: compilers remove the file that had no room."""
 
 Say = Callable[[str], None]
 """Is given a line before each step."""
@@ -165,7 +169,13 @@ class Cached:
         part = Path(tempfile.mkdtemp(".part", f"{place.name}.", place.parent))
         try:
             part.chmod(0o755)
-            fill(part)
+            try:
+                fill(part)
+            except LabError as error:  # what failed for want of space may say anything
+                if shutil.disk_usage(part).free < _LEAST_FREE_BYTES:
+                    full = errno.ENOSPC
+                    raise OSError(full, os.strerror(full), str(place.parent)) from error
+                raise
             checksums.write(part, self.vital)
             _to_disk(part)
             if os.path.lexists(place):

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,8 @@ REQUIREMENTS = (
     "os-ken>=4.0,<5",
     "topohub>=1.5,<2",
 )
+_ROOM_BYTES = 64 << 20
+"""With more, a disk is not the one that is full."""
 LAYOUT = 2
 """Changes when the build itself does."""
 CACHED = cache.Cached(
@@ -149,12 +152,13 @@ def unpack_debian(root: Path, packages: Iterable[str], what: str = "the lab imag
     pipeline = f"set -o pipefail; {shlex.join(debian)} | {shlex.join(unpack)}"
     # the shell is told when we die, and tells the whole group, which mmdebstrap alone does not
     script = f"trap 'trap - TERM; kill 0' TERM; ({pipeline}) & wait $!"
+    temporary = os.environ.get("TMPDIR") or "/var/tmp"  # noqa: S108 - /tmp is often small
     with tempfile.TemporaryFile() as words:
         with subprocess.Popen(
             ["bash", "-c", script],
             stdin=subprocess.DEVNULL,
             stderr=words,
-            env={"TMPDIR": "/var/tmp", **os.environ},  # noqa: S108 - /tmp is often small
+            env={**os.environ, "TMPDIR": temporary},
             start_new_session=True,
             umask=0o022,
             preexec_fn=dying_with_caller(signal.SIGTERM),  # noqa: PLW1509 - no other thread runs
@@ -166,6 +170,13 @@ def unpack_debian(root: Path, packages: Iterable[str], what: str = "the lab imag
                 raise
         words.seek(0)
         said = words.read().decode(errors="replace")
+    if code and "No space left" in said and shutil.disk_usage(root).free > _ROOM_BYTES:
+        raise LabError(
+            f"cannot build {what}: no space left in the temporary folder",
+            where=temporary,
+            expected="1 GB of free disk, also where packages are put together",
+            remedy="free some, or set TMPDIR to another folder",
+        )
     if code:
         raise LabError(
             f"cannot build {what}: " + reason(said),

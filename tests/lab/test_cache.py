@@ -155,6 +155,43 @@ def test_failed_and_interrupted_builds_leave_nothing(folder: Path, failure: Base
     assert _names(folder) == ["kernel.lock"]
 
 
+SMALL = """
+import subprocess, sys
+from testbed.errors import LabError
+from testbed.lab import host
+from tests.lab.test_cache import KERNEL
+
+host.missing_to_build_image = list
+
+def fill(part):
+    subprocess.run(["dd", "if=/dev/zero", f"of={part}/linux"], capture_output=True)
+    raise LabError("make: Error 1")
+
+try:
+    KERNEL.build("k", fill, say=print)
+except LabError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(bool(host.missing_user_namespaces()), reason="no user namespaces here")
+def test_a_build_on_a_full_disk_says_so_whatever_failed_of_it(tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=20m none "$XDG_CACHE_HOME"'
+    small = f'{mount} && "$0" -c "$1" && ls -A "$XDG_CACHE_HOME"/*'
+    alone = ["unshare", "--user", "--map-root-user", "--mount"]
+    done = subprocess.run(
+        [*alone, "sh", "-c", small, sys.executable, SMALL],
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "cannot write the lab kernel: No space left on device" in done.stdout
+    assert "free some, or set XDG_CACHE_HOME" in done.stdout
+    assert done.stdout.endswith("\nkernel.lock\n")
+
+
 def test_a_build_that_fails_leaves_the_one_that_is_there(folder: Path) -> None:
     build()
 

@@ -73,6 +73,21 @@ def test_no_build_without_its_programs(cache: Path, monkeypatch: pytest.MonkeyPa
     assert not cache.exists()
 
 
+def test_a_full_temporary_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's packages are put together there, not in the cache."""
+    (tmp_path / "mmdebstrap").write_text(
+        "#!/bin/sh\necho 'E: write error: No space left on device' >&2; exit 1\n"
+    )
+    (tmp_path / "mmdebstrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "root").mkdir()
+    with pytest.raises(LabError, match="no space left in the temporary folder") as caught:
+        image.unpack_debian(tmp_path / "root", ["bash"])
+    assert caught.value.where == str(tmp_path)
+    assert "TMPDIR" in caught.value.remedy
+
+
 @pytest.mark.lab
 def test_unreachable_mirror_is_named_and_leaves_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch
