@@ -68,7 +68,7 @@ def test_a_machine_with_too_little_says_so(huge: Plan, monkeypatch: pytest.Monke
 def test_absurd_memory(lab: VirtualLab, size: int, huge: Plan) -> None:
     with pytest.raises(InputError, match="memory cannot") as caught:
         memory.fitted(lab, huge, size)
-    assert "256 MiB to 16384 MiB" in caught.value.expected
+    assert "256 MiB to 16 GiB, which" in caught.value.expected
 
 
 def test_native_lab_has_no_memory_of_its_own(huge: Plan) -> None:
