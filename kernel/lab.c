@@ -10,13 +10,19 @@
  *     asked in vain    sched_yield, a poll or select that found nothing, a failed call:
  *                      32 in a row are free, each further one sleeps 10 us
  *     asked the time   1,000 in a row are free, each further one sleeps 1 us
+ *     ... having sent  the first one after a datagram sleeps 1 us, and then reads
  *     any call         every 10,000th in a row sleeps 1 ms
  *     no call at all   every 500 ms of the host's CPU time sleeps 10 ms
  *     kernel loops     100,000 readings of the clock in a row are free, each further
  *                      one moves the clock 100 ns
  *
- * "In a row" ends whenever the program has slept by itself. A program that waits in
- * proper sleeps, as all those that measure do, therefore never pays.
+ * "In a row" ends whenever the program has slept by itself, and so does "after a datagram".
+ * A program that waits in proper sleeps, as all those that measure do, therefore never pays.
+ *
+ * Having sent: a program that paces itself divides what it sent by the time since it
+ * began. In the instant in which it began that is no rate, and it sends on. So it is in the
+ * next instant when it looks. A stream is paced by its window, and datagrams that name
+ * their time (txtime.c) are not sent yet.
  *
  * lab-seed=N makes the kernel draw its randomness from N instead of from the host.
  */
@@ -28,6 +34,7 @@
 #include <linux/sched.h>
 #include <linux/string.h>
 #include <linux/time-internal.h>
+#include <net/sock.h>
 #include <asm/unistd.h>
 #include <os.h>
 
@@ -35,6 +42,7 @@
 #define ASK_NS		10000
 #define FREE_TIMES	1000
 #define TIME_NS		1000
+#define SENT_NS		1000
 #define MANY_CALLS	10000
 #define CALLS_NS	1000000
 #define SPIN_NS		10000000
@@ -89,6 +97,28 @@ static bool lab_asks_time(int nr)
 	return nr == __NR_clock_gettime || nr == __NR_gettimeofday || nr == __NR_time;
 }
 
+/* A packet of a socket enters the network. */
+void lab_sends(const struct sock *sk)
+{
+	if (in_task() && sk && sk_fullsock(sk) && sk->sk_type != SOCK_STREAM)
+		lab_mine()->sent = true;
+}
+
+/* The call under way is door.c's: the host worked, not the program. */
+void lab_was_the_host(void)
+{
+	lab_mine()->host = true;
+}
+
+/* Before every system call. */
+void lab_calls(int nr)
+{
+	if (lab_active() && lab_asks_time(nr) && lab_mine()->sent) {
+		lab_sleep(SENT_NS);
+		current->thread.patience.sent = false;
+	}
+}
+
 /* After every system call. */
 void lab_called(int nr, unsigned long ret)
 {
@@ -97,6 +127,10 @@ void lab_called(int nr, unsigned long ret)
 	if (!lab_active())
 		return;
 	mine = lab_mine();
+	if (mine->host) {
+		mine->host = false;
+		return;
+	}
 	if (lab_in_vain(nr, ret)) {
 		if (++mine->asks > FREE_ASKS)
 			lab_sleep(ASK_NS);

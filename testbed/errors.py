@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import difflib
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from testbed.text import visible
+
+_PARTS = ("what", "where", "expected", "remedy")
 
 
 class TestbedError(Exception):
@@ -48,6 +50,12 @@ class TestbedError(Exception):
         self.kept = folder
         kept = visible(f"what was measured is in {folder}")
         self.remedy = "; ".join(filter(None, (self.remedy, kept)))
+
+    def told(self) -> dict[str, str]:
+        """All of it for another process, which has `retold`: the parts, and the kind by its
+        nearest name here."""
+        kind = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+        return {"kind": kind.__name__, **{part: getattr(self, part) for part in _PARTS}}
 
     def __str__(self) -> str:
         rows = [self.what]
@@ -104,6 +112,19 @@ class Stopped(BaseException):
         self.number = number
         self.kept: Path | None = None
         self.left: Path | None = None
+
+
+def retold(told: Mapping[str, str]) -> TestbedError:
+    """The error that another process `told`.
+
+    >>> retold(InputError("no such link", where="line 3").told())
+    InputError('no such link')
+    """
+    kind = globals().get(told.get("kind", ""))
+    if not (isinstance(kind, type) and issubclass(kind, TestbedError)):
+        kind = TestbedError
+    what, *rest = (told.get(part, "") for part in _PARTS)
+    return kind(what, **dict(zip(_PARTS[1:], rest, strict=True)))
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> InputError:

@@ -84,13 +84,7 @@ def main(argv: list[str]) -> int:
         with ExitStack() as stack:
             code = VERBS[order["verb"]](job, order, stack)
     except TestbedError as problem:
-        error = {
-            "kind": type(problem).__name__,
-            "what": problem.what,
-            "where": problem.where,
-            "expected": problem.expected,
-            "remedy": problem.remedy,
-        }
+        error = problem.told()
         code = problem.exit_code
     except Exception as problem:
         (job / "guest.log").write_text(traceback.format_exc())

@@ -243,11 +243,7 @@ def _verdict(job: Path, code: int, lab: Lab, plan: Plan | None) -> TestbedError 
     outcome = json.loads(done.read_text())
     if outcome["status"] == "ok":
         return None
-    error = outcome["error"]
-    kind: type[TestbedError] = getattr(errors, error["kind"], TestbedError)
-    return kind(
-        error["what"], where=error["where"], expected=error["expected"], remedy=error["remedy"]
-    )
+    return errors.retold(outcome["error"])
 
 
 def _tail(job: Path) -> str:

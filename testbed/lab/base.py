@@ -19,6 +19,9 @@ CONSOLE = "console.log"
 """File in the job folder with what kernel and guest program print."""
 COMMAND = "command"
 """File in the job folder with the guest program's command line, for a shell."""
+DOOR = ".door"
+"""Socket in the job folder by which a program in the lab asks the host (testbed.door). The
+lab kernel knows its path (kernel/door.c)."""
 EXIT = "exit"
 """File in the job folder with the guest program's exit code, written when it ended."""
 

@@ -42,7 +42,12 @@ TOOLS = ("bc", "bison", "flex", "gcc", "libc6-dev", "make", "patch", "xz-utils")
 LAYOUT = 2
 """Changes when the build itself does."""
 
-_PLACES = {"lab.c": "arch/um/kernel", "port": "net/sched", "txtime.c": "net/ipv4"}
+_PLACES = {
+    "door.c": "arch/um/kernel",
+    "lab.c": "arch/um/kernel",
+    "port": "net/sched",
+    "txtime.c": "net/ipv4",
+}
 """Where our own files and folders go in the source."""
 _FIXED = {
     "ARCH": "um",

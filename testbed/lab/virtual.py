@@ -45,8 +45,7 @@ class VirtualLab(UmlLab):
     def pause(self, process: subprocess.Popen[bytes], *, paused: bool) -> bool:
         """Stop the lab's kernel, or let it go on where it was: nothing in it notices.
 
-        Only the kernel's own process: one of the guest's that is stopped from outside
-        stops for a reason that its kernel does not know, which ends the lab.
+        Only the kernel's own process: the guest's wait for it.
         """
         found = host.descendant(process.pid, "lab-kernel")
         if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.choice import LABS
-from tests.virtual.tools import FILE_BYTES
+from tests.virtual.tools import FILE_BYTES, FIRST_PACKETS, PACED_BYTES
 
 pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
@@ -76,6 +77,16 @@ def test_a_file_by_http_and_by_nc(found: dict[str, Any]) -> None:
     connect_s, _, total_s = map(float, curl["said"].split())
     assert connect_s == pytest.approx(RTT_MS / 1e3, abs=1e-3)
     assert FILE_BYTES * 8 / 100e6 < total_s < 1
+
+
+def test_iperf3_paces_itself_from_its_first_packet(found: dict[str, Any]) -> None:
+    times_ns = found["first packets"]
+    assert len(times_ns) == FIRST_PACKETS
+    interval_ns = PACED_BYTES * 8 * 100  # of 10 Mbit/s
+    late_ns = [moment - number * interval_ns for number, moment in enumerate(times_ns)]
+    assert min(late_ns) > -20e3  # its own start is some us before
+    assert max(late_ns) < 1.1e6  # it looks once a millisecond
+    assert min(b - a for a, b in itertools.pairwise(times_ns)) > 0.9e6
 
 
 @pytest.mark.parametrize("rate_bps", [10_000_000, 100_000_000, 1_000_000_000])

@@ -22,6 +22,7 @@ from tests.emulation.plans import MS, linear
 
 PEER = "10.0.0.2"
 FILE_BYTES = 2_000_000
+FIRST_PACKETS, PACED_BYTES = 100, 1448
 SPINS = {
     "clock": "while time.monotonic() < end: pass",
     "poll": "while time.monotonic() < end: p.poll(0)",
@@ -39,7 +40,7 @@ print(time.monotonic() - begin)
 
 
 @contextmanager
-def line(rate_bps: int, delay_ns: int) -> Iterator[tuple[Any, Any]]:
+def line(rate_bps: int | None, delay_ns: int) -> Iterator[tuple[Any, Any]]:
     """Two hosts, two switches, three links alike."""
     net = LabNet(linear(2, rate_bps=rate_bps, delay_ns=delay_ns))
     try:
@@ -116,6 +117,24 @@ def iperf(rate_bps: int, seconds: int) -> dict[str, Any]:
     return found
 
 
+def first_packets_ns(options: str) -> list[int]:
+    """When the first packets of an iperf3 of 10 Mbit/s left, since the first.
+
+    All is said and done in one instant, that of the start included.
+    """
+    with line(None, 0) as (h1, h2):
+        server = h2.popen("iperf3 -s -1")
+        kind = "greater 1000 and dst port 5201"
+        dump = h1.popen(f"tcpdump -i h1-eth0 -nn -tt --nano -c {FIRST_PACKETS} {kind}")
+        time.sleep(0.5)
+        h1.cmd(f"iperf3 -c {PEER} -b 10M -t 1 {options}")
+        times = [
+            row.split()[0].replace(".", "") for row in said(dump).splitlines() if " IP " in row
+        ]
+        server.wait()
+    return [int(moment) - int(times[0]) for moment in times]
+
+
 def received_bytes(host: Any) -> int:
     rows = host.cmd("cat /proc/net/dev").splitlines()
     return int(next(row for row in rows if "h2-eth0:" in row).split()[1])
@@ -145,6 +164,7 @@ def main(folder: Path) -> None:
 
     keep("spins", spins())
     keep("tools", small_tools())
+    keep("first packets", first_packets_ns(f"-u -l {PACED_BYTES}"))
     for rate_bps, seconds in ((10_000_000, 10), (100_000_000, 3), (1_000_000_000, 1)):
         keep(str(rate_bps), iperf(rate_bps, seconds))
 
