@@ -24,14 +24,15 @@ from rich.console import Console
 
 from benchmarks.isolation import Packet, flood_packets, predicted
 from testbed.lab.virtual import VirtualLab
-from testbed.plan.check import check_plan
+from testbed.net.walk import walk_failures
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared, classes, policy
 from testbed.probes.schedule import moments
 from testbed.results.folder import RunFolder
 from testbed.run import execute
-from testbed.scenario.model import Flow, Probe, Scenario, Slice, TopologyRef
+from testbed.scenario.model import Flow, Probe, Slice, TopologyRef
+from testbed.scenario.scenario import Scenario
 from testbed.topology.describe import describe
 from testbed.topology.topo import MetroTopo
 
@@ -109,7 +110,7 @@ def random_plan(seed: int) -> Prepared:
         warmup_ns=0,
     )
     plan = compile_plan(scenario, network, policy(scenario.policy), classes())
-    check_plan(plan)
+    walk_failures(plan)
     return Prepared(scenario=scenario, plan=plan)
 
 

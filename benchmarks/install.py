@@ -32,11 +32,12 @@ from testbed.emulation.control import STATUS, Controller
 from testbed.emulation.network import LabNet
 from testbed.emulation.ovs import Ovs, running_ovs, start_ovs
 from testbed.errors import TestbedError
-from testbed.plan.check import check_plan
+from testbed.net.walk import walk_failures
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan
 from testbed.prepare import classes, policy
-from testbed.scenario.model import Probe, Scenario, Slice, TopologyRef
+from testbed.scenario.model import Probe, Slice, TopologyRef
+from testbed.scenario.scenario import Scenario
 from testbed.topology.describe import describe
 from testbed.topology.topo import MetroTopo
 
@@ -90,7 +91,7 @@ def planned(paths: int) -> Plan:
         warmup_ns=0,
     )
     plan = compile_plan(scenario, network, policy(scenario.policy), classes())
-    check_plan(plan)
+    walk_failures(plan)
     return plan
 
 

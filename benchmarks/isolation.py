@@ -26,8 +26,8 @@ from rich.table import Table
 
 from testbed.frames import UDP_HEADERS_BYTES, label_bytes
 from testbed.lab.virtual import VirtualLab
+from testbed.net.paths import Path as Way
 from testbed.plan.model import FLOOD_TICK_NS, Load, Plan
-from testbed.plan.model import Path as Way
 from testbed.plan.pacing import by_clock, stretched
 from testbed.port.background import arrivals
 from testbed.port.events import run

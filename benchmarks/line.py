@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.lab.base import Lab
-from testbed.plan.check import check_plan
+from testbed.net.walk import walk_failures
 from testbed.plan.compile import compile_plan
 from testbed.prepare import Prepared, classes, policy
 from testbed.results.folder import RunFolder
 from testbed.run import execute
-from testbed.scenario.model import Flow, Probe, Scenario, TopologyRef
+from testbed.scenario.model import Flow, Probe, TopologyRef
+from testbed.scenario.scenario import Scenario
 from testbed.topology.describe import describe
 from testbed.topology.topo import MetroTopo
 
@@ -106,7 +107,7 @@ def prepared(topo: Line, probes: Sequence[Probe], flows: Sequence[Flow] = ()) ->
         flows=tuple(flows),
     )
     plan = compile_plan(scenario, network, policy(scenario.policy), classes())
-    check_plan(plan)
+    walk_failures(plan)
     return Prepared(scenario=scenario, plan=plan)
 
 

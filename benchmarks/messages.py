@@ -30,14 +30,15 @@ from rich.table import Table
 from scapy.utils import RawPcapReader
 
 from testbed.lab.virtual import VirtualLab
-from testbed.plan.check import check_plan
+from testbed.net.walk import walk_failures
 from testbed.plan.compile import compile_plan
 from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
 from testbed.prepare import Prepared, classes, policy
 from testbed.results.folder import CAPTURES, RunFolder
 from testbed.run import execute
-from testbed.scenario.model import Capture, Probe, Protection, Scenario, Slice, TopologyRef
+from testbed.scenario.model import Capture, Probe, Protection, Slice, TopologyRef
+from testbed.scenario.scenario import Scenario
 from testbed.topology.describe import describe
 from testbed.topology.topo import MetroTopo
 
@@ -110,7 +111,7 @@ def prepared(kind: Kind, seconds: float, seed: int = 1) -> Prepared:
         warmup_ns=0,
     )
     plan = compile_plan(scenario, network, policy(scenario.policy), classes())
-    check_plan(plan)
+    walk_failures(plan)
     return Prepared(scenario=scenario, plan=plan)
 
 

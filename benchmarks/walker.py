@@ -18,7 +18,7 @@ from typing import get_args
 import networkx as nx
 
 from testbed.errors import PlanError
-from testbed.plan.check import check_plan
+from testbed.net.walk import walk_failures
 from testbed.scenario.model import Protection
 from tests.plan.graphs import connected, demands, protected
 
@@ -46,7 +46,7 @@ def main() -> int:
                 counted["refused"] += 1
                 continue
             counted["planned"] += 1
-            counted["packets"] += check_plan(plan)
+            counted["packets"] += walk_failures(plan)
         print(
             f"{protection:14} {counted['planned']:4} planned, {counted['refused']:4} refused, "
             f"{counted['packets']:7,} packets walked, no violation, "
@@ -57,7 +57,7 @@ def main() -> int:
         began = time.perf_counter()
         plan = protected(graph, protection, 1, demands(graph, 1, PATHS))
         planned = time.perf_counter()
-        walked = check_plan(plan)
+        walked = walk_failures(plan)
         print(
             f"{2 * PATHS} paths, {LARGE} switches, {protection:14} planned in "
             f"{planned - began:.1f} s: {len(plan.rules):,} rules, {len(plan.groups):,} groups, "

@@ -17,7 +17,7 @@ from typing import Any
 
 from controllers.compat import of13, ofp, parser
 from testbed.errors import PlanError, unknown
-from testbed.plan.model import Group, Rule
+from testbed.net.tables import Group, Rule
 
 MATCHES: dict[str, int | None] = {
     "in_port": 32,

@@ -5,7 +5,7 @@
 FILE appears, whole, when every planned switch answered its barrier:
 
     {"installed": true, "switches": 3, "rules": 12, "seconds": 0.12, "error": null,
-     "reinstalled": {}, "restored": [],
+     "reinstalled": {}, "timeline": [],
      "framework": "os-ken 4.2.2"}
 
 `seconds` counts from the first switch's features to the last barrier. When it
@@ -37,7 +37,8 @@ import msgspec
 
 from testbed.errors import EmulationError, InputError, TestbedError
 from testbed.files import write_json
-from testbed.plan.model import Plan, Rule
+from testbed.net.tables import Rule
+from testbed.plan.model import Plan
 from testbed.process import die_with_parent
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class Launch:
             "framework": self._framework,
             "reinstalled": {name: n - 1 for name, n in app.installs.items() if n > 1},
             "error": "; ".join(app.refused) or None,
-            "restored": app.restored,
+            "timeline": app.timeline,
         }
 
     def counters(self) -> dict[str, Any]:

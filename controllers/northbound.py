@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.plan.model import Rule
+from testbed.net.tables import Rule
 
 LOG = logging.getLogger("northbound")
 

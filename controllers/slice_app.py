@@ -24,11 +24,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from controllers import encode
 from controllers.compat import App, handler, hub, ofp, ofp_event, on
-from controllers.restoration import Restoration, Way
-from testbed.plan.model import Group, Plan, Rule
-from testbed.plan.openflow import key
+from controllers.restoration import Restoration
+from testbed.net.deltas.reroute import Reroute
+from testbed.net.state import with_rules
+from testbed.net.tables import Group, Rule
+from testbed.plan.model import Plan
 
 LOG = logging.getLogger("slice_app")
 
@@ -48,8 +52,12 @@ _FIRST_CHANGE = 1 << 20
 class _Step:
     """What is to be done when switches have confirmed."""
 
-    way: Way
-    then: Callable[[Way], None]
+    way: Reroute
+    at_ns: int
+    """When it was to begin (CLOCK_MONOTONIC, as all times here)."""
+    began_ns: int
+    then: Callable[[_Step], None]
+    why: str
     missing: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -96,7 +104,6 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             rules[rule.switch].append(rule)
         for group in plan.groups:
             groups[group.switch].append(group)
-        self._planned = rules
         self._batches = {
             dpid: encode.Batch(rules[name], groups[name]) for dpid, name in self.names.items()
         }
@@ -110,7 +117,7 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         self._last_xid = _FIRST_CHANGE
         self._lock = threading.RLock()
         self._changing: _Change | None = None
-        self.restored: list[dict[str, Any]] = []
+        self.timeline: list[dict[str, Any]] = []
         """Each path that was put on another way, and when (CLOCK_MONOTONIC)."""
 
         self.waiting = set(self.names)
@@ -148,7 +155,7 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         """What a switch gets that was set up before."""
         name = self.names[dpid]
         with self._lock:
-            rules = self._restoration.rules(name, self._planned[name])
+            rules = [rule for rule in self._restoration.state.rules if rule.switch == name]
         self._batches[dpid] = encode.Batch(rules, self._batches[dpid].groups)
         return self._batches[dpid].encode(clear=False)
 
@@ -219,14 +226,18 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
                 self.names[dpid], port.port_no, live and not gone, now_ns
             )
         if at_ns is not None:
-            hub.spawn(self._decide, at_ns + self._decision_ns)
+            state = "up" if live and not gone else "down"
+            why = f"{self.names[dpid]} says that its port {port.port_no} is {state}"
+            hub.spawn(self._decide, at_ns + self._decision_ns, why)
 
-    def _decide(self, at_ns: int) -> None:
+    def _decide(self, at_ns: int, why: str) -> None:
         """At a moment, ask for changes and begin them."""
         time.sleep(max(0, at_ns - time.monotonic_ns()) / 1e9)
         with self._lock:
-            for way in self._restoration.changes(time.monotonic_ns()):
-                self._change(_Step(way, self._switch_over), way.prepare)
+            now_ns = time.monotonic_ns()
+            for way in self._restoration.changes(now_ns):
+                step = _Step(way, at_ns, now_ns, self._switch_over, why=why)
+                self._change(step, way.prepare)
 
     def _change(self, step: _Step, rules: Sequence[Rule]) -> None:
         """Put rules on their switches; `step` goes on when all have confirmed."""
@@ -243,7 +254,7 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             self._steps[dpid, change.done] = step
             self._datapaths[dpid].send(change.encode(clear=False))
         if not by_switch:
-            step.then(step.way)
+            step.then(step)
 
     def _confirmed(self, dpid: int, xid: int) -> None:
         change = self._changing
@@ -256,16 +267,18 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             if step is not None:
                 step.missing.discard((dpid, xid))
                 if not step.missing:
-                    step.then(step.way)
+                    step.then(step)
 
-    def _switch_over(self, way: Way) -> None:
-        if self._restoration.current(way, time.monotonic_ns()):
-            self._restoration.take(way)
-            self._change(_Step(way, self._taken), way.switch_over)
+    def _switch_over(self, step: _Step) -> None:
+        if self._restoration.current(step.way, time.monotonic_ns()):
+            self._restoration.take(step.way)
+            last = _Step(step.way, step.at_ns, step.began_ns, self._taken, why=step.why)
+            self._change(last, step.way.switch_over)
 
-    def _taken(self, way: Way) -> None:
-        at_ns = time.monotonic_ns()
-        self.restored.append({"path": way.path, "nodes": way.nodes, "confirmed_ns": at_ns})
+    def _taken(self, step: _Step) -> None:
+        delta = msgspec.structs.replace(step.way, at_ns=step.at_ns, why=step.why)
+        row = {"began_ns": step.began_ns, "actual_ns": time.monotonic_ns()}
+        self.timeline.append({"delta": msgspec.to_builtins(delta), **row})
 
     # --- other rules while the plan runs
 
@@ -297,10 +310,9 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
         self._changing = None
         if not change.error:
             with self._lock:
-                for dpid, (more, gone) in parts.items():
-                    self._planned[self.names[dpid]] = _changed(
-                        self._planned[self.names[dpid]], more, gone
-                    )
+                state = self._restoration.state
+                rules = with_rules(state.rules, add, delete)
+                self._restoration.state = msgspec.structs.replace(state, rules=rules)
         return change.error
 
     # --- reading counters
@@ -356,10 +368,3 @@ class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
             self.awaited.discard((message.datapath.id, what))
             if not self.awaited:
                 self._notify()
-
-
-def _changed(rules: Sequence[Rule], add: Sequence[Rule], delete: Sequence[Rule]) -> list[Rule]:
-    found = {key(rule): rule for rule in (*rules, *add)}
-    for rule in delete:
-        found.pop(key(rule), None)
-    return list(found.values())

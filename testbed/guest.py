@@ -33,11 +33,12 @@ import msgspec
 from testbed.errors import EmulationError, LabError, TestbedError
 from testbed.files import write_json
 from testbed.plan.model import Plan
-from testbed.scenario.model import ControllerEvent, Event, OrderEvent
+from testbed.scenario.events.order import OrderEvent
 
 if TYPE_CHECKING:
     from testbed.emulation.control import Controller
     from testbed.emulation.network import LabNet
+    from testbed.emulation.schedule import Schedule
     from testbed.emulation.watch import Watch
     from testbed.northbound.child import Northbound
     from testbed.probes.clocks import Clocks
@@ -133,21 +134,20 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     stack.callback(loads.stop)
     loads.prepare()
     engine = _probes(job, plan, net, stack)
-    ordered = any(isinstance(event, OrderEvent) for event in plan.events)
-    north = _northbound(job, say, stack, watch=watch) if ordered else None
+    north = _northbound(job, say, stack, watch=watch) if _ordered(plan) else None
     net.ovs.wait_ready()
     start_ns = time.monotonic_ns() + LEAD_NS
     watch.begin(start_ns)
     if any(port.timed for port in plan.ports):
         net.start_traffic(start_ns)
         write_json(job / "readback.json", net.readback())
-    events = Events(plan, _actor(net, control, north), start_ns)
+    schedule = _schedule(plan, job, start_ns, net, control, north)
     clocks = Clocks(start_ns)
     _thread(_clock, plan, start_ns, say, clocks)
     loads.start(start_ns)
     engine.run(start_ns, watch.check)
     watch.check()
-    happened = events.finish()
+    schedule.finish()
 
     say("collect", "counters and queues")
     slices = north.slices() if north is not None else None
@@ -156,9 +156,9 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     net.stop_captures(watch)
     status, wrong = _counters(plan, control, appctl, job)
     watch.over()
+    schedule.complete([*status.pop("timeline"), *(north.timeline() if north is not None else ())])
     found = {
         "traces": traces,
-        "events": happened,
         "slices": slices,
         "ports": net.statistics(),
         "datapath": appctl("dpctl/show"),
@@ -169,6 +169,26 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     if wrong is not None:
         raise wrong
     return 0
+
+
+def _ordered(plan: Plan) -> bool:
+    """Whether anything will be asked of the northbound service."""
+    return any(isinstance(event, OrderEvent) for event in plan.events)
+
+
+def _schedule(
+    plan: Plan,
+    job: Path,
+    start_ns: int,
+    net: LabNet,
+    control: Controller,
+    north: Northbound | None,
+) -> Schedule:
+    """The plan's deltas, under way from now on."""
+    from testbed.emulation.acts import Lab  # noqa: PLC0415
+    from testbed.emulation.schedule import Schedule  # noqa: PLC0415
+
+    return Schedule(plan.events, Lab(net, control, north), start_ns, job / "timeline.jsonl")
 
 
 def _probes(job: Path, plan: Plan, net: LabNet, stack: ExitStack) -> ProbeEngine:
@@ -317,73 +337,6 @@ def _northbound(
     north = Northbound(job, port, watch)
     stack.callback(north.stop)
     return north
-
-
-def _actor(
-    net: LabNet, control: Controller, north: Northbound | None
-) -> Callable[[Event], dict[str, Any] | None]:
-    """Carries events out; tells what there is to tell of them."""
-
-    def act(event: Event) -> dict[str, Any] | None:
-        if isinstance(event, OrderEvent):
-            assert north is not None
-            return north.carry(event)
-        if not isinstance(event, ControllerEvent):
-            net.apply(event)
-        elif event.action == "kill":
-            control.kill()
-        else:
-            control.start(keep=True)
-        return None
-
-    return act
-
-
-class Events:
-    """What happens at set times, in a thread of its own, from creation on.
-
-    The thread stays: processes that an event started end with it.
-    """
-
-    def __init__(
-        self, plan: Plan, apply: Callable[[Event], dict[str, Any] | None], start_ns: int
-    ) -> None:
-        self._plan, self._apply, self._start_ns = plan, apply, start_ns
-        self._happened: dict[int, dict[str, Any]] = {}
-        self._asking: list[threading.Thread] = []
-        self._problem: Exception | None = None
-        self._over = threading.Event()
-        _thread(self._run)
-
-    def _run(self) -> None:
-        for number, event in enumerate(self._plan.events):
-            time.sleep(max(0, self._start_ns + event.at_ns - time.monotonic_ns()) / 1e9)
-            if isinstance(event, OrderEvent):  # others do not wait for its answer
-                self._asking.append(_thread(self._do, number, event))
-            else:
-                self._do(number, event)
-        self._over.set()
-        threading.Event().wait()
-
-    def _do(self, number: int, event: Event) -> None:
-        began_ns = time.monotonic_ns() - self._start_ns
-        try:
-            told = self._apply(event) or {}
-        except Exception as problem:  # told by finish(), in the thread that can end the run
-            self._problem = self._problem or problem
-            return
-        actual_ns = time.monotonic_ns() - self._start_ns
-        row = {**msgspec.to_builtins(event), "began_ns": began_ns}
-        self._happened[number] = {**row, "actual_ns": actual_ns, **told}
-
-    def finish(self) -> list[dict[str, Any]]:
-        """What happened, and when; all has. Raises what kept an event from happening."""
-        self._over.wait()
-        for thread in self._asking:
-            thread.join()
-        if self._problem is not None:
-            raise self._problem
-        return [self._happened[number] for number in sorted(self._happened)]
 
 
 def _clock(plan: Plan, start_ns: int, say: Progress, clocks: Clocks) -> None:

@@ -12,16 +12,18 @@ import msgspec
 from mininet.topo import Topo
 
 from testbed.errors import InputError, unknown
+from testbed.net.history import history
+from testbed.net.walk import walk, walk_failures
 from testbed.plan import background
-from testbed.plan.check import check_plan
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan
 from testbed.plan.offered import overloads
 from testbed.plan.unkept import unkept
 from testbed.scenario import discovery
 from testbed.scenario.experiment import Experiment, scenario_of
-from testbed.scenario.model import Capture, Param, Scenario, Slice, TopologyRef
+from testbed.scenario.model import Capture, Param, Slice, TopologyRef
 from testbed.scenario.params import bind
+from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Policy
 from testbed.topology.describe import describe
 from testbed.topology.model import Network
@@ -141,7 +143,9 @@ def plan_of(scenario: Scenario, network: Callable[[TopologyRef], Built] = networ
         scenario, topology=TopologyRef(name=scenario.topology.name, params=params)
     )
     plan = compile_plan(scenario, net, policy(scenario.policy), classes())
-    check_plan(plan)
+    walk_failures(plan)
+    for state in history(plan, plan.events)[1:]:
+        walk(state)
     return Prepared(scenario=scenario, plan=plan, sources=sources(scenario))
 
 

@@ -34,7 +34,7 @@ def http(rng: random.Random, count: int) -> bool:
                 with contextlib.suppress(OSError):
                     slow[-1].send(data[: rng.randrange(1, 60)])
                 found.judge("an honest client", partial(_honest, client))
-        for placed in service.book.placed:
+        for placed in service.state.book.placed:
             service.remove(placed.slice.id)
         found.judge("after all", partial(_honest, client))
         for one in slow:

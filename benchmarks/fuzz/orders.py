@@ -13,21 +13,21 @@ import msgspec
 from benchmarks.fuzz import inputs
 from benchmarks.fuzz.found import Found
 from testbed.cli.orders import table
+from testbed.net.walk import walk
 from testbed.northbound.journal import Journal
 from testbed.northbound.problem import ProblemError
 from testbed.northbound.service import Service
-from testbed.plan.check import check_orders
 from testbed.plan.validate import validate_scenario
 from testbed.results.folder import read_json
 from testbed.scenario.discovery import PACKAGE_ROOT
-from testbed.scenario.model import Scenario
 from testbed.scenario.orders.profile import Ends
 from testbed.scenario.orders.read import FORMATS, parse_orders
 from testbed.scenario.orders.write import to_ietf
+from testbed.scenario.scenario import Scenario
 from testbed.traffic.classes import BUILT_IN, load_class
 from tests.northbound.asking import Wires, document, late
 from tests.plan.networks import MBIT, app, flow, probe, scenario, triangle
-from tests.plan.ordered import intake
+from tests.plan.ordered import admission, canonical
 
 
 def orders(rng: random.Random, count: int) -> bool:
@@ -55,18 +55,18 @@ def orders(rng: random.Random, count: int) -> bool:
 
 def changes(rng: random.Random, count: int) -> bool:
     found = Found("changes")
-    here = intake()
+    here = admission()
     wires = Wires(here)
-    before = (dict(wires.switches.rules), dict(wires.switches.ports))
+    before = canonical(wires.state)
     with tempfile.TemporaryDirectory() as folder:
         service = Service(here, Journal(Path(folder) / "journal.json"), wires)
         for n in range(count):
             found.judge(n, partial(_changed, service, wires, rng))
             if not n % 100:
-                check_orders(wires.switches.plan(), service.book.placed)
-        for placed in service.book.placed:
+                walk(service.state)
+        for placed in service.state.book.placed:
             service.remove(placed.slice.id)
-    if (wires.switches.rules, wires.switches.ports) != before:
+    if canonical(wires.state) != before:
         found.bad.append("after all orders left, the network is not as it was before")
     return found.report(count)
 

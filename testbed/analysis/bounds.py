@@ -1,21 +1,26 @@
 """Measured delays and backlogs against the plan's bounds.
 
-A bound (plan/bounds.py) holds for packets that keep to what was planned: senders on time,
-links up, a lab that is exact. Packets of a message leave together, so it holds for messages
-too. Such a message that takes longer than its bound is a defect
-of the emulation, and fails the run; so does a queue that was longer than its bound.
+A bound (plan/bounds.py) holds for packets that keep to what was planned: senders on time, a
+lab that is exact, and the network in the state it is of: the first, or one that an event
+leaves until the next (plan/afterwards.py). Packets of a message leave together, so it holds
+for messages too. Such a message that takes longer than its bound is a defect of the
+emulation, and fails the run; so does a queue that was longer than its bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from testbed.analysis.independence import Delays
 from testbed.errors import EmulationError
+from testbed.net.deltas.reroute import Reroute
+from testbed.net.timeline import Entry
+from testbed.plan.afterwards import bounds_of
 from testbed.plan.model import Plan, Session
 from testbed.probes.schedule import HOLD_NS
 from testbed.slices.policy import LATE_NS
@@ -53,25 +58,68 @@ def punctual(samples: pd.DataFrame) -> bool:
     return bool((late.abs() <= LATE_NS).all())
 
 
-def judge(plan: Plan, now: Series, limit: int | None, *, exact: bool) -> tuple[Kept, int]:
-    """Whether messages kept to a bound, and how many did not.
+class Window(NamedTuple):
+    """A time in which one state of the network lasts, and what holds in it."""
 
-    Only those are judged that were due to arrive before the first link went down, the
-    reflector's time included.
+    from_ns: float
+    """Messages sent since then meet it."""
+    until_ns: float
+    delays_ns: Mapping[str, int]
+    """Path id -> bound."""
+
+
+def windows(plan: Plan, timeline: Sequence[Entry] = ()) -> tuple[Window, ...]:
+    """The states of a run that went as it was known beforehand, as far as it did so.
+
+    Each begins when all that follows from its event was done and packets of before had passed.
+    """
+    edges = [*(event.at_ns for event in plan.events), math.inf]
+    found = [Window(-math.inf, min(edges), bounds_of(plan))]
+    done = {entry.event: entry.actual_ns for entry in timeline if entry.event is not None}
+    for number, after in enumerate(plan.afterwards):
+        moved = {
+            (entry.delta.cookie, entry.delta.way): entry.actual_ns
+            for entry in timeline
+            if isinstance(entry.delta, Reroute)
+            and edges[number] <= entry.actual_ns < edges[number + 1]
+        }
+        if number not in done or set(moved) != set(after.reroutes):
+            break
+        settled_ns = max(done[number], *moved.values(), 0) + after.settle_ns
+        found.append(Window(settled_ns, edges[number + 1], after.delays_ns))
+    return tuple(found)
+
+
+def judge(
+    windows: Sequence[Window], session: Session, direction: Direction, now: Series, *, exact: bool
+) -> tuple[Kept, int]:
+    """Whether messages kept to the bounds of the states they met, and how many did not.
+
+    Only those are judged that were due to arrive before the next event, the reflector's time
+    included.
 
     Args:
         exact: senders were on time, no load sent more than planned, and the lab's own
             error is below 1 us.
     """
-    if limit is None:
+    ways = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
+        direction, (session.forward, session.reverse)
+    )
+    if bound_ns(session, direction) is None:
         return "no bound", 0
-    first = min((event.at_ns for event in plan.events), default=None)
-    delays: Delays = now.delay_ns
-    if first is not None:
-        delays = delays[now.intended_ns + limit + LATE_NS + HOLD_NS < first]
-    if not exact or not len(delays):
+    over = judged = 0
+    for window in windows:
+        limits = [window.delays_ns.get(path.id) for path in ways]
+        if not exact or None in limits:
+            continue
+        limit = sum(filter(None, limits))
+        due_ns = now.intended_ns + limit + LATE_NS + HOLD_NS
+        met = (now.intended_ns >= window.from_ns) & (due_ns < window.until_ns)
+        delays: Delays = now.delay_ns[met]
+        judged += len(delays)
+        over += int(np.count_nonzero(np.isfinite(delays) & (delays > limit)))
+    if not judged:
         return "not judged", 0
-    over = int(np.count_nonzero(np.isfinite(delays) & (delays > limit)))
     return ("exceeded" if over else "kept"), over
 
 

@@ -44,7 +44,8 @@ from testbed.analysis.loads import Deviation, deviations, unchecked
 from testbed.analysis.percentiles import nearest_rank, needed
 from testbed.analysis.shares import CONFIDENCE, clopper_pearson
 from testbed.frames import FULL_FRAME_BYTES
-from testbed.plan.model import Load, Path, Plan, Session
+from testbed.net.paths import Path
+from testbed.plan.model import Load, Plan, Session
 from testbed.results.folder import LOADS, READBACK, RunFolder
 from testbed.results.provenance import HostState
 from testbed.scenario.model import Frozen

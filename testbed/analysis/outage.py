@@ -24,7 +24,8 @@ from testbed.files import write_whole
 from testbed.plan.model import Plan, Session
 from testbed.probes.schedule import HOLD_NS
 from testbed.results.folder import OUTAGES, RunFolder
-from testbed.scenario.model import Event, Frozen
+from testbed.scenario.events import Event
+from testbed.scenario.model import Frozen
 
 YARDSTICK_NS = 50_000_000
 """What transport networks promise for protection switching (ITU-T G.841 clause 7.1.1)."""

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from testbed.plan.model import Path, Plan
+from testbed.net.paths import Path
+from testbed.plan.model import Plan
 from testbed.plan.offered import Hop, Offer, most_bps, offered
 
 _FRAME_BYTES = 1500

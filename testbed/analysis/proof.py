@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from testbed.analysis import bounds
-from testbed.plan.model import Path, Plan, Session
+from testbed.net.paths import Path
+from testbed.plan.model import Plan, Session
 
 if TYPE_CHECKING:
     from testbed.analysis.summary import Direction

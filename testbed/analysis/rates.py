@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from testbed.analysis.cut import under_way
 from testbed.analysis.terms import Held, Promise
 from testbed.frames import FCS_BYTES, LABEL_BYTES, TCP_HEADERS_BYTES, UDP_HEADERS_BYTES
-from testbed.plan.model import Load, Path, Plan, Session
+from testbed.net.paths import Path
+from testbed.plan.model import Load, Plan, Session
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
 from testbed.scenario.model import Slice, Slo
 from testbed.units import show_bps, show_ns

@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.variation import Integers
-from testbed.plan.model import FLOOD_TICK_NS, Path, Plan, Session
+from testbed.net.paths import Path
+from testbed.plan.model import FLOOD_TICK_NS, Plan, Session
 from testbed.port.background import Source
 from testbed.probes.schedule import HOLD_NS
-from testbed.scenario.model import LinkEvent, NodeEvent
+from testbed.scenario.events.link import LinkEvent
+from testbed.scenario.events.node import NodeEvent
 
 _LEAST = 50
 """Packets of a part."""

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from testbed.analysis.terms import Held, Term
-from testbed.plan.model import Load, Path, Plan, Session
+from testbed.net.paths import Path
+from testbed.plan.model import Load, Plan, Session
 from testbed.scenario.model import Slice
 
 

@@ -15,6 +15,7 @@ sets up on demand, is in `first_ns`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -35,8 +36,9 @@ from testbed.analysis.sampling import sampling, severed
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.errors import TestbedError
 from testbed.files import write_whole
+from testbed.net.paths import Path as Way
+from testbed.net.timeline import Entry
 from testbed.plan.model import Budget, Plan, Session
-from testbed.plan.model import Path as Way
 from testbed.probes.schedule import HOLD_NS
 from testbed.results.folder import CONTROL, FIDELITY, SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
@@ -168,18 +170,24 @@ class Series(NamedTuple):
 def summarise_run(run: RunFolder) -> tuple[list[SummaryRow], Instrument]:
     """A run's rows, and what is known of the lab that measured them."""
     known = trust.instrument(run)
-    return summarise(run.plan, run.samples, known), known
+    return summarise(run.plan, run.samples, known, run.timeline), known
 
 
 def summarise(
-    plan: Plan, samples: pd.DataFrame, known: Instrument = NOTHING_KNOWN
+    plan: Plan,
+    samples: pd.DataFrame,
+    known: Instrument = NOTHING_KNOWN,
+    timeline: Sequence[Entry] = (),
 ) -> list[SummaryRow]:
     """One row per session and judged direction, in the plan's order."""
     groups = dict(tuple(samples.groupby("session", observed=True)))
     empty = samples.iloc[:0]
     on_time = bounds.punctual(samples) and not known.overloaded
+    lasting = bounds.windows(plan, timeline)
     return [
-        _row(plan, known, session, direction, groups.get(session.id, empty), on_time=on_time)
+        _row(
+            plan, known, session, direction, groups.get(session.id, empty), lasting, on_time=on_time
+        )
         for session in plan.sessions
         for direction in judged(session)
     ]
@@ -289,6 +297,7 @@ def _row(
     session: Session,
     direction: Direction,
     packets: pd.DataFrame,
+    lasting: Sequence[bounds.Window],
     *,
     on_time: bool,
 ) -> SummaryRow:
@@ -309,7 +318,8 @@ def _row(
     path = session.reverse if direction == "reverse" else session.forward
     limit = bounds.bound_ns(session, direction)
     sent_packets, lost_packets, late_packets = _packets(direction, kept)
-    kept_to, over = bounds.judge(plan, now, limit, exact=on_time and found.trust == "exact")
+    exact = on_time and found.trust == "exact"
+    kept_to, over = bounds.judge(lasting, session, direction, now, exact=exact)
     verdict = judge(told, session.deadline_ns, session.reliability)
     proved = decided(plan, session, direction, parts.total_ns)
     beyond = limit is not None and bool((arrived > limit + (found.error_ns or 0.0)).any())

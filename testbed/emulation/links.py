@@ -23,7 +23,8 @@ from testbed.emulation.netlink import Request
 from testbed.emulation.netns import entered
 from testbed.emulation.qdisc import Arrangement
 from testbed.errors import EmulationError
-from testbed.plan.model import Host, Plan
+from testbed.net.nodes import Host
+from testbed.plan.model import Plan
 from testbed.port.pipeline import Port
 
 GROUP = 0x7E57BED

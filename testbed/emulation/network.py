@@ -24,18 +24,20 @@ from pathlib import Path
 from typing import Literal
 
 from testbed.emulation import iperf, links, netns, qdisc
+from testbed.emulation.become import become
 from testbed.emulation.capture import Capture
-from testbed.emulation.disturb import Disturbances
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.nodes import LabHost, LabLink, LabSwitch
 from testbed.emulation.ovs import Bridge, Ovs, running_ovs, start_ovs
 from testbed.emulation.readback import PortCounters, PortReadback, Readback
 from testbed.emulation.watch import Watch
 from testbed.errors import EmulationError, unknown
+from testbed.net.state import State
 from testbed.plan.model import Plan
 from testbed.port.pipeline import Port
+from testbed.scenario.delta import Delta
+from testbed.scenario.events.link import LinkEvent
 from testbed.scenario.model import Capture as Wanted
-from testbed.scenario.model import Event, LinkEvent
 
 from mininet.log import output  # isort: skip
 from mininet.net import Mininet  # isort: skip - after nodes, which spares it distutils
@@ -81,7 +83,8 @@ class LabNet(Mininet):  # type: ignore[misc]
         self._root: Netlink | None = None
         self.arrangement: qdisc.Arrangement | None = None
         self._neighbours = links.Neighbours(plan.hosts)
-        self._disturbances = Disturbances(self)
+        self.state: State = plan
+        """As the deltas that were applied have made it."""
         self._readback: Readback | None = None
         self._captures: list[Capture] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -269,13 +272,14 @@ class LabNet(Mininet):  # type: ignore[misc]
             found |= qdisc.counters(link, ports)
         return tuple(found[port.name] for port in self.plan.ports if port.name in found)
 
-    def apply(self, event: Event) -> None:
-        """Have something happen to a link or node, at once (see LinkEvent, NodeEvent).
+    def apply(self, delta: Delta) -> None:
+        """Have links and ports be as a delta makes them, at once.
 
         Packets on a link that is cut are lost; queues stay as they are. Raises
-        EmulationError.
+        EmulationError, and InputError for what cannot happen.
         """
-        self._disturbances.apply(event)
+        before, self.state = self.state, self.state + delta
+        become(self, before, self.state)
 
     def port(self, planned: Port) -> Port:
         """A port of the plan as it was made, with its background once that has begun."""
@@ -311,7 +315,9 @@ class LabNet(Mininet):  # type: ignore[misc]
         if status not in ("up", "down"):
             raise unknown("link status", status, ["up", "down"])
         action: Literal["mend", "cut"] = "mend" if status == "up" else "cut"
-        self.apply(LinkEvent(action=action, a=str(src), b=str(dst)))
+        ends = links.between(self.plan.ports, str(src), str(dst))
+        self.apply(LinkEvent(action=action, a=str(src), b=str(dst), by="prompt"))
+        self.carry(ends, up=self.state.up(str(src), str(dst)))  # whatever was done to them by hand
 
     def iperf(
         self,

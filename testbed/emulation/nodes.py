@@ -15,7 +15,7 @@ from typing import Any
 
 from testbed.emulation.bridges import Bridge, Ovs
 from testbed.emulation.netns import entered
-from testbed.plan.model import Host as PlanHost
+from testbed.net.nodes import Host as PlanHost
 from testbed.port.pipeline import Port
 
 

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from testbed.errors import EmulationError
-from testbed.plan.matches import MPLS, example, plan_matches
-from testbed.plan.model import Match, Path, Plan
+from testbed.net.matches import MPLS, example
+from testbed.net.paths import Path
+from testbed.net.tables import Match
+from testbed.plan.model import Plan
 from testbed.scenario.model import Frozen
 
 Ask = Callable[..., str]
@@ -61,7 +63,12 @@ def trace_paths(plan: Plan, appctl: Ask) -> list[TraceResult]:
     would not go its planned way.
     """
     tracer = _Tracer(plan, appctl)
-    return [result for path, match in plan_matches(plan) for result in tracer.follow(path, match)]
+    return [
+        result
+        for one in plan.paths
+        for match in one.matches
+        for result in tracer.follow(one.path, match)
+    ]
 
 
 class _Way(NamedTuple):
@@ -211,7 +218,7 @@ def check_counters(
                 where="flow counters after traffic",
                 expected=str(expected),
             )
-    for path in {path.id: path for path, _ in plan_matches(plan)}.values():
+    for path in (one.path for one in plan.paths):
         least = carried.get(path.id)
         switches = path.nodes[1:-1]
         if any(backup.failed is None for backup in path.backups):

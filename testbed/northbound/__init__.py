@@ -1,6 +1,6 @@
 """The controller's northbound service: slices ordered over HTTP while the network runs.
 
-    python3 -m testbed.northbound --plan plan.json --scenario scenario.json ...
+    python3 -m testbed.northbound --plan plan.json ...
 
 A process beside the controller. An order goes this way:
 
@@ -10,7 +10,7 @@ A process beside the controller. An order goes this way:
     restconf.py     paths, methods, media types, errors of RFC 8040
     conditions.py   entity-tags, and requests that depend on them
     library.py      what the service says of itself
-    service.py      one change at a time: order -> book -> steps -> journal
+    service.py      one change at a time: order -> delta -> steps -> journal
     journal.py      what is installed, and what has to be undone, in one file
     carrier.py      steps onto switches: queues by netlink, rules by the controller
     address.py      names that clients share
@@ -18,5 +18,5 @@ A process beside the controller. An order goes this way:
     problem.py      why a request is not carried out
     conformance.py  what the probes measured of a slice, against its promise
 
-testbed/plan/intake.py decides, testbed/plan/change.py says in which steps.
+testbed/plan/admission.py decides, and says in which steps.
 """

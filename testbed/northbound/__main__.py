@@ -1,7 +1,7 @@
 """Starts the service beside a controller; says `ready` when it listens.
 
-    python3 -m testbed.northbound --plan plan.json --scenario scenario.json
-        --control /run/controller.sock --journal /run/northbound.json --samples samples
+    python3 -m testbed.northbound --plan plan.json --control /run/controller.sock
+        --journal /run/northbound.json --samples samples
 
 It listens on 127.0.0.1:8080 unless told otherwise, and elsewhere only with a token.
 """
@@ -13,22 +13,23 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from testbed.errors import InputError, TestbedError
+from testbed.net.deltas.install import Install
+from testbed.net.timeline import Entry, Timeline
 from testbed.northbound.address import PORT
 from testbed.northbound.carrier import Carrier
 from testbed.northbound.conformance import Probed
 from testbed.northbound.journal import Journal
 from testbed.northbound.server import Server
-from testbed.northbound.service import MOST_SLICES, Service
-from testbed.plan.intake import Intake
+from testbed.northbound.service import MOST_SLICES, Service, Told
+from testbed.plan.admission import Admission
 from testbed.plan.model import Plan
 from testbed.process import die_with_parent
 from testbed.scenario import discovery
-from testbed.scenario.model import UNREADABLE, Scenario
+from testbed.scenario.model import UNREADABLE
 from testbed.slices.policy import Policy
 
 
@@ -36,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse and serve, until the parent ends."""
     options = argparse.ArgumentParser(prog="testbed.northbound", description="slices over HTTP")
     options.add_argument("--plan", type=Path, required=True)
-    options.add_argument("--scenario", type=Path, required=True)
     options.add_argument("--control", type=Path, required=True, help="the controller's socket")
     options.add_argument("--journal", type=Path, required=True)
     options.add_argument("--samples", type=Path, required=True, help="the probes' event logs")
+    options.add_argument("--timeline", type=Path, help="file for what is done, a line each")
     options.add_argument("--listen", default="127.0.0.1")
     options.add_argument("--port", type=int, default=PORT)
     options.add_argument("--token-file", type=Path)
@@ -51,15 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     die_with_parent()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
-        plan, scenario = _read(given.plan, Plan), _read(given.scenario, Scenario)
-        kind: type[Policy] = discovery.load("policy", scenario.policy, Policy)
-        intake = Intake(plan, scenario.slices, kind(), scenario.scheduler)
+        plan = _read(given.plan)
+        kind: type[Policy] = discovery.load("policy", plan.policy, Policy)
         service = Service(
-            intake,
+            Admission(plan, kind()),
             Journal(given.journal),
             Carrier(given.control),
             Probed(plan, given.samples),
             given.most_slices,
+            _teller(given.timeline),
         )
         token = given.token_file.read_text().strip() if given.token_file else None
         names = tuple(given.host_name)
@@ -72,9 +73,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _read(path: Path, kind: Any) -> Any:
+def _teller(path: Path | None) -> Told:
+    """Writes what was done into a file, if there is to be one."""
+    timeline = None if path is None else Timeline(path)
+
+    def told(delta: Install, began_ns: int, actual_ns: int) -> None:
+        if timeline is not None:
+            timeline.add(Entry(delta=delta, began_ns=began_ns, actual_ns=actual_ns))
+
+    return told
+
+
+def _read(path: Path) -> Plan:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
     except UNREADABLE as error:
         raise InputError(f"cannot be read: {error}", where=str(path)) from error
 

@@ -19,7 +19,7 @@ import msgspec
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.requeue import requeue
 from testbed.errors import EmulationError
-from testbed.plan.change import Step
+from testbed.net.deltas.install import Step
 
 _AWAY_S = 10.0
 """A controller that does not listen for so long is not waited for."""

@@ -16,7 +16,7 @@ from testbed.errors import EmulationError
 from testbed.northbound.address import BASE, MEDIA, PORT, entry
 from testbed.probes.engine import SAMPLES
 from testbed.process import child_environment
-from testbed.scenario.model import OrderEvent
+from testbed.scenario.events.order import OrderEvent
 from testbed.scenario.orders.schema import LIST, ROOT
 from testbed.scenario.orders.write import to_ietf
 
@@ -25,16 +25,17 @@ _ANSWER_S = 120.0
 
 
 class Northbound:
-    """The service on the lab's loopback interface, for the plan and scenario of a job."""
+    """The service on the lab's loopback interface, for the plan of a job."""
 
     def __init__(self, job: Path, port: int = PORT, watch: Watch | None = None) -> None:
         """Returns when it listens. Raises EmulationError."""
         self._port, self._log = port, job / "northbound.log"
+        self._timeline = job / "northbound.jsonl"
         ORDERS.unlink(missing_ok=True)
         command = [sys.executable, "-m", "testbed.northbound", "--port", str(port)]
-        command += ["--plan", str(job / "plan.json"), "--scenario", str(job / "scenario.json")]
+        command += ["--plan", str(job / "plan.json")]
         command += ["--control", str(CHANGES), "--journal", str(ORDERS)]
-        command += ["--samples", str(job / SAMPLES)]
+        command += ["--samples", str(job / SAMPLES), "--timeline", str(self._timeline)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, env=child_environment()
@@ -73,6 +74,12 @@ class Northbound:
             told = self._ask(method, where, body)
         kept = {"before": before["body"]} if before["status"] == 200 else {}
         return {"answer": told, **kept}
+
+    def timeline(self) -> list[Any]:
+        """What it did, a row each, by CLOCK_MONOTONIC (testbed.net.timeline)."""
+        if not self._timeline.exists():
+            return []
+        return [json.loads(line) for line in self._timeline.read_bytes().splitlines()]
 
     def slices(self) -> Any:
         """All slices as they are."""

@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from testbed.plan.model import Carried, Placed, Plan, Session
+from testbed.net.paths import Carried, Placed
+from testbed.plan.model import Plan, Session
 from testbed.probes import events
 from testbed.scenario.model import Frozen, Slo
 

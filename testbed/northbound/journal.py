@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from testbed.errors import InputError
-from testbed.plan.intake import Book
-from testbed.plan.model import Rule
+from testbed.net.paths import Book
+from testbed.net.tables import Rule
 from testbed.scenario.model import UNREADABLE, Frozen
 
 

@@ -24,12 +24,14 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from testbed.errors import TestbedError
+from testbed.net.deltas.install import Install, Step
+from testbed.net.paths import Placed
+from testbed.net.state import State
 from testbed.northbound.conditions import Version
 from testbed.northbound.journal import Journal, Record
 from testbed.northbound.problem import Fault, ProblemError
-from testbed.plan.change import Step, change, rules_of
-from testbed.plan.intake import Book, Intake, RefusedError
-from testbed.plan.model import Placed
+from testbed.plan.admission import Admission
+from testbed.plan.intake import Refusal
 from testbed.scenario.model import Slice
 from testbed.scenario.orders.ietf import from_ietf
 from testbed.scenario.orders.schema import LIST, ROOT, TESTBED
@@ -42,6 +44,10 @@ _PATIENCE_S = 60.0
 
 Measuring = Callable[[Placed, int], dict[str, Any]]
 """What was measured of a slice since a moment (CLOCK_REALTIME): members of its state."""
+
+
+Told = Callable[[Install, int, int], None]
+"""Of a change that is made, and when it began and was complete (CLOCK_MONOTONIC)."""
 
 
 class Carry(Protocol):
@@ -73,32 +79,35 @@ class Service:
 
     def __init__(
         self,
-        intake: Intake,
+        admission: Admission,
         journal: Journal,
         carry: Carry,
         measured: Measuring = lambda _placed, _since_ns: {},
         most: int = MOST_SLICES,
+        told: Told = lambda _delta, _began_ns, _actual_ns: None,
     ) -> None:
         """Undoes what an earlier process left half done, as soon as switches take it."""
-        self._intake, self._journal, self._carry = intake, journal, carry
-        self._measured, self._most = measured, most
+        self._admission, self._journal, self._carry = admission, journal, carry
+        self._measured, self._most, self._told_of = measured, most, told
+        self._planned = {slice_.id: slice_ for slice_ in admission.first.slices}
         record = journal.read()
+        self._state = admission.at_once(record.book)
         self._record = msgspec.structs.replace(record, born_ns=record.born_ns or time.time_ns())
         self._turn = threading.Lock()
         with suppress(ProblemError):  # tried again before the next change
             self._recover()
 
     @property
-    def book(self) -> Book:
-        """What is installed."""
-        return self._record.book
+    def state(self) -> State:
+        """The network with what is installed."""
+        return self._state
 
     # Reading
 
     def everything(self, content: Content = "all") -> tuple[list[Any], Version]:
         """All slices at one moment."""
         record = self._record
-        ids = [*self._intake.slices, *(one.slice.id for one in record.book.placed)]
+        ids = [*self._planned, *(one.slice.id for one in record.book.placed)]
         return [self._told(record, id_, content) for id_ in ids], _version(record)
 
     def read(self, id_: str, content: Content = "all") -> tuple[Any, Version]:
@@ -108,9 +117,9 @@ class Service:
 
     def _told(self, record: Record, id_: str, content: Content) -> Any:
         placed = record.book.find(id_)
-        if placed is None and id_ not in self._intake.slices:
+        if placed is None and id_ not in self._planned:
             raise ProblemError(404, Fault("invalid-value", f"there is no slice {id_!r}", at(id_)))
-        planned = self._intake.slices.get(id_)
+        planned = self._planned.get(id_)
         found: dict[str, Any] = {"id": id_}
         if content != "nonconfig":
             found |= record.documents[id_] if placed else _written(planned)
@@ -150,43 +159,44 @@ class Service:
     def remove(self, id_: str, condition: Condition = always) -> None:
         """Raises ProblemError."""
         with self._changing():
-            try:
-                after = self._intake.remove(self.book, id_)
-            except RefusedError as refused:
-                status = 404 if refused.tag == "data-missing" else 409
-                raise ProblemError(status, _fault(id_, refused)) from refused
+            delta = self._admission.withdraw(self._state, id_)
+            if isinstance(delta, Refusal):
+                status = 404 if delta.tag == "data-missing" else 409
+                raise ProblemError(status, _fault(id_, delta))
             condition(_version(self._record, id_))
-            self._go(after, id_)
+            self._go(delta)
 
     def _there(self, id_: str) -> bool:
-        return id_ in self._intake.slices or self.book.find(id_) is not None
+        return id_ in self._planned or self._state.book.find(id_) is not None
 
     def _install(self, order: Slice, written: Any) -> None:
-        book = self.book
+        book = self._state.book
         there = book.find(order.id) is not None
         if not there and len(book.placed) >= self._most:
             message = f"{len(book.placed)} slices are installed; expected at most {self._most}"
             raise ProblemError(409, Fault("resource-denied", message, at(order.id)))
-        try:
-            after = (self._intake.replace if there else self._intake.place)(book, order)
-        except RefusedError as refused:
-            status = 400 if refused.tag in ("invalid-value", "missing-element") else 409
-            raise ProblemError(status, _fault(order.id, refused)) from refused
-        self._go(after, order.id, written)
+        delta = self._admission.admit(self._state, order)
+        if isinstance(delta, Refusal):
+            status = 400 if delta.tag in ("invalid-value", "missing-element") else 409
+            raise ProblemError(status, _fault(order.id, delta))
+        self._go(delta, written)
 
-    def _go(self, after: Book, id_: str, document: Any = None) -> None:
-        """From the present book to another, or not at all; the document is the slice's."""
-        before = self._record
-        steps = change(self._intake, before.book, after)
-        self._write(msgspec.structs.replace(before, begun=after))
+    def _go(self, delta: Install, document: Any = None) -> None:
+        """Carry a delta out, or nothing of it; the document is the slice's."""
+        before, id_, after = self._record, delta.id, self._state + delta
+        began_ns = time.monotonic_ns()
+        self._write(msgspec.structs.replace(before, begun=after.book))
         try:
-            for step in steps:
+            for step in delta.steps:
                 self._carry(step)
         except TestbedError as problem:
             self._recover()
             raise ProblemError(500, Fault("operation-failed", f"undone: {_line(problem)}")) from (
                 problem
             )
+        self._state = after
+        done = msgspec.structs.replace(delta, at_ns=began_ns, why="asked over HTTP")
+        self._told_of(done, began_ns, time.monotonic_ns())
         revision, now_ns = before.revision + 1, time.time_ns()
         documents = {known: doc for known, doc in before.documents.items() if known != id_}
         since = {known: at_ns for known, at_ns in before.since_ns.items() if known != id_}
@@ -195,8 +205,8 @@ class Service:
             documents[id_], since[id_], revisions[id_] = document, now_ns, revision
         self._write(
             Record(
-                book=after,
-                rules=rules_of(self._intake, after.placed),
+                book=after.book,
+                rules=self._admission.rules(after.book.placed),
                 documents=documents,
                 since_ns=since,
                 born_ns=before.born_ns,
@@ -212,7 +222,7 @@ class Service:
         if record.begun is None:
             return
         try:
-            for step in change(self._intake, record.begun, record.book):
+            for step in self._admission.steps(record.begun, record.book):
                 self._carry(step)
         except TestbedError as problem:
             message = f"a change is half done and will be undone: {_line(problem)}"
@@ -283,7 +293,7 @@ def _expected(text: str) -> str:
     return f"; expected {text}" if text else ""
 
 
-def _fault(id_: str, refused: RefusedError) -> Fault:
+def _fault(id_: str, refused: Refusal) -> Fault:
     parts = (refused.what + _expected(refused.expected), refused.where, refused.remedy)
     return Fault(refused.tag, "; ".join(filter(None, parts)), at(id_) + refused.path)
 

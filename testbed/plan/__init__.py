@@ -12,10 +12,10 @@ bounds.py    the delay that no conforming packet exceeds, the backlog no queue d
 queues.py    rates and priorities of the queues of each port
 background.py  modelled background: the sources of each port
 rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts
-matches.py   which packets belong to a session or load (needs no networkx)
-openflow.py  OpenFlow switches in memory: tables, groups, actions
-fabric.py    the switches of a plan, and where a packet goes through them
-check.py     holds a plan against its promises by walking packets
+matches.py   which packets belong to a session or load
+afterwards.py  the bounds of the states that events leave
+intake.py    decides about orders at run time: paths, queues, refusals
+admission.py  orders at run time as deltas of a state, step by step
 unkept.py    promises that the plan cannot keep, for whoever reads its results
 show.py      the plan as tables for people
 """

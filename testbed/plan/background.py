@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from testbed.errors import PlanError
-from testbed.plan.model import Path, Plan
+from testbed.net.paths import Path
+from testbed.plan.model import Plan
 from testbed.plan.pacing import derived_seed
 from testbed.plan.routing import Router
 from testbed.plan.traffic import background_id
 from testbed.port.background import MAX_SOURCES, Background, Source
 from testbed.port.pipeline import Port
 from testbed.scenario import model as asked
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 from testbed.units import show_bps
 
 Routed = Sequence[tuple[asked.Background, Path]]

@@ -28,7 +28,8 @@ import msgspec
 
 from testbed.errors import PlanError
 from testbed.frames import FULL_FRAME_BYTES, SMALLEST_TCP_BYTES, label_bytes
-from testbed.plan.model import BacklogBound, DelayBound, Load, Path, Plan, Session
+from testbed.net.paths import Path
+from testbed.plan.model import BacklogBound, DelayBound, Load, Plan, Session
 from testbed.plan.traffic import modelled
 from testbed.plan.wiring import Wiring
 from testbed.port.curves import Bucket

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from testbed.net.nodes import Link
+from testbed.plan.afterwards import afterwards
 from testbed.plan.background import backgrounds, with_sources
 from testbed.plan.bounds import hold_delays, watching, with_bounds
+from testbed.plan.matches import carried
 from testbed.plan.model import Load, Plan
 from testbed.plan.pacing import derived_seed
 from testbed.plan.policing import check_backgrounds, with_policers
@@ -18,7 +21,8 @@ from testbed.plan.traffic import demands, loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire
 from testbed.port.pipeline import Port
-from testbed.scenario.model import Probe, Scenario
+from testbed.scenario.model import Probe
+from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Policy
 from testbed.topology.model import Network
 from testbed.traffic.classes import AppClass
@@ -58,21 +62,26 @@ def compile_plan(
     ports = with_sources(seeded, modelled, scenario.seed)
     queued = Wiring(wiring.hosts, wiring.switches, ports)
     traffic: tuple[Probe | Load, ...] = (*scenario.probes, *flows)
-    tables = all_tables(graph, queued, stamp, flows)
+    taken = carried(stamp, flows)
+    tables = all_tables(graph, queued, taken)
     plan = Plan(
         experiment=scenario.experiment,
         seed=scenario.seed,
+        scheduler=scenario.scheduler,
         policy=policy.name,
+        recovery=scenario.recovery,
         hosts=wiring.hosts,
         switches=wiring.switches,
+        links=tuple(Link(a=at.a, b=at.b, kind=at.kind, km=at.km) for at in network.links),
         ports=ports,
+        slices=scenario.slices,
+        paths=taken,
         rules=tables.rules,
         groups=tables.groups,
         repairs=tables.repairs,
         sessions=stamp,
         loads=flows,
         events=scenario.events,
-        recovery=scenario.recovery,
         captures=scenario.captures,
         duration_ns=max((item.start_ns + item.duration_ns for item in traffic), default=0),
         positions=_positions(network),
@@ -81,7 +90,8 @@ def compile_plan(
     bounded, backlogs = with_bounds(queued, stamp, flows, told, watching(plan))
     if policy.keeps_delays:
         hold_delays(bounded, slices)
-    return msgspec.structs.replace(plan, sessions=bounded, backlog_bounds=backlogs)
+    plan = msgspec.structs.replace(plan, sessions=bounded, backlog_bounds=backlogs)
+    return msgspec.structs.replace(plan, afterwards=afterwards(plan, told))
 
 
 def _seeded(port: Port, seed: int) -> Port:

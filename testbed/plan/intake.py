@@ -1,6 +1,6 @@
 """Slices ordered while the network runs: admitted, put on paths, given queues. Pure.
 
-    intake = Intake(plan, slices, policy)         the plan that runs, and its slices
+    intake = Intake(first, policy)                the state that the plan begins with
     book = intake.place(Book(), order)            or RefusedError, with what binds and an offer
     book = intake.replace(book, order)            the same slice, ordered otherwise
     book = intake.remove(book, "surgery")
@@ -25,13 +25,15 @@ import msgspec
 import networkx as nx
 
 from testbed.errors import PlanError, unknown
+from testbed.net.paths import Book, Carried, Path, Placed
+from testbed.net.state import State
+from testbed.net.tables import Match
 from testbed.plan.budget import alone_ns
-from testbed.plan.model import Carried, Match, Path, Placed, Plan
 from testbed.plan.routing import queue_names
 from testbed.plan.wiring import Wiring
 from testbed.port.pipeline import Port
 from testbed.port.queues import MAX_QUEUES, Queue
-from testbed.scenario.model import Contract, Frozen, Scheduler, Slice
+from testbed.scenario.model import Contract, Frozen, Slice
 from testbed.slices.paths import least_cost_path
 from testbed.slices.policy import BEST_EFFORT, BEST_EFFORT_SHARE, Demand, Policy
 from testbed.units import show_bps, show_ns
@@ -46,61 +48,43 @@ MAX_DIRECTIONS = 400
 Link = tuple[str, str]
 
 
-class RefusedError(PlanError):
-    """An order that cannot be met.
+class Refusal(Frozen, frozen=True, kw_only=True):
+    """Why an order is not carried: what binds, and what would be."""
 
-    Args:
-        path: of what cannot be, below the slice in the YANG tree.
-        tag: error-tag of RFC 8040 section 7.
-    """
+    what: str
+    path: str = ""
+    """Of what cannot be, below the slice in the YANG tree."""
+    tag: str = "resource-denied"
+    """error-tag of RFC 8040 section 7."""
+    where: str = ""
+    expected: str = ""
+    remedy: str = ""
+
+
+class RefusedError(PlanError):
+    """An order that cannot be met."""
 
     def __init__(
-        self,
-        what: str,
-        *,
-        path: str = "",
-        tag: str = "resource-denied",
-        where: str = "",
-        expected: str = "",
-        remedy: str = "",
+        self, what: str, *, path: str = "", tag: str = "resource-denied", **said: str
     ) -> None:
-        super().__init__(what, where=where, expected=expected, remedy=remedy)
-        self.path, self.tag = path, tag
-
-
-class Book(Frozen, frozen=True, kw_only=True):
-    """The orders that are installed."""
-
-    placed: tuple[Placed, ...] = ()
-    """In the order they came."""
-    serial: int = 0
-    """Numbers given to paths so far; cookies and labels go by it."""
-
-    def find(self, id_: str) -> Placed | None:
-        return next((one for one in self.placed if one.slice.id == id_), None)
+        super().__init__(what, **said)
+        self.refusal = Refusal(what=what, path=path, tag=tag, **said)
 
 
 class Intake:
     """Decides about orders for one plan."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        slices: Iterable[Slice],
-        policy: Policy,
-        scheduler: Scheduler = "htb",
-    ) -> None:
-        """`slices` and `scheduler` are the scenario's, by which the plan was made."""
-        self.plan = plan
-        self._scheduler = scheduler
-        self.slices = {slice_.id: slice_ for slice_ in slices}
+    def __init__(self, first: State, policy: Policy) -> None:
+        """`first` is what the plan begins with, which was made with the policy."""
+        self._first, self._scheduler = first, first.scheduler
+        self.slices = {slice_.id: slice_ for slice_ in first.slices}
         self._policy = policy
         self._names = queue_names(policy, self.slices.values())
-        self._ip = {host.name: host.ip for host in plan.hosts}
-        self._ports = {(port.node, port.peer_node): port for port in plan.ports}
-        self._graph = nx.freeze(_graph(plan))
+        self._ip = {host.name: host.ip for host in first.hosts}
+        self._ports = {(port.node, port.peer_node): port for port in first.ports}
+        self._graph = nx.freeze(_graph(first))
         self._promised = self._kept()
-        self.wiring = Wiring(plan.hosts, plan.switches, tuple(map(self._marked, plan.ports)))
+        self.wiring = Wiring(first.hosts, first.switches, tuple(map(self._marked, first.ports)))
         """All ports that schedule have queues here, so that the rules of an order do not
         depend on who else has queues at a port."""
 
@@ -254,14 +238,9 @@ class Intake:
         self, book: Book, own: Sequence[Carried], order: Slice
     ) -> Iterator[tuple[str, Path, set[int | None]]]:
         """Slices, their paths, and the DSCPs of what takes them."""
-        for session in self.plan.sessions:
-            for path in (session.forward, session.reverse):
-                if path.slice != BEST_EFFORT:
-                    yield path.slice, path, {session.dscp}
-        for load in self.plan.loads:
-            for path in (load.forward, load.reverse):
-                if path.slice != BEST_EFFORT:
-                    yield path.slice, path, {load.dscp}
+        for one in self._first.paths:
+            if one.path.slice != BEST_EFFORT:
+                yield one.path.slice, one.path, {one.dscp}
         for placed in book.placed:
             for one in placed.carried:
                 yield placed.slice.id, one.path, {match.dscp for match in one.matches}
@@ -467,9 +446,7 @@ class Intake:
     def _kept(self) -> dict[Link, int]:
         """What the plan's slices are promised, link by link."""
         passing = defaultdict[Link, set[str]](set)
-        paths = [p for s in self.plan.sessions for p in (s.forward, s.reverse)]
-        paths += [p for load in self.plan.loads for p in (load.forward, load.reverse)]
-        for path in paths:
+        for path in (one.path for one in self._first.paths):
             for nodes in (path.nodes, *(backup.nodes for backup in path.backups)):
                 for link in pairwise(nodes):
                     passing[link].add(path.slice)
@@ -492,14 +469,14 @@ def _passing(orders: Iterable[Placed]) -> dict[Link, dict[int, list[tuple[Slice,
     return found
 
 
-def _graph(plan: Plan) -> nx.DiGraph:
+def _graph(state: State) -> nx.DiGraph:
     """As Network.graph() has it, of what policies may ask."""
     graph = nx.DiGraph()
-    for host in plan.hosts:
+    for host in state.hosts:
         graph.add_node(host.name, role="host", kind=host.kind)
-    for switch in plan.switches:
+    for switch in state.switches:
         graph.add_node(switch.name, role="switch", kind=switch.kind)
-    for port in plan.ports:
+    for port in state.ports:
         graph.add_edge(
             port.node,
             port.peer_node,

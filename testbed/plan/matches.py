@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
+from testbed.net.matches import TCP, UDP
+from testbed.net.paths import Carried, Path
+from testbed.net.tables import Match
+from testbed.plan.model import Load, Session
 
-from testbed.plan.model import Load, Match, Path, Plan, Session
-
-IPV4, MPLS = 0x0800, 0x8847
-"""EtherTypes (IANA)."""
-TCP, UDP = 6, 17
 DISCARD_PORT = 9
 """Where the packets of a message go that are not its STAMP packet: none is answered (RFC 863)."""
-EPHEMERAL_PORT = 40_000
-"""Stands, in examples, for the port of a load that the kernel picks."""
 
 _PROTOCOLS = {"udp": UDP, "tcp": TCP, "flood": UDP}
 
@@ -38,38 +34,20 @@ def load_matches(load: Load) -> Iterator[tuple[Path, Match]]:
     yield load.reverse, _match(load.dst_ip, load.src_ip, protocol, load.port, None)
 
 
-def plan_matches(plan: Plan) -> Iterator[tuple[Path, Match]]:
-    """Every path of the plan with the packets that take it."""
-    for session in plan.sessions:
-        yield from session_matches(session)
-    for load in plan.loads:
-        yield from load_matches(load)
+def carried(sessions: Iterable[Session], loads: Iterable[Load]) -> tuple[Carried, ...]:
+    """Every path of planned traffic with the packets that take it."""
+    found: list[Carried] = []
+    for session in sessions:
+        found += _both(session, tuple(session_matches(session)))
+    for load in loads:
+        found += _both(load, tuple(load_matches(load)))
+    return tuple(found)
 
 
-def oxm(match: Match) -> dict[str, int | str]:
-    """The match by its OpenFlow 1.3 field names (OXM, clause 7.2.3.7)."""
-    fields: dict[str, int | str] = {
-        "eth_type": IPV4,
-        "ipv4_src": match.ipv4_src,
-        "ipv4_dst": match.ipv4_dst,
-    }
-    if match.dscp is not None:
-        fields["ip_dscp"] = match.dscp
-    if match.ip_proto is None:
-        return fields
-    fields["ip_proto"] = match.ip_proto
-    protocol = {TCP: "tcp", UDP: "udp"}[match.ip_proto]
-    if match.src_port is not None:
-        fields[f"{protocol}_src"] = match.src_port
-    if match.dst_port is not None:
-        fields[f"{protocol}_dst"] = match.dst_port
-    return fields
-
-
-def example(match: Match) -> dict[str, int | str]:
-    """A packet that the match is for, by its OpenFlow field names."""
-    ports = {name: getattr(match, name) or EPHEMERAL_PORT for name in ("src_port", "dst_port")}
-    return oxm(msgspec.structs.replace(match, ip_proto=match.ip_proto or UDP, **ports))
+def _both(of: Session | Load, taken: Sequence[tuple[Path, Match]]) -> Iterator[Carried]:
+    for path in (of.forward, of.reverse):
+        mine = tuple(match for owner, match in taken if owner.cookie == path.cookie)
+        yield Carried(path=path, matches=mine, dscp=of.dscp)
 
 
 def _match(src: str, dst: str, protocol: int, src_port: int | None, dst_port: int | None) -> Match:

@@ -9,99 +9,17 @@ from typing import Literal
 
 import msgspec
 
-from testbed.port.pipeline import Port
-from testbed.scenario.model import Capture, Event, Frozen, Protection, Recovery, Slice
+from testbed.net.paths import Path
+from testbed.net.state import State
+from testbed.scenario.events import Event
+from testbed.scenario.model import Capture, Frozen
 
-SCHEMA = 2
-
-DEFAULT_TABLE_PRIORITY = 10
-"""Priority of the best-effort rules between all hosts."""
-SLICE_PRIORITY = 100
-"""Priority of the rules that put a session on its slice's path, and of label rules."""
-ORDER_PRIORITY = 200
-"""Of the rules that put packets on a slice that was ordered at run time; one more for those
-that match a DSCP. They come before a plan's own, which are of sessions of best effort where
-both match."""
-
+SCHEMA = 3
 
 FLOOD_DEBT_NS = 20_000_000
 """What a flood that was held up still sends, so that no stall becomes a burst."""
 FLOOD_TICK_NS = 1_000_000
 """A flood sends no more often: several packets at a time, if its rate asks for that."""
-
-
-class Host(Frozen, frozen=True, kw_only=True):
-    name: str
-    kind: str
-    """ue, compute, or host."""
-    site: str
-    ip: str
-    prefix: int
-    mac: str
-
-
-class Switch(Frozen, frozen=True, kw_only=True):
-    name: str
-    kind: str
-    """oxc, roadm, otn, router, switch, gnb, ..."""
-    site: str
-    dpid: int
-
-
-class Rule(Frozen, frozen=True, kw_only=True):
-    """One OpenFlow 1.3 flow entry.
-
-    `match` has OXM names (in_port, eth_type, ipv4_src, ip_proto, udp_dst,
-    mpls_label ...) with int or str values. `actions` is a sequence of one-key
-    objects, in order: {"push_mpls": 34887}, {"set_mpls_label": 17},
-    {"set_mpls_tc": 5}, {"pop_mpls": 2048}, {"set_queue": 2}, {"group": 7},
-    {"output": 3}. No action drops, unless `goto` sends the packet on to a table.
-    """
-
-    switch: str
-    priority: int
-    match: dict[str, int | str]
-    actions: tuple[dict[str, int], ...]
-    cookie: int
-    """Which path the rule belongs to (Path.cookie), or 0 for best effort."""
-    table: int = 0
-    goto: int | None = None
-    """The table that goes on with the packet after the actions."""
-
-
-class Bucket(Frozen, frozen=True, kw_only=True):
-    """One way a group can treat a packet.
-
-    `actions` are an action set: whatever their order here, a switch takes pop, push,
-    set, queue, output in this order (OpenFlow 1.3.5 clause 5.10).
-    """
-
-    actions: tuple[dict[str, int], ...]
-    watch_port: int | None = None
-    """The port whose liveness is the bucket's; None: always live."""
-
-
-class Group(Frozen, frozen=True, kw_only=True):
-    """One OpenFlow 1.3 group of a switch; {"group": id} gives packets to it."""
-
-    switch: str
-    id: int
-    kind: Literal["all", "indirect", "fast_failover"]
-    """All buckets on a copy each; the only bucket; the first live bucket."""
-    buckets: tuple[Bucket, ...]
-
-
-class Repair(Frozen, frozen=True, kw_only=True):
-    """How a controller puts one path on one of its backups."""
-
-    cookie: int
-    """Of the path."""
-    failed: tuple[str, str]
-    """The backup's link."""
-    prepare: tuple[Rule, ...]
-    """The rules of the backup's label: nothing uses them before `switch_over`."""
-    switch_over: tuple[Rule, ...]
-    """Each takes the place of the path's rule with the same match at its first switch."""
 
 
 class Budget(Frozen, frozen=True, kw_only=True):
@@ -144,70 +62,6 @@ class BacklogBound(Frozen, frozen=True, kw_only=True):
     """Interface name."""
     queue: int
     bytes: int
-
-
-class Backup(Frozen, frozen=True, kw_only=True):
-    """Another way for the packets of a path, under a label of its own."""
-
-    failed: tuple[str, str] | None
-    """The link it goes round; None: it carries a copy of every packet."""
-    nodes: tuple[str, ...]
-    """From where it leaves the path to the path's last host: from the switch before the
-    failed link for fast failover, else from the first host."""
-    label: int
-
-
-class Path(Frozen, frozen=True, kw_only=True):
-    """A pinned path of one session, in one direction."""
-
-    id: str
-    cookie: int
-    slice: str
-    src: str
-    dst: str
-    nodes: tuple[str, ...]
-    """Host, switches, host."""
-    label: int | None
-    """MPLS label between the first and the last switch; None if there is one switch."""
-    queue: int
-    policy: str
-    backup: tuple[str, ...] = ()
-    """The policy's other path, which shares no link of the core; empty: none."""
-    protection: Protection = "none"
-    backups: tuple[Backup, ...] = ()
-    """What stands in for the path, as its protection says; links in the path's order."""
-
-
-class Match(Frozen, frozen=True, kw_only=True):
-    """The packets of a path, as its ingress switch sees them. None: any."""
-
-    ipv4_src: str
-    ipv4_dst: str
-    ip_proto: int | None = None
-    """6 or 17."""
-    src_port: int | None = None
-    dst_port: int | None = None
-    dscp: int | None = None
-
-
-class Carried(Frozen, frozen=True, kw_only=True):
-    """One direction of a slice that was ordered at run time."""
-
-    path: Path
-    """Its id is the contract's (scenario.Contract), after the slice's."""
-    matches: tuple[Match, ...]
-    guaranteed_bps: int
-    """Kept on every link of the path."""
-
-
-class Placed(Frozen, frozen=True, kw_only=True):
-    """A slice that was ordered at run time, as the network carries it."""
-
-    slice: Slice
-    queue_name: str
-    """Of the queue its packets wait in; empty: queue 0."""
-    queue: int
-    carried: tuple[Carried, ...]
 
 
 class Session(Frozen, frozen=True, kw_only=True):
@@ -286,44 +140,32 @@ class Load(Frozen, frozen=True, kw_only=True):
     reverse: Path
 
 
-class Plan(Frozen, frozen=True, kw_only=True):
-    """What a lab carries out."""
+class Afterwards(Frozen, frozen=True, kw_only=True):
+    """What holds after an event, until the next."""
+
+    delays_ns: dict[str, int]
+    """Path id -> what no conforming packet takes longer than, one-way, by network calculus.
+    Paths that lead nowhere then, or have no bound, are not here."""
+    reroutes: tuple[tuple[int, int], ...]
+    """Cookies of paths that the controller moves because of it, and the way each takes."""
+    settle_ns: int
+    """From the last of what follows from the event until packets of before it have passed."""
+
+
+class Plan(State, frozen=True, kw_only=True):
+    """The state that a lab begins with, what will be sent through it, and what is to happen."""
 
     schema: int = SCHEMA
     experiment: str
-    seed: int
-    policy: str
-    hosts: tuple[Host, ...]
-    switches: tuple[Switch, ...]
-    ports: tuple[Port, ...]
-    rules: tuple[Rule, ...]
-    groups: tuple[Group, ...] = ()
-    repairs: tuple[Repair, ...] = ()
-    """What a controller does when links fail, for the paths that order it."""
     sessions: tuple[Session, ...] = ()
     loads: tuple[Load, ...] = ()
     backlog_bounds: tuple[BacklogBound, ...] = ()
     events: tuple[Event, ...] = ()
-    recovery: Recovery = Recovery(control_delay_ns=0)
+    """The deltas that are known beforehand, by time."""
+    afterwards: tuple[Afterwards, ...] = ()
+    """What holds after each of them, as far as that is known beforehand."""
     captures: tuple[Capture, ...] = ()
     duration_ns: int = 0
     """From the start of traffic to the last packet sent."""
     positions: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
     """Node -> (x, y) for drawing, km or degrees; may be empty."""
-
-    def guarded(self) -> set[frozenset[str]]:
-        """The links, by their two nodes, whose failure somebody has to see."""
-        towards = {(port.node, port.number): port.peer_node for port in self.ports}
-        links = {frozenset(repair.failed) for repair in self.repairs}
-        for group in self.groups:
-            for bucket in group.buckets:
-                if bucket.watch_port is not None:
-                    links.add(frozenset((group.switch, towards[group.switch, bucket.watch_port])))
-        return links
-
-    def port(self, node: str, peer: str) -> Port:
-        """The port of `node` towards `peer`. Raises KeyError."""
-        for port in self.ports:
-            if port.node == node and port.peer_node == peer:
-                return port
-        raise KeyError(f"{node} has no port towards {peer}")

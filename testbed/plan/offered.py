@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from testbed.frames import UDP_HEADERS_BYTES, label_bytes
-from testbed.plan.model import Load, Path, Plan, Session
-from testbed.scenario.model import Scenario
+from testbed.net.paths import Path
+from testbed.plan.model import Load, Plan, Session
+from testbed.scenario.scenario import Scenario
 from testbed.units import show_bps
 
 _NAMED = 0.1

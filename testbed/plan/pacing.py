@@ -12,7 +12,8 @@ import hashlib
 
 from testbed.errors import InputError
 from testbed.plan.model import FLOOD_TICK_NS
-from testbed.scenario.model import Flow, Probe, Scenario
+from testbed.scenario.model import Flow, Probe
+from testbed.scenario.scenario import Scenario
 from testbed.traffic.classes import AppClass
 from testbed.units import show_ns
 

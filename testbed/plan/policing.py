@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from testbed.errors import PlanError
+from testbed.net.paths import Path
 from testbed.plan.background import Routed
-from testbed.plan.model import Path
 from testbed.plan.queues import Names
 from testbed.plan.rules import from_switch
 from testbed.port.pipeline import Port

@@ -23,7 +23,7 @@ from itertools import pairwise
 import networkx as nx
 
 from testbed.errors import PlanError
-from testbed.plan.model import Backup
+from testbed.net.paths import Backup
 from testbed.slices.disjoint import Pair, disjoint_pair
 from testbed.slices.paths import least_cost_path
 from testbed.slices.policy import Demand, Route

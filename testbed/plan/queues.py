@@ -23,8 +23,9 @@ from itertools import pairwise
 import msgspec
 
 from testbed.errors import PlanError
+from testbed.net.nodes import Switch
+from testbed.net.paths import Path
 from testbed.plan.gates import gate_cycle
-from testbed.plan.model import Path, Switch
 from testbed.port.gates import Gates
 from testbed.port.pipeline import Port
 from testbed.port.queues import MAX_QUEUES, Queue, Queues

@@ -8,7 +8,7 @@ from itertools import count
 import networkx as nx
 
 from testbed.errors import PlanError
-from testbed.plan.model import Path
+from testbed.net.paths import Path
 from testbed.plan.protection import Protector
 from testbed.scenario.model import Slice
 from testbed.slices.policy import BEST_EFFORT, Demand, Policy, Route

@@ -26,23 +26,18 @@ from typing import NamedTuple
 import msgspec
 import networkx as nx
 
-from testbed.plan.matches import IPV4, MPLS, load_matches, oxm, session_matches
-from testbed.plan.model import (
+from testbed.net.matches import IPV4, MPLS, oxm
+from testbed.net.openflow import IN_PORT
+from testbed.net.paths import Backup, Carried, Path
+from testbed.net.tables import (
     DEFAULT_TABLE_PRIORITY,
     ORDER_PRIORITY,
     SLICE_PRIORITY,
-    Backup,
     Bucket,
-    Carried,
     Group,
-    Load,
-    Match,
-    Path,
     Repair,
     Rule,
-    Session,
 )
-from testbed.plan.openflow import IN_PORT
 from testbed.plan.wiring import Wiring
 from testbed.port.pipeline import Port
 
@@ -57,22 +52,12 @@ class Tables(NamedTuple):
     repairs: tuple[Repair, ...]
 
 
-class _Traffic(NamedTuple):
-    """A path and the packets that take it."""
-
-    path: Path
-    matches: tuple[Match, ...]
-    dscp: int
-
-
-def all_tables(
-    graph: nx.DiGraph, wiring: Wiring, sessions: Iterable[Session], loads: Iterable[Load]
-) -> Tables:
+def all_tables(graph: nx.DiGraph, wiring: Wiring, paths: Iterable[Carried]) -> Tables:
     """Rules and groups switch by switch in the network's order, highest priority first."""
     rules: list[Rule] = []
     groups: list[Group] = []
     repairs: list[Repair] = []
-    for traffic in _traffic(sessions, loads):
+    for traffic in paths:
         path = traffic.path
         mine = [_group(wiring, path, b) for b in path.backups if path.protection != "reactive"]
         grouped = {group.switch for group in mine}
@@ -87,7 +72,13 @@ def all_tables(
             first = tuple(_classify(wiring, traffic, backup.nodes, backup.label))
             assert backup.failed is not None
             repairs.append(
-                Repair(cookie=path.cookie, failed=backup.failed, prepare=way, switch_over=first)
+                Repair(
+                    cookie=path.cookie,
+                    failed=backup.failed,
+                    prepare=way,
+                    switch_over=first,
+                    switch_back=tuple(_classify(wiring, traffic, path.nodes, path.label)),
+                )
             )
     rules += _best_effort(graph, wiring)
     order = {switch.name: switch.dpid for switch in wiring.switches}
@@ -103,7 +94,7 @@ def order_rules(wiring: Wiring, carried: Carried) -> tuple[Rule, ...]:
     path = carried.path
     rules = list(_forward(wiring, path, path.nodes[1:], path.label))
     for match in carried.matches:
-        traffic = _Traffic(path, (match,), match.dscp or 0)
+        traffic = Carried(path=path, matches=(match,), dscp=match.dscp)
         priority = ORDER_PRIORITY + (match.dscp is not None)
         rules += [
             msgspec.structs.replace(rule, priority=priority)
@@ -117,23 +108,9 @@ def from_switch(path: Path, backup: Backup) -> tuple[str, ...]:
     return backup.nodes[1:] if backup.nodes[0] == path.src else backup.nodes
 
 
-def _traffic(sessions: Iterable[Session], loads: Iterable[Load]) -> Iterator[_Traffic]:
-    for session in sessions:
-        yield from _both(session, session_matches(session))
-    for load in loads:
-        yield from _both(load, load_matches(load))
-
-
-def _both(of: Session | Load, matches: Iterable[tuple[Path, Match]]) -> Iterator[_Traffic]:
-    found = list(matches)
-    for path in (of.forward, of.reverse):
-        mine = tuple(match for owner, match in found if owner.cookie == path.cookie)
-        yield _Traffic(path, mine, of.dscp)
-
-
 def _classify(
     wiring: Wiring,
-    traffic: _Traffic,
+    traffic: Carried,
     nodes: Sequence[str],
     label: int | None,
     grouped: Collection[str] = (),
@@ -142,7 +119,11 @@ def _classify(
     path, (host, switch, peer) = traffic.path, nodes[:3]
     push: tuple[Action, ...] = ()
     if label is not None:
-        push = ({"push_mpls": MPLS}, {"set_mpls_label": label}, {"set_mpls_tc": traffic.dscp >> 3})
+        push = (
+            {"push_mpls": MPLS},
+            {"set_mpls_label": label},
+            {"set_mpls_tc": (traffic.dscp or 0) >> 3},
+        )
     for match in traffic.matches:
         yield Rule(
             switch=switch,

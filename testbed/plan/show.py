@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from testbed.plan.model import Budget, Load, Path, Plan, Session
+from testbed.net.paths import Path
+from testbed.plan.model import Budget, Load, Plan, Session
 from testbed.port.pipeline import Port
 from testbed.units import show_bps, show_ns
 

@@ -35,7 +35,8 @@ from testbed.plan.pacing import (
 from testbed.plan.routing import Router
 from testbed.plan.wiring import Wiring
 from testbed.port.background import Source
-from testbed.scenario.model import Background, Flow, Probe, Scenario, Slice
+from testbed.scenario.model import Background, Flow, Probe, Slice
+from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Demand, Traffic
 from testbed.traffic.classes import AppClass
 

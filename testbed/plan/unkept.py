@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from testbed.plan.model import Plan
-from testbed.scenario.model import Scenario, Slo
+from testbed.scenario.model import Slo
+from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import BEST_EFFORT
 from testbed.units import show_bps, show_ns
 

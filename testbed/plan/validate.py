@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
 
 import msgspec
 import networkx as nx
@@ -14,19 +13,9 @@ from testbed.links.kinds import AnyLink
 from testbed.links.link import Way
 from testbed.plan.pacing import check_clocks, check_load, check_probe
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
-from testbed.scenario.model import (
-    Background,
-    ControllerEvent,
-    Flow,
-    LinkEvent,
-    NodeEvent,
-    OrderEvent,
-    Probe,
-    Scenario,
-    Slice,
-)
-from testbed.scenario.orders.write import to_ietf
+from testbed.scenario.model import Background, Flow, Probe, Slice
 from testbed.scenario.promise import contradictions
+from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import BEST_EFFORT
 from testbed.topology.model import Network, Node
 from testbed.traffic.classes import AppClass
@@ -290,13 +279,12 @@ def _ends(
 
 
 def _links(scenario: Scenario, network: Network) -> None:
-    """Events and captures name links that are there."""
+    """Captures name links that are there, and events come while traffic flows."""
     peers: dict[str, set[str]] = {node.name: set() for node in network.nodes}
     for link in network.links:
         peers[link.a].add(link.b)
         peers[link.b].add(link.a)
-    named = [(e.text, e.a, e.b) for e in scenario.events if isinstance(e, LinkEvent)]
-    named += [(f"capture {c.node}:{c.peer}", c.node, c.peer) for c in scenario.captures]
+    named = [(f"capture {c.node}:{c.peer}", c.node, c.peer) for c in scenario.captures]
     for where, a, b in named:
         if a not in peers:
             raise unknown("node", a, peers, where=where)
@@ -311,33 +299,6 @@ def _links(scenario: Scenario, network: Network) -> None:
             f"event at {show_ns(event.at_ns)}",
             event.text,
             f"while traffic flows, before {show_ns(last_ns)}",
-        )
-    switches = {node.name for node in network.nodes if node.role == "switch"}
-    for event in scenario.events:
-        if isinstance(event, NodeEvent):
-            _node_event(event, peers, switches)
-        if isinstance(event, OrderEvent) and event.slice is not None:
-            to_ietf([event.slice])  # which is how it will be asked for
-    _controller_events([e for e in scenario.events if isinstance(e, ControllerEvent)])
-
-
-def _node_event(event: NodeEvent, nodes: Iterable[str], switches: Iterable[str]) -> None:
-    if event.action == "restart" and event.node not in switches:
-        raise unknown("switch", event.node, switches, where=event.text)
-    if event.node not in nodes:
-        raise unknown("node", event.node, nodes, where=event.text)
-    _require(event.extra_ns >= 0, f"extra delay is {event.extra_ns} ns", event.text, "0 or more")
-
-
-def _controller_events(events: Sequence[ControllerEvent]) -> None:
-    """It runs at first, and is killed and started by turns."""
-    for event, expected in zip(events, cycle(("kill", "start")), strict=False):
-        runs = "runs" if expected == "kill" else "does not run"
-        _require(
-            event.action == expected,
-            f"the controller {runs} at {show_ns(event.at_ns)}",
-            event.text,
-            f"{expected} first",
         )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from testbed.errors import InputError, PlanError
-from testbed.plan.model import Host, Switch
+from testbed.net.nodes import Host, Switch
 from testbed.port.pipeline import Port
 from testbed.topology.model import Network
 

@@ -25,7 +25,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.utils import PcapReader
 
 from testbed.errors import ResultError
-from testbed.plan import model
+from testbed.net import paths
 from testbed.plan.matches import DISCARD_PORT, load_matches
 from testbed.plan.model import Plan, Session
 from testbed.probes.messages import HEAD
@@ -184,7 +184,7 @@ def _layout(payload: bytes, direction: str) -> str:
     return "STAMP"
 
 
-def _planned(session: Session, direction: str, path: model.Path, link: tuple[str, str]) -> _Seen:
+def _planned(session: Session, direction: str, path: paths.Path, link: tuple[str, str]) -> _Seen:
     labelled = path.label is not None and not {path.src, path.dst} & set(link)
     leading = direction == "leading"
     return _Seen(

@@ -24,7 +24,9 @@ import msgspec
 from testbed.emulation import lab_qdisc, links, netns
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.qdisc import Arrangement
-from testbed.plan.model import Budget, Host, Path, Plan, Session
+from testbed.net.nodes import Host
+from testbed.net.paths import Path
+from testbed.plan.model import Budget, Plan, Session
 from testbed.port.pipeline import Port
 
 SESSION = "null-path"

@@ -26,7 +26,8 @@ from testbed.report import wording
 from testbed.report.isolation import isolation, loaded_slices
 from testbed.report.naming import called, listed, names
 from testbed.results.folder import CONTROL, RunFolder
-from testbed.scenario.model import Headline, OrderEvent
+from testbed.scenario.events.order import OrderEvent
+from testbed.scenario.scenario import Headline
 
 _NAMED = 6
 """So many are named; of more, their number is told."""
@@ -116,8 +117,8 @@ def _orders(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
     record = run.record(CONTROL)
     if record is None:
         return "Not shown: the run was cut short, and what became of its requests is not known."
-    happened = [row for row in record["events"] if row.get("answer")]
-    carried = sum(row["answer"]["status"] < 300 for row in happened)
+    answers = [entry.told["answer"] for entry in run.timeline if "answer" in entry.told]
+    carried = sum(answer["status"] < 300 for answer in answers)
     ordered = {e.id for e in run.plan.events if isinstance(e, OrderEvent)}
     theirs = {s.id for s in run.scenario.slices} - ordered
     before: dict[str, Phase] = {}
@@ -133,9 +134,9 @@ def _orders(run: RunFolder, rows: Sequence[SummaryRow]) -> str:
         row for row in standing if any(p.lost for p in after.get(_id(row), ())) or row.bound_over
     ]
     told = listed(_before_and_after(row, before, after) for row in standing)
-    answered = f"{carried} of {len(happened)} requests were carried out"
-    if carried < len(happened):
-        answered += f", {len(happened) - carried} refused"
+    answered = f"{carried} of {len(answers)} requests were carried out"
+    if carried < len(answers):
+        answered += f", {len(answers) - carried} refused"
     if disturbed:
         who = names(disturbed)
         return f"Yes: {who} lost messages or exceeded a bound ({told}); {answered}."

@@ -13,11 +13,12 @@ from itertools import pairwise
 from testbed.analysis.fidelity import instrument
 from testbed.analysis.overload import Shared, policed, shared
 from testbed.analysis.summary import SummaryRow
-from testbed.plan.model import Path, Plan
+from testbed.net.paths import Path
+from testbed.plan.model import Plan
 from testbed.report import wording
 from testbed.report.naming import listed, names
 from testbed.results.folder import CONTROL, RunFolder
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 
 _ENOUGH = 1.2
 """Of a link's rate: what overloads it beyond doubt."""

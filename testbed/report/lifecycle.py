@@ -3,18 +3,18 @@ every session saw from then until the next event."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from testbed.analysis.phases import phases
+from testbed.net.timeline import Entry
 from testbed.report.naming import called
 from testbed.report.wording import NONE
-from testbed.results.folder import CONTROL, RunFolder
-from testbed.scenario.model import OrderEvent
+from testbed.results.folder import RunFolder
+from testbed.scenario.events.order import OrderEvent
 from testbed.text import visible
 from testbed.units import show_ns
 
@@ -34,8 +34,7 @@ def requests(run: RunFolder) -> list[Request]:
     events = run.plan.events
     if not any(isinstance(event, OrderEvent) for event in events):
         return []
-    told = run.record(CONTROL)  # None: the run was cut short
-    happened = told["events"] if told else [{}] * len(events)
+    happened = {entry.event: entry for entry in run.timeline}
     seen: dict[int | None, dict[str, str]] = {}
     for phase in phases(run.plan, run.samples):
         shown = NONE if phase.max_ns is None else show_ns(phase.max_ns)
@@ -47,8 +46,9 @@ def requests(run: RunFolder) -> list[Request]:
         return {name: seen.get(number, {}).get(name, "") for name in names}
 
     rows = [Request("start", "", "", largest(None))]
-    for number, (event, row) in enumerate(zip(events, happened, strict=False)):
-        rows.append(Request(show_ns(event.at_ns), event.text, _answer(row), largest(number)))
+    for number, event in enumerate(events):
+        answer = _answer(happened.get(number))
+        rows.append(Request(show_ns(event.at_ns), event.text, answer, largest(number)))
     return rows
 
 
@@ -78,13 +78,14 @@ def lifecycle_table(run: RunFolder) -> Table | None:
     return table
 
 
-def _answer(row: Mapping[str, Any]) -> str:
-    """That it was carried out, and how long that took, or why not."""
-    answer = row.get("answer")
-    if answer is None:
+def _answer(entry: Entry | None) -> str:
+    """That it was carried out, and how long that took, or why not; empty where that is not
+    known."""
+    answer = entry.told.get("answer") if entry is not None else None
+    if answer is None or entry is None:
         return ""
     if answer["status"] < 300:
-        took = row["actual_ns"] - row["began_ns"]
+        took = entry.actual_ns - entry.began_ns
         return f"done in {show_ns(took)}" if took else "done"
     error = answer["body"]["ietf-restconf:errors"]["error"][0]
     return f"refused ({answer['status']}), {error['error-message'].partition(';')[0]}"

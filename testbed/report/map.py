@@ -22,7 +22,7 @@ from testbed.links.kinds import KINDS
 from testbed.links.link import Link
 from testbed.plan.model import Load, Plan, Session
 from testbed.report import style
-from testbed.scenario.model import LinkEvent
+from testbed.scenario.events.link import LinkEvent
 
 WIDTH = 760.0
 """Of the canvas, points."""

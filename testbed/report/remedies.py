@@ -14,7 +14,8 @@ from testbed.analysis.summary import SummaryRow
 from testbed.errors import InputError
 from testbed.report.naming import called, listed
 from testbed.report.wording import share, worth
-from testbed.scenario.model import Probe, Scenario
+from testbed.scenario.model import Probe
+from testbed.scenario.scenario import Scenario
 from testbed.units import time_ns
 
 _S = 1_000_000_000

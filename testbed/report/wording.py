@@ -16,7 +16,7 @@ from testbed.analysis.terms import Held, Promise
 from testbed.report.naming import called, listed
 from testbed.results.folder import PROMISES
 from testbed.results.provenance import Provenance
-from testbed.scenario.model import Headline
+from testbed.scenario.scenario import Headline
 from testbed.units import show_bps, show_ns
 
 NONE = "\N{EN DASH}"

@@ -4,6 +4,7 @@
     janitor.py     the process that sees to it, and what a measurement is
     samples.py     raw records of all sessions -> one tidy table, Parquet in and out
     provenance.py  who measured what, with which versions, where and how
+    older.py       what older versions wrote, as it is now
     folder.py      collect() writes a run folder, RunFolder reads one, find_run() finds one
 
 A run folder is `results/<experiment>/<UTC>-<id>/`; its files carry the number of

@@ -6,6 +6,7 @@
     2-plan.json         what was decided
     3-readback.json     what kernel and switches really had
     4-control.json      rules installed, paths proved, counters
+    4-timeline.jsonl    every delta that happened: what, planned and actual time, why
     5-samples.parquet   every message of every session
     5-null-path.parquet every packet of the null path: what the lab itself adds
     6-loads.json        what the background flows carried
@@ -40,16 +41,19 @@ import pandas as pd
 
 from testbed.errors import ResultError, TestbedError, unknown
 from testbed.files import write_whole
+from testbed.net.timeline import Entry, read_timeline
 from testbed.plan import model as plan_model
 from testbed.plan.model import Plan
 from testbed.process import ALIVE
 from testbed.results import provenance as provenance_model
 from testbed.results.janitor import LOG_FOLDER, measured
+from testbed.results.older import entries_of_schema_1, plan_of_schema_1
 from testbed.results.provenance import Provenance, Status
 from testbed.results.samples import Written, load_samples, write_samples
 from testbed.results.staging import PREFIX, unwritable
-from testbed.scenario import model as scenario_model
-from testbed.scenario.model import UNREADABLE, Scenario
+from testbed.scenario import scenario as scenario_model
+from testbed.scenario.model import UNREADABLE
+from testbed.scenario.scenario import Scenario
 
 PROVENANCE = "0-provenance.json"
 SCENARIO = "1-scenario.json"
@@ -57,6 +61,7 @@ SOURCES = "1-sources"
 PLAN = "2-plan.json"
 READBACK = "3-readback.json"
 CONTROL = "4-control.json"
+TIMELINE = "4-timeline.jsonl"
 SAMPLES = "5-samples.parquet"
 NULL_PATH = "5-null-path.parquet"
 LOADS = "6-loads.json"
@@ -80,6 +85,7 @@ _MOVED = {
     "plan.json": PLAN,
     "readback.json": READBACK,
     "control.json": CONTROL,
+    "timeline.jsonl": TIMELINE,
     "loads.json": LOADS,
     "captures": CAPTURES,
 }
@@ -269,7 +275,14 @@ class RunFolder:
     @cached_property
     def planned(self) -> Plan:
         """What was decided."""
-        return read_json(self.path / PLAN, Plan, plan_model.SCHEMA)
+        path = self.path / PLAN
+        try:
+            raw = msgspec.json.decode(path.read_bytes())
+            if raw["schema"] == 1:
+                return plan_of_schema_1(raw, self.scenario)
+        except (*UNREADABLE, AttributeError, TypeError, KeyError):
+            pass  # told below
+        return read_json(path, Plan, plan_model.SCHEMA)
 
     @cached_property
     def plan(self) -> Plan:
@@ -280,6 +293,22 @@ class RunFolder:
         reached_ns = self.provenance.actual["traffic_ns"]
         events = tuple(event for event in plan.events if event.at_ns < reached_ns)
         return msgspec.structs.replace(plan, events=events)
+
+    @cached_property
+    def timeline(self) -> tuple[Entry, ...]:
+        """Every delta that happened; of a run that was cut short, those of the plan."""
+        path = self.path / TIMELINE
+        try:
+            if path.exists():
+                return read_timeline(path)
+            return entries_of_schema_1(self.record(CONTROL))
+        except (*UNREADABLE, AttributeError, TypeError, KeyError) as problem:
+            raise ResultError(
+                f"{TIMELINE} is damaged: {problem}",
+                where=str(path),
+                expected="a delta in each line",
+                remedy="run the experiment again",
+            ) from problem
 
     @cached_property
     def samples(self) -> pd.DataFrame:

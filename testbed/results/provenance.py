@@ -15,7 +15,8 @@ from typing import Literal
 import msgspec
 
 from testbed import __version__
-from testbed.scenario.model import Frozen, Param, Scenario
+from testbed.scenario.model import Frozen, Param
+from testbed.scenario.scenario import Scenario
 
 SCHEMA = 1
 

@@ -1,7 +1,9 @@
 """The frozen question: what an experiment's build() collected, JSON in and out.
 
-model.py       the data
-events.py      what can happen during an experiment
+model.py       slices and their terms, traffic, recovery
+delta.py       a change of the network: what, when, why, on whose word
+events/        what can happen during an experiment, a kind of delta each
+scenario.py    one run's question, with all of it
 experiment.py  Experiment, the one class users subclass
 discovery.py   finds topologies, policies, experiments and classes by folder
 """

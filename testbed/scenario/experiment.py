@@ -27,17 +27,15 @@ import msgspec
 from testbed.errors import InputError, TestbedError, unknown
 from testbed.scenario import events
 from testbed.scenario.discovery import home
+from testbed.scenario.events import Event
+from testbed.scenario.events.order import OrderEvent
 from testbed.scenario.model import (
     Background,
     Capture,
-    Event,
     Flow,
-    Headline,
-    OrderEvent,
     Param,
     Probe,
     Recovery,
-    Scenario,
     Scheduler,
     Slice,
     TopologyRef,
@@ -45,6 +43,7 @@ from testbed.scenario.model import (
 from testbed.scenario.orders.profile import Ends
 from testbed.scenario.orders.read import check_nodes, read_orders
 from testbed.scenario.params import bind
+from testbed.scenario.scenario import Headline, Scenario
 from testbed.scenario.written import written_slice
 from testbed.units import rate_bps, size_bytes, time_ns
 

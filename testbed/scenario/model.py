@@ -1,4 +1,4 @@
-"""The scenario: everything an experiment asks, frozen and JSON-able.
+"""What an experiment asks: slices and their terms, traffic, recovery; frozen and JSON-able.
 
 Times are int nanoseconds (`_ns`), rates int bit/s (`_bps`), sizes int bytes
 (`_bytes`). Times of traffic and events count from the start of traffic.
@@ -11,8 +11,6 @@ from typing import Literal
 import msgspec
 
 from testbed.frames import LABELLED_FRAME_BYTES
-
-SCHEMA = 1
 
 Param = str | int | float | bool
 """What a parameter of a topology or an experiment can be."""
@@ -296,76 +294,6 @@ class Probe(Frozen, frozen=True, kw_only=True):
     deadline_ns: int | None = None
 
 
-class LinkEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="link"):
-    """What happens to the link between two nodes at a moment.
-
-    cut      both ends lose their carrier
-    silence  the carrier stays, and nothing gets through
-    mend     as it was at first
-    """
-
-    at_ns: int = 0
-    action: Literal["cut", "silence", "mend"]
-    a: str
-    b: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.action} {self.a}-{self.b}"
-
-
-class NodeEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="node"):
-    """What happens to a node at a moment.
-
-    drop     all its links are cut
-    revive   all its links are mended
-    slow     it forwards later than planned, by `extra_ns`
-    restart  the switch loses its rules and its connection, and starts again
-    """
-
-    at_ns: int = 0
-    action: Literal["drop", "revive", "slow", "restart"]
-    node: str
-    extra_ns: int = 0
-
-    @property
-    def text(self) -> str:
-        return f"{self.action} {self.node}"
-
-
-class ControllerEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="controller"):
-    """The controller is killed, or started again; switches keep their rules meanwhile."""
-
-    at_ns: int = 0
-    action: Literal["kill", "start"]
-
-    @property
-    def text(self) -> str:
-        return f"{self.action} controller"
-
-
-class OrderEvent(Frozen, frozen=True, kw_only=True, tag_field="of", tag="order"):
-    """What is asked of the controller's northbound service at a moment.
-
-    order     a further slice
-    modify    the slice otherwise
-    withdraw  the slice ends
-    """
-
-    at_ns: int = 0
-    action: Literal["order", "modify", "withdraw"]
-    id: str
-    slice: Slice | None = None
-    """As it is to be; None: withdraw."""
-
-    @property
-    def text(self) -> str:
-        return f"{self.action} {self.id}"
-
-
-Event = LinkEvent | NodeEvent | ControllerEvent | OrderEvent
-
-
 class Recovery(Frozen, frozen=True, kw_only=True):
     """How fast failures are seen and answered, for the slices that order protection."""
 
@@ -390,37 +318,3 @@ class Capture(Frozen, frozen=True, kw_only=True):
 
 Scheduler = Literal["fifo", "htb", "strict_priority", "time_aware"]
 """How ports choose the next packet: testbed/plan/queues.py."""
-
-
-Headline = Literal["verdicts", "outages", "orders", "isolation", "bounds", "gain", "reach"]
-"""What answers a question: testbed/report/headline.py."""
-
-
-class Scenario(Frozen, frozen=True, kw_only=True):
-    """One run's question."""
-
-    schema: int = SCHEMA
-    experiment: str
-    question: str
-    headline: Headline = "verdicts"
-    """What kind of answer the question asks for."""
-    params: dict[str, Param]
-    seed: int
-    policy: str
-    topology: TopologyRef
-    slices: tuple[Slice, ...]
-    flows: tuple[Flow, ...] = ()
-    backgrounds: tuple[Background, ...] = ()
-    probes: tuple[Probe, ...] = ()
-    events: tuple[Event, ...] = ()
-    recovery: Recovery = Recovery()
-    captures: tuple[Capture, ...] = ()
-    warmup_ns: int = 1_000_000_000
-    """Packets meant to be sent before this are kept but not judged."""
-    clock_drift_ppb: int = 0
-    """Hosts' clocks are slow or fast by up to this, each by its own, from the seed."""
-    scheduler: Scheduler = "htb"
-    cycle_ns: int = 1_000_000
-    """Of the gates of `time_aware`."""
-    policing_burst_bytes: int | None = None
-    """What a slice may send at once beyond its maximum rate; None: slices are not policed."""

@@ -13,7 +13,9 @@ from testbed.analysis import bounds
 from testbed.analysis.fidelity import Floor, Instrument
 from testbed.analysis.loads import Deviation
 from testbed.analysis.summary import SummaryRow, summarise
-from testbed.plan.model import BacklogBound, DelayBound, Plan
+from testbed.net.deltas.reroute import Reroute
+from testbed.net.timeline import Entry
+from testbed.plan.model import Afterwards, BacklogBound, DelayBound, Plan
 from testbed.results.samples import tidy
 from testbed.slices.policy import LATE_NS
 from tests.results import synthetic
@@ -96,6 +98,46 @@ def test_only_until_the_first_link_goes_down(at: int, word: str, repaired: bool)
     session = msgspec.structs.replace(asked.sessions[0], count=10_000)
     asked = msgspec.structs.replace(asked, sessions=(session,), events=events)
     assert rows(asked, raw(asked, LIMIT_NS + 1, at))[0].bound == word
+
+
+@pytest.mark.parametrize(
+    ("at", "word"), [(6050, "kept"), (6150, "exceeded"), (8940, "exceeded"), (8960, "kept")]
+)
+def test_between_events_the_bound_of_the_state_counts(at: int, word: str) -> None:
+    """The cut at 6 s has happened after 10 ms and settled 100 ms later; the next is at 9 s."""
+    asked = plan(events=True)
+    (cut,) = asked.events
+    session = msgspec.structs.replace(asked.sessions[0], count=10_000)
+    paths = (session.forward.id, session.reverse.id)
+    after = Afterwards(
+        delays_ns=dict.fromkeys(paths, 4_000_000), reroutes=(), settle_ns=100_000_000
+    )
+    asked = msgspec.structs.replace(
+        asked,
+        sessions=(session,),
+        events=(cut, msgspec.structs.replace(cut, at_ns=9 * 10**9)),
+        afterwards=(after,),
+    )
+    done = Entry(delta=cut, event=0, began_ns=cut.at_ns, actual_ns=cut.at_ns + 10_000_000)
+    packets = raw(asked, 4_000_001, at)
+    packets["forward_ns"][7000] = 4_000_000  # more than the plan's own bound
+    samples: pd.DataFrame = tidy(session.id, packets).to_pandas()
+    assert summarise(asked, samples, EXACT, (done,))[0].bound == word
+    assert summarise(asked, samples, EXACT)[0].bound == "kept", "nothing is known of the event"
+
+
+def test_a_reroute_that_did_not_come_leaves_the_state_unknown() -> None:
+    asked = plan(events=True)
+    (cut,) = asked.events
+    after = Afterwards(delays_ns={}, reroutes=((1, 1),), settle_ns=0)
+    asked = msgspec.structs.replace(asked, afterwards=(after,))
+    done = Entry(delta=cut, event=0, began_ns=cut.at_ns, actual_ns=cut.at_ns)
+    moved = Reroute(
+        path="p", cookie=1, way=1, nodes=(), prepare=(), switch_over=(), at_ns=cut.at_ns
+    )
+    entry = Entry(delta=moved, began_ns=cut.at_ns, actual_ns=cut.at_ns + 20)
+    assert len(bounds.windows(asked, (done,))) == 1
+    assert bounds.windows(asked, (done, entry))[1].from_ns == cut.at_ns + 20
 
 
 def test_a_queue_longer_than_its_bound() -> None:

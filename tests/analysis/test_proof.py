@@ -11,7 +11,7 @@ from testbed.analysis.proof import decided, within
 from testbed.analysis.summary import summarise
 from testbed.plan.model import DelayBound, Plan, Session
 from testbed.results.samples import tidy
-from testbed.scenario.model import LinkEvent
+from testbed.scenario.events.link import LinkEvent
 from tests.ports import changed
 from tests.results import synthetic
 

@@ -14,7 +14,8 @@ from testbed.plan.model import Load, Plan, Session
 from testbed.port.background import Source
 from testbed.port.policers import Policer
 from testbed.results.samples import tidy
-from testbed.scenario.model import LinkEvent, Slice
+from testbed.scenario.events.link import LinkEvent
+from testbed.scenario.model import Slice
 from tests.ports import changed
 from tests.results import synthetic
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.sampling import sampling, severed
-from testbed.plan.model import Backup, Load, Path, Plan, Session
+from testbed.net.paths import Backup, Path
+from testbed.plan.model import Load, Plan, Session
 from testbed.port.background import Source
 from testbed.port.gates import Gate
-from testbed.scenario.model import LinkEvent, NodeEvent
+from testbed.scenario.events.link import LinkEvent
+from testbed.scenario.events.node import NodeEvent
 from tests.ports import changed
 from tests.results import synthetic
 

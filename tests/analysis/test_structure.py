@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from testbed.analysis.structure import structure
-from testbed.plan.model import Backup, Path, Plan
+from testbed.net.paths import Backup, Path
+from testbed.plan.model import Plan
 from testbed.scenario.model import Slice
 from tests.results import synthetic
 

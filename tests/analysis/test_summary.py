@@ -25,7 +25,7 @@ from testbed.probes.arrivals import MISSING
 from testbed.report import wording
 from testbed.results.folder import RunFolder
 from testbed.results.samples import tidy
-from testbed.scenario.model import LinkEvent
+from testbed.scenario.events.link import LinkEvent
 from tests.results import synthetic
 
 

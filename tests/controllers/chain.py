@@ -5,7 +5,11 @@ h1 --- s1 --- s2 --- ... --- sN --- h2      h1's session to h2, queue 2 on every
 
 from __future__ import annotations
 
-from testbed.plan.model import Budget, Host, Path, Plan, Rule, Session, Switch
+from testbed.net.nodes import Host, Switch
+from testbed.net.paths import Path
+from testbed.net.tables import Rule
+from testbed.plan.matches import carried
+from testbed.plan.model import Budget, Plan, Session
 from testbed.port.pipeline import Port, stages
 from testbed.port.queues import Queue
 
@@ -74,6 +78,7 @@ def chain(length: int = 3) -> Plan:
         ports=tuple(ports.values()),
         rules=(*_rules(up, UP, sent, ports), *_rules(down, DOWN, back, ports)),
         sessions=(session,),
+        paths=carried((session,), ()),
     )
 
 

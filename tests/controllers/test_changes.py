@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from controllers.northbound import Asked
-from testbed.plan.model import Rule
+from testbed.net.tables import Rule
 from tests.controllers.chain import chain
 from tests.controllers.fake_switch import FakeSwitch
 from tests.controllers.test_launch import command, free_port, wait

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from controllers import encode
 from controllers.compat import of13, ofp, parser
 from testbed.errors import InputError, PlanError
-from testbed.plan.model import Bucket, Group, Rule
+from testbed.net.tables import Bucket, Group, Rule
 
 MATCHES: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "labelled": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from testbed.plan.model import Bucket, Group, Plan
+from testbed.net.tables import Bucket, Group
+from testbed.plan.model import Plan
 from tests.controllers.chain import chain
 from tests.controllers.fake_switch import FakeSwitch
 from tests.controllers.test_restoration import FAR, NEAR, planned
@@ -173,8 +175,10 @@ def test_failed_link_moves_paths_in_two_steps_and_back(start: Callable[..., Cont
     wait(lambda: [s.steps for s in switches] == ["dD|f|f|f|f|", "dD|f|f|f|f|", "dD|f|"])
     assert one.rules[-1][48:] in [rule[48:] for rule in before[0]]
     wait(lambda: one.barriers == 5)
-    restored = controller.end()["restored"]
-    nodes = [tuple(row["nodes"]) for row in restored]
+    rows = controller.end()["timeline"]
+    nodes = [tuple(row["delta"]["nodes"]) for row in rows]
+    assert all(row["delta"]["at_ns"] <= row["began_ns"] < row["actual_ns"] for row in rows)
+    assert re.fullmatch(r"s[23] says that its port \d is down", rows[0]["delta"]["why"])
     assert {way[::-1] if way[0] == "h2" else way for way in nodes[:2]} == {FAR}
     assert {way[::-1] if way[0] == "h2" else way for way in nodes[2:]} == {NEAR}
 

@@ -31,7 +31,8 @@ from testbed.errors import EmulationError
 from testbed.plan.model import Plan
 from testbed.port.pipeline import Port
 from testbed.port.policers import Policer
-from testbed.scenario.model import Capture, LinkEvent
+from testbed.scenario.events.link import LinkEvent
+from testbed.scenario.model import Capture
 from tests.emulation.plans import MS, linear, plan, two_queues
 from tests.ports import changed
 

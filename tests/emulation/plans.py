@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-from testbed.plan.model import Host, Plan, Switch
+from testbed.net.nodes import Host, Switch
+from testbed.plan.model import Plan
 from testbed.port.channel import Channel
 from testbed.port.pipeline import Port
 from testbed.port.queues import Queue, Queues

@@ -13,12 +13,12 @@ from controllers.policies.lowest_delay import LowestDelay
 from testbed.emulation.readback import Readback
 from testbed.frames import LABEL_BYTES, UDP_HEADERS_BYTES
 from testbed.lab.virtual import VirtualLab
-from testbed.plan.model import Path as Way
+from testbed.net.paths import Path as Way
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
 from testbed.probes.schedule import moments
 from testbed.run import execute
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 from testbed.topology.model import Network, Node
 from tests.plan.networks import GOLD, MBIT, MS, S, app, compiled, flow, link, probe, scenario
 

@@ -19,9 +19,12 @@ from testbed.emulation.proof import (
     trace_paths,
 )
 from testbed.errors import EmulationError
-from testbed.plan.matches import IPV4, MPLS
-from testbed.plan.model import Backup, Plan, Rule
-from testbed.plan.openflow import Packet, Switch, Tag
+from testbed.net.matches import IPV4, MPLS
+from testbed.net.openflow import Packet, Switch, Tag
+from testbed.net.paths import Backup
+from testbed.net.tables import Rule
+from testbed.plan.matches import carried
+from testbed.plan.model import Plan
 from testbed.scenario.model import Protection
 from tests.controllers.chain import DOWN, UP, chain
 from tests.plan.networks import GOLD, compiled, scenario
@@ -156,7 +159,7 @@ def test_a_copy_too_many_or_by_another_port_is_named() -> None:
 
 def test_same_question_is_asked_once() -> None:
     plan = chain(3)
-    twice = replace(plan, sessions=(*plan.sessions, replace(plan.sessions[0], id="again")))
+    twice = replace(plan, paths=plan.paths * 2)
     ovs = FakeVswitchd(plan, plan.rules)
     assert len(trace_paths(twice, ovs)) == 4
     assert ovs.asked == 6
@@ -236,7 +239,7 @@ def test_copies_that_go_two_ways_are_counted_at_both_ends() -> None:
     copies = Backup(failed=None, nodes=session.forward.nodes, label=99)
     forward = replace(session.forward, backups=(copies,))
     session = replace(session, forward=forward)
-    plan = replace(plan, sessions=(session,))
+    plan = replace(plan, sessions=(session,), paths=carried((session,), ()))
     for switch, fails in (("s1", True), ("s2", False), ("s3", True)):
         rows = counters(plan, {UP: 20, DOWN: 20})
         for row in rows:

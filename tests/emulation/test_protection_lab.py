@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from testbed.prepare import Prepared
 from testbed.results.folder import RunFolder
 from testbed.run import execute
 from testbed.scenario import events
-from testbed.scenario.model import Event, Protection, Recovery
+from testbed.scenario.events import Event
+from testbed.scenario.model import Protection, Recovery
 from tests.plan.networks import GOLD, MS, S, app, compiled, probe, scenario, triangle
 
 pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
@@ -26,7 +28,7 @@ CONTROL = Recovery(control_delay_ns=2 * MS, decision_ns=MS, wait_to_restore_ns=2
 
 
 def run(
-    root: Path, happens: dict[int, Event], protection: Protection, **given: Any
+    root: Path, happens: Mapping[int, Event], protection: Protection, **given: Any
 ) -> tuple[list[Outage], RunFolder]:
     """The triangle for 2 s at 1 kHz; events by ms. Its path is h1 s1 s3 s2 h2."""
     if LAB.missing():

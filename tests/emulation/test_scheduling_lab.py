@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from testbed.plan.model import Plan
-from testbed.scenario.model import Scenario, Scheduler
+from testbed.scenario.model import Scheduler
+from testbed.scenario.scenario import Scenario
 from tests.emulation.test_exact_run_lab import SLOW_GOLD, chain, excess_ns, run, shared_ns
 from tests.plan.networks import MBIT, MS, SILVER, S, flow, probe, scenario
 

@@ -11,24 +11,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from testbed.errors import EmulationError
+from testbed.net.deltas.install import Step, stepped
 from testbed.northbound.address import BASE, ENTRY, MEDIA
 from testbed.northbound.journal import Journal
 from testbed.northbound.limits import Limits
 from testbed.northbound.server import Server
 from testbed.northbound.service import Service
-from testbed.plan.change import Step
-from testbed.plan.intake import Intake
+from testbed.plan.admission import Admission
 from testbed.scenario.model import Slice
 from testbed.scenario.orders.schema import LIST, ROOT
 from testbed.scenario.orders.write import to_ietf
-from tests.plan.ordered import Switches, intake, order
+from tests.plan.ordered import admission, order
 
 
 class Wires:
     """Carries steps to switches in memory; `fail_at` counts down to a failure."""
 
-    def __init__(self, here: Intake) -> None:
-        self.switches = Switches(here.plan)
+    def __init__(self, here: Admission) -> None:
+        self.state = here.first
+        """What switches have."""
         self.fail_at = -1
         self.down = False
         self.gate = threading.Event()
@@ -43,9 +44,9 @@ class Wires:
         if self.fail_at == 0:
             # half of the step is done
             half = Step(add=step.add[:1], delete=step.delete[:1], ports=step.ports[:1])
-            self.switches.do(half)
+            self.state = stepped(self.state, half)
             raise EmulationError("the controller ended before it confirmed", where="test")
-        self.switches.do(step)
+        self.state = stepped(self.state, step)
 
 
 class Told(NamedTuple):
@@ -102,10 +103,10 @@ def late(id_: str = "late", **given: Any) -> Slice:
 
 @contextmanager
 def serving(
-    folder: Path, here: Intake | None = None, wires: Wires | None = None, **given: Any
+    folder: Path, here: Admission | None = None, wires: Wires | None = None, **given: Any
 ) -> Iterator[tuple[Client, Service, Wires]]:
     """A server on a free port of the loopback interface, until the end."""
-    here = here or intake()
+    here = here or admission()
     wires = wires or Wires(here)
     most = given.pop("most", 1000)
     service = Service(here, Journal(folder / "journal.json"), wires, most=most)

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from testbed.net.paths import Placed
 from testbed.northbound.conformance import Probed
-from testbed.plan.intake import Book, Intake
-from testbed.plan.model import Placed
+from testbed.plan.admission import Admission
+from testbed.plan.model import Plan
 from testbed.probes.events import (
     LEADING_RX,
     RECEIVED_FILE,
@@ -23,20 +24,25 @@ from testbed.probes.events import (
 from testbed.scenario.model import Slice
 from tests.northbound.asking import late
 from tests.plan.networks import MS, S, probe
-from tests.plan.ordered import intake
+from tests.plan.ordered import admission, admitted
 
 NOW_NS = 1_000 * S
 
 
 @pytest.fixture
-def here() -> Intake:
+def here() -> Admission:
     """A probe of best effort with the DSCP 46 of its class."""
-    return intake(probes=(probe(slice="best-effort"),))
+    return admission(probes=(probe(slice="best-effort"),))
 
 
-def _placed(here: Intake, order: Slice) -> Placed:
-    (placed,) = here.place(Book(), order).placed
+def _placed(here: Admission, order: Slice) -> Placed:
+    (placed,) = admitted(here, here.first, order).book.placed
     return placed
+
+
+def _plan(here: Admission) -> Plan:
+    assert isinstance(here.first, Plan)
+    return here.first
 
 
 def _logged(folder: Path, delays_ns: list[int | None], since_ns: int) -> None:
@@ -54,13 +60,13 @@ def _logged(folder: Path, delays_ns: list[int | None], since_ns: int) -> None:
     reflected.close()
 
 
-def _there(here: Intake, folder: Path, placed: Placed, since_ns: int) -> dict[str, object]:
-    row: dict[str, object] = Probed(here.plan, folder)(placed, since_ns)["conformance"][0]
+def _there(here: Admission, folder: Path, placed: Placed, since_ns: int) -> dict[str, object]:
+    row: dict[str, object] = Probed(_plan(here), folder)(placed, since_ns)["conformance"][0]
     return row
 
 
 def test_delays_are_held_against_the_promise(
-    here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Admission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + 2 * S)
     _logged(tmp_path / "s", [9 * MS, 2 * MS, 3 * MS, None], NOW_NS)
@@ -76,7 +82,7 @@ def test_delays_are_held_against_the_promise(
 
 
 def test_a_packet_that_may_still_come_is_not_lost(
-    here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Admission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _logged(tmp_path / "s", [2 * MS, None], NOW_NS)
     placed = _placed(here, late(dscp=(46,)))
@@ -87,7 +93,7 @@ def test_a_packet_that_may_still_come_is_not_lost(
 
 
 def test_a_message_has_arrived_when_all_of_it_has(
-    here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Admission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + 2 * S)
     folder = tmp_path / "s"
@@ -100,9 +106,9 @@ def test_a_message_has_arrived_when_all_of_it_has(
     ):
         log.add(LEADING_RX, copy, 0, number, NOW_NS + number * MS + delay_ns, index)
     log.close()
-    (session,) = here.plan.sessions
+    (session,) = _plan(here).sessions
     several = msgspec.structs.replace(session, fragments=3)
-    plan = msgspec.structs.replace(here.plan, sessions=(several,))
+    plan = msgspec.structs.replace(_plan(here), sessions=(several,))
     placed = _placed(here, late(dscp=(46,)))
     row = Probed(plan, folder)(placed, NOW_NS)["conformance"][0]
     assert (row["messages"], row["lost"]) == (3, 1)
@@ -110,7 +116,7 @@ def test_a_message_has_arrived_when_all_of_it_has(
 
 
 def test_what_was_read_is_not_read_again(
-    here: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Admission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: NOW_NS + 9 * S)
     folder = tmp_path / "s"
@@ -118,9 +124,9 @@ def test_what_was_read_is_not_read_again(
     placed = _placed(here, late(dscp=(46,)))
     logs = [folder / name for name in (SENT_FILE, REFLECTED_FILE)]
     whole = [log.read_bytes() for log in logs]
-    fresh = Probed(here.plan, folder)(placed, NOW_NS)["conformance"]
+    fresh = Probed(_plan(here), folder)(placed, NOW_NS)["conformance"]
     assert fresh[0]["messages"] == 5
-    grown = Probed(here.plan, folder)
+    grown = Probed(_plan(here), folder)
     for percent in range(0, 101, 7):  # half an event at the end, mostly
         for log, raw in zip(logs, whole, strict=True):
             log.write_bytes(raw[: len(raw) * percent // 100])
@@ -130,13 +136,13 @@ def test_what_was_read_is_not_read_again(
     assert grown(placed, NOW_NS)["conformance"] == fresh
 
 
-def test_packets_of_others_do_not_count(here: Intake, tmp_path: Path) -> None:
+def test_packets_of_others_do_not_count(here: Admission, tmp_path: Path) -> None:
     _logged(tmp_path / "s", [2 * MS], NOW_NS)
     row = _there(here, tmp_path / "s", _placed(here, late(dscp=(10,))), NOW_NS)
     assert (row["messages"], row["slo"]) == (0, "not-measured")
 
 
-def test_before_the_probes_have_begun_nothing_is_measured(here: Intake, tmp_path: Path) -> None:
+def test_before_the_probes_have_begun_nothing_is_measured(here: Admission, tmp_path: Path) -> None:
     placed = _placed(here, late(dscp=(46,)))
     assert _there(here, tmp_path / "none", placed, NOW_NS)["slo"] == "not-measured"
     log = EventLog(tmp_path / SENT_FILE, ["p"])

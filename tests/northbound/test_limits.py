@@ -19,13 +19,13 @@ from testbed.northbound.server import Server
 from testbed.northbound.service import Service
 from testbed.scenario.orders.schema import LIST
 from tests.northbound.asking import Wires, document, late, serving
-from tests.plan.ordered import intake
+from tests.plan.ordered import admission
 
 TOKEN = "0123456789abcdef"  # noqa: S105
 
 
 def _service(folder: Path) -> Service:
-    here = intake()
+    here = admission()
     return Service(here, Journal(folder / "journal.json"), Wires(here))
 
 
@@ -51,7 +51,7 @@ def test_a_token_is_asked_for_before_anything_else(tmp_path: Path) -> None:
             told = client.ask("POST", BASE, document(late()), wrong)
             assert (told.status, told.errors[0]["error-tag"]) == (401, "access-denied")
             assert told.headers["www-authenticate"] == "Bearer"
-        assert service.book.placed == ()
+        assert service.state.book.placed == ()
         right = {"Authorization": f"Bearer {TOKEN}"}
         assert client.ask("POST", BASE, document(late()), right).status == 201
 
@@ -208,7 +208,7 @@ def test_two_thousand_orders_at_once_are_answered(tmp_path: Path) -> None:
         # all ask for the same packets, which are one slice's
         assert counted.count(201) == 1
         assert counted.count(409) == 1_999
-        assert len(service.book.placed) == 1
+        assert len(service.state.book.placed) == 1
         assert client.ask("GET", BASE).status == 200
 
 
@@ -217,4 +217,4 @@ def test_a_document_of_ten_thousand_orders_is_refused(tmp_path: Path) -> None:
         one = document(late())[LIST][0]
         told = client.ask("POST", BASE, {LIST: [{**one, "id": f"s{n}"} for n in range(10_000)]})
         assert told.status == 400
-        assert service.book.placed == ()
+        assert service.state.book.placed == ()

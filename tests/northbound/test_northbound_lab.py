@@ -15,8 +15,15 @@ from testbed.plan.intake import FIRST_ORDER_COOKIE
 from testbed.prepare import Prepared, prepare
 from testbed.results.folder import CONTROL, RunFolder
 from testbed.run import execute
-from testbed.scenario.events import kill_controller, modify, order, start_controller, withdraw
-from testbed.scenario.model import Event, Recovery
+from testbed.scenario.events import (
+    Event,
+    kill_controller,
+    modify,
+    order,
+    start_controller,
+    withdraw,
+)
+from testbed.scenario.model import Recovery
 from tests.plan.networks import MS, S, app, compiled, probe, scenario, triangle
 
 pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
@@ -60,8 +67,7 @@ def _terms(**given: Any) -> dict[str, Any]:
 
 
 def _statuses(run: RunFolder) -> list[int]:
-    rows = run.record(CONTROL)["events"]
-    return [row["answer"]["status"] for row in rows if "answer" in row]
+    return [one.told["answer"]["status"] for one in run.timeline if "answer" in one.told]
 
 
 def _gold_is_untouched(run: RunFolder) -> None:
@@ -92,8 +98,8 @@ def test_a_slice_comes_changes_and_leaves(tmp_path: Path) -> None:
     _gold_is_untouched(run)
     plain = [phase for phase in phases(run.plan, run.samples) if phase.session == "plain"]
     assert sum(phase.lost for phase in plain) == 0, "make before break"
-    rows = run.record(CONTROL)["events"]
-    (was,) = rows[3]["before"]["ietf-network-slice-service:slice-service"]
+    told = {one.event: one.told for one in run.timeline}
+    (was,) = told[3]["before"]["ietf-network-slice-service:slice-service"]
     state = was["testbed-slice:state"]
     assert [way["slo"] for way in state["conformance"]] == ["met", "met"]
     assert state["conformance"][0]["messages"] > 400

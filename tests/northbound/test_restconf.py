@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
+from testbed.net.walk import walk
 from testbed.northbound.address import BASE, ENTRY, MEDIA
 from testbed.northbound.service import Service
-from testbed.plan.change import installed
-from testbed.plan.check import check_orders
-from testbed.plan.openflow import key
 from testbed.scenario.orders.schema import LIST, ROOT
 from tests.northbound.asking import Client, Wires, document, late, serving
 from tests.plan.networks import MBIT
-from tests.plan.ordered import intake
+from tests.plan.ordered import admission, canonical
 
 AT = f"/{ROOT}/slice-service[id='late']"
 Asked = tuple[Client, Service, Wires]
@@ -32,11 +30,12 @@ def served(tmp_path: Path) -> Iterator[Asked]:
 
 def _is_installed(service: Service, wires: Wires) -> None:
     """Switches have exactly what the book says, and it holds."""
-    here = intake()
-    wanted = installed(here, service.book)
-    assert wires.switches.rules == {key(rule): rule for rule in wanted.rules}
-    assert list(wires.switches.ports.values()) == list(wanted.ports)
-    check_orders(wires.switches.plan(), service.book.placed)
+    here = admission()
+    wanted = canonical(here.at_once(service.state.book))
+    assert canonical(service.state) == wanted
+    assert canonical(wires.state).rules == wanted.rules
+    assert wires.state.ports == wanted.ports
+    walk(service.state)
 
 
 def test_a_slice_is_created_read_changed_and_deleted(served: Asked) -> None:
@@ -52,11 +51,11 @@ def test_a_slice_is_created_read_changed_and_deleted(served: Asked) -> None:
 
     assert client.put(late(rate=20 * MBIT)).status == 204
     _is_installed(service, wires)
-    (placed,) = service.book.placed
+    (placed,) = service.state.book.placed
     assert placed.carried[0].guaranteed_bps == 20 * MBIT
 
     assert client.ask("DELETE", f"{ENTRY}late").status == 204
-    assert service.book.placed == ()
+    assert service.state.book.placed == ()
     _is_installed(service, wires)
     assert client.ask("GET", f"{ENTRY}late").status == 404
 
@@ -115,7 +114,7 @@ def test_what_the_network_cannot_give_is_refused_with_what_binds(served: Asked) 
         f"{AT}/connection-groups/connection-group[id='g'"
     )
     assert "has room for 95 Mbit/s of the 99 Mbit/s" in told.errors[0]["error-message"]
-    assert service.book.placed == ()
+    assert service.state.book.placed == ()
     _is_installed(service, wires)
 
 
@@ -177,7 +176,7 @@ def test_malformed_orders_are_answered_with_the_path_of_the_fault(served: Asked,
     told = client.ask("POST", BASE, body)
     assert told.status == 400
     assert (told.errors[0]["error-path"], told.errors[0]["error-tag"]) == (path, tag)
-    assert service.book.placed == ()
+    assert service.state.book.placed == ()
     _is_installed(service, wires)
 
 

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from testbed.errors import InputError
-from testbed.plan.intake import Book, RefusedError
 from testbed.scenario.orders.document import MAX_DEPTH, parse_document
 from testbed.scenario.orders.profile import Attributes
 from testbed.scenario.orders.read import parse_orders
@@ -15,7 +14,7 @@ from testbed.scenario.orders.schema import LIST
 from testbed.scenario.orders.yang import MAX_FAULTS, OrderError
 from testbed.units import time_ns
 from tests.orders.documents import PLAIN, changed
-from tests.plan.ordered import intake, order
+from tests.plan.ordered import admission, admitted, order, refused
 
 
 class Counted(str):
@@ -92,11 +91,10 @@ def test_so_many_directions_and_no_more() -> None:
 
 
 def test_an_order_at_run_time_has_so_many_directions(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = intake()
+    here = admission()
     monkeypatch.setattr("testbed.plan.intake.MAX_DIRECTIONS", 1)
-    with pytest.raises(RefusedError, match="connects 2 pairs of hosts"):
-        here.place(Book(), order(dscp=(10,)))
-    assert here.place(Book(), order(dscp=(10,), both=False)).placed
+    assert "connects 2 pairs of hosts" in refused(here, here.first, order(dscp=(10,))).what
+    assert admitted(here, here.first, order(dscp=(10,), both=False)).book.placed
 
 
 def test_a_quantity_is_short() -> None:

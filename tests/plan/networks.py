@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from testbed.links.link import Way
 from testbed.links.stated import Stated
+from testbed.net.tables import Rule
 from testbed.plan.compile import compile_plan
-from testbed.plan.model import Plan, Rule
-from testbed.scenario.model import Flow, Probe, Scenario, Slice, TopologyRef
+from testbed.plan.model import Plan
+from testbed.scenario.model import Flow, Probe, Slice, TopologyRef
+from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Policy
 from testbed.topology.model import Network, Node
 from testbed.traffic.classes import AppClass

@@ -1,4 +1,4 @@
-"""Orders as they come at run time, and switches that carry out the steps of a change."""
+"""Orders as they come at run time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import msgspec
 from hypothesis import strategies as st
 
 from controllers.policies.lowest_delay import LowestDelay
-from testbed.plan.change import Step
-from testbed.plan.intake import Intake
-from testbed.plan.model import Plan
-from testbed.plan.openflow import key
+from testbed.net.deltas.install import Install
+from testbed.net.state import State
+from testbed.net.tables import key
+from testbed.plan.admission import Admission
+from testbed.plan.intake import Refusal
 from testbed.scenario.model import Construct, Group, Match, Sdp, Slice
 from testbed.topology.model import Network
 from tests.plan.networks import MBIT, compiled, scenario
@@ -48,31 +49,31 @@ def order(
     )
 
 
-def intake(network: Network | None = None, **given: Any) -> Intake:
+def admission(network: Network | None = None, **given: Any) -> Admission:
     """The triangle with h1's probe to h2 on slice gold, unless given."""
-    asked = scenario(**given)
-    plan = compiled(LowestDelay(), asked, network)
-    return Intake(plan, asked.slices, LowestDelay(), asked.scheduler)
+    return Admission(compiled(LowestDelay(), scenario(**given), network), LowestDelay())
 
 
-class Switches:
-    """What a plan's switches have, and take."""
+def admitted(here: Admission, state: State, *orders: Slice) -> State:
+    """The state with further orders, all of which fit."""
+    for one in orders:
+        delta = here.admit(state, one)
+        assert isinstance(delta, Install), delta
+        state = state + delta
+    return state
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self.rules = {key(rule): rule for rule in plan.rules}
-        self.ports = {port.name: port for port in plan.ports}
 
-    def do(self, step: Step) -> None:
-        self.ports |= {port.name: port for port in step.ports}
-        self.rules |= {key(rule): rule for rule in step.add}
-        for rule in step.delete:
-            self.rules.pop(key(rule), None)
+def refused(here: Admission, state: State, asked: Slice) -> Refusal:
+    """Why an order is not carried."""
+    answer = here.admit(state, asked)
+    assert isinstance(answer, Refusal), answer
+    return answer
 
-    def plan(self) -> Plan:
-        return msgspec.structs.replace(
-            self._plan, rules=tuple(self.rules.values()), ports=tuple(self.ports.values())
-        )
+
+def canonical(state: State) -> State:
+    """Rules in order, so that states are compared by what switches do."""
+    rules = tuple(sorted(state.rules, key=lambda rule: repr(key(rule))))
+    return msgspec.structs.replace(state, rules=rules)
 
 
 @st.composite

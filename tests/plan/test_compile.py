@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.errors import PlanError
-from testbed.plan.check import check_plan
+from testbed.net.walk import walk_failures
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Load, Plan, Session
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Demand, Policy
 from testbed.topology.model import Network, Node
 from testbed.traffic.classes import AppClass
@@ -42,7 +42,7 @@ def test_every_packet_goes_its_way(case: Case, policy: Policy) -> None:
     asked, network, apps = case
     plan = compile_plan(asked, network, policy, apps)
     hosts = len(plan.hosts)
-    assert check_plan(plan) >= hosts * (hosts - 1) + 2 * len(plan.sessions) + len(plan.loads)
+    assert walk_failures(plan) >= hosts * (hosts - 1) + 2 * len(plan.sessions) + len(plan.loads)
 
     carried: list[Session | Load] = [*plan.sessions, *plan.loads]
     paths = [path for item in carried for path in (item.forward, item.reverse)]
@@ -160,4 +160,4 @@ def test_fifty_nodes_and_fifty_probes_in_seconds() -> None:
     begin = time.process_time()
     plan = compile_plan(scenario(probes=probes), network, LowestDelay(), {"app": app()})
     assert time.process_time() - begin < 2
-    assert check_plan(plan) == 50 * 49 + 2 * 50 + 4 * 50
+    assert walk_failures(plan) == 50 * 49 + 2 * 50 + 4 * 50

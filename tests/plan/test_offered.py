@@ -8,7 +8,8 @@ from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.plan.model import Plan
 from testbed.plan.offered import most_bps, offered, overloads
-from testbed.scenario.model import Background, Scenario, Slice
+from testbed.scenario.model import Background, Slice
+from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Policy
 from tests.plan.networks import MBIT, S, app, compiled, flow, probe, scenario
 

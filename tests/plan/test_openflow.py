@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from testbed.plan.matches import IPV4, MPLS
-from testbed.plan.model import Bucket, Group, Rule
-from testbed.plan.openflow import IN_PORT, VLAN, VLAN_PRESENT, Packet, PacketError, Switch, Tag, key
+from testbed.net.matches import IPV4, MPLS
+from testbed.net.openflow import IN_PORT, VLAN, VLAN_PRESENT, Packet, PacketError, Switch, Tag
+from testbed.net.tables import Bucket, Group, Rule, key
 
 IP = Packet({"eth_type": IPV4, "ipv4_dst": "10.0.0.2"})
 LABELLED = IP._replace(tags=(Tag(MPLS, 17, 5),))

@@ -9,10 +9,11 @@ import pytest
 
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.errors import PlanError
-from testbed.plan.check import check_plan
-from testbed.plan.fabric import Fabric
-from testbed.plan.matches import example, plan_matches
-from testbed.plan.model import Plan, Rule
+from testbed.net.fabric import Fabric
+from testbed.net.matches import example
+from testbed.net.tables import Rule
+from testbed.net.walk import walk_failures
+from testbed.plan.model import Plan
 from tests.plan.networks import compiled, flow, scenario
 from tests.ports import changed
 
@@ -48,11 +49,12 @@ def _output(number: int) -> Callable[[Rule], list[Rule]]:
 
 def test_sound(plan: Plan) -> None:
     matches, best_effort, forged = 2 + 2, 3 * 2, 4 * 2
-    assert check_plan(plan) == matches + best_effort + forged
+    assert walk_failures(plan) == matches + best_effort + forged
 
 
 def test_trace_of_a_session(plan: Plan) -> None:
-    (path, match), *_ = plan_matches(plan)
+    first = plan.paths[0]
+    path, match = first.path, first.matches[0]
     walk = Fabric(plan).send("h1", example(match))
     (trace,) = walk.traces
     assert walk.links == {frozenset(pair.split()) for pair in ("h1 s1", "s1 s3", "s3 s2", "s2 h2")}
@@ -92,7 +94,7 @@ def test_faults_are_found(
     plan: Plan, switch: str, cookie: int, change: Callable[[Rule], list[Rule]], says: str
 ) -> None:
     with pytest.raises(PlanError) as caught:
-        check_plan(_edit(plan, switch, cookie, change))
+        walk_failures(_edit(plan, switch, cookie, change))
     assert says in str(caught.value)
 
 
@@ -107,10 +109,10 @@ def test_a_loop_is_found(plan: Plan) -> None:
         for rule in plan.rules
     )
     with pytest.raises(PlanError, match="packet loops at"):
-        check_plan(replace(plan, rules=rules))
+        walk_failures(replace(plan, rules=rules))
 
 
 def test_a_queue_that_is_not_there(plan: Plan) -> None:
     ports = tuple(changed(port, queues=port.queues[:1]) for port in plan.ports)
     with pytest.raises(PlanError, match="has no queue 1"):
-        check_plan(replace(plan, ports=ports))
+        walk_failures(replace(plan, ports=ports))

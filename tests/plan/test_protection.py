@@ -10,9 +10,10 @@ import pytest
 
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.errors import PlanError
-from testbed.plan.check import check_plan
-from testbed.plan.model import Group, Plan, Rule
-from testbed.plan.openflow import IN_PORT
+from testbed.net.openflow import IN_PORT
+from testbed.net.tables import Group, Rule
+from testbed.net.walk import walk_failures
+from testbed.plan.model import Plan
 from testbed.scenario.model import Protection, Recovery
 from tests.plan.graphs import connected, demands, protected, two_connected
 from tests.plan.networks import GOLD, compiled, scenario
@@ -28,14 +29,14 @@ def test_every_graph_without_bridges_is_protected(protection: Protection) -> Non
     graphs = list(two_connected(range(3, 6)))
     assert len(graphs) == 1 + 3 + 11
     for seed, graph in enumerate(graphs):
-        check_plan(protected(graph, protection, seed, demands(graph, seed, 4)))
+        walk_failures(protected(graph, protection, seed, demands(graph, seed, 4)))
 
 
 def test_every_connected_graph_is_sound_without_protection() -> None:
     graphs = [graph for size in range(2, 6) for graph in connected(size)]
     assert len(graphs) == 1 + 2 + 6 + 21
     for seed, graph in enumerate(graphs):
-        check_plan(protected(graph, "none", seed, demands(graph, seed, 4)))
+        walk_failures(protected(graph, "none", seed, demands(graph, seed, 4)))
 
 
 @pytest.mark.parametrize("protection", ORDERED)
@@ -53,7 +54,7 @@ def test_what_hangs_on_one_link_is_not_protected_and_the_rest_is(protection: Pro
             protected(tailed, protection, 1, [(3, 1)])
         return
     plan = protected(tailed, protection, 1, [(3, 1), (2, 3)])
-    check_plan(plan)
+    walk_failures(plan)
     for session in plan.sessions:
         assert len(session.forward.nodes) > 4
         assert session.forward.backups
@@ -144,11 +145,11 @@ def _relabels(label: int) -> object:
 )
 def test_wrong_groups_are_found(protection: Protection, change: object, says: str) -> None:
     plan = triangle(protection)
-    check_plan(plan)
+    walk_failures(plan)
     assert callable(change)
     groups = tuple(change(g) if (g.switch, g.id) == ("s1", 1) else g for g in plan.groups)
     with pytest.raises(PlanError) as caught:
-        check_plan(replace(plan, groups=groups))
+        walk_failures(replace(plan, groups=groups))
     assert says in str(caught.value)
 
 
@@ -158,7 +159,7 @@ def test_no_rule_of_a_protected_plan_is_spare(protection: Protection) -> None:
     plan = triangle(protection)
     for broken in _one_less(plan):
         with pytest.raises(PlanError):
-            check_plan(broken)
+            walk_failures(broken)
 
 
 def _one_less(plan: Plan) -> list[Plan]:
@@ -196,7 +197,7 @@ def test_another_slices_queue_or_rule_is_found() -> None:
         if rule.cookie and any("set_queue" in action for action in rule.actions):
             wrong = tuple(queued(r) if r is rule else r for r in plan.rules)
             with pytest.raises(PlanError, match="by queue 0"):
-                check_plan(replace(plan, rules=wrong))
+                walk_failures(replace(plan, rules=wrong))
 
 
 def test_bounds_know_of_bfd() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
-from testbed.plan.model import Rule
+from testbed.net.tables import Rule
 from tests.plan.networks import compiled, flow, probe, rules_of, scenario
 
 H1, H2, H3 = "10.0.0.1", "10.0.0.2", "10.0.0.3"

@@ -11,7 +11,8 @@ from controllers.policies.shortest_path import ShortestPath
 from testbed.errors import InputError, PlanError
 from testbed.links.kinds import AnyLink
 from testbed.links.link import Way
-from testbed.scenario.model import Capture, LinkEvent
+from testbed.scenario.events.link import LinkEvent
+from testbed.scenario.model import Capture
 from testbed.topology.model import Network, Node
 from tests.plan.networks import GOLD, MBIT, S, compiled, flow, link, probe, scenario, triangle
 

@@ -6,7 +6,9 @@ import os
 from ipaddress import IPv4Address
 from typing import Any
 
-from testbed.plan.model import Budget, Path, Plan, Session
+from testbed.net.paths import Path
+from testbed.plan.matches import carried
+from testbed.plan.model import Budget, Plan, Session
 from testbed.port.pipeline import Port
 
 MS = 1_000_000
@@ -80,4 +82,5 @@ def plan(*sessions: Session, **given: Any) -> Plan:
         "ports": (port("a", "s1"), port("s1", "s2"), port("s2", "b")),
         "rules": (),
     }
-    return Plan(sessions=sessions, **(fields | given))
+    paths = carried(sessions, given.get("loads", ()))
+    return Plan(sessions=sessions, paths=paths, **(fields | given))

@@ -13,7 +13,7 @@ from testbed.analysis.summary import SummaryRow, summarise_run
 from testbed.plan.model import Load
 from testbed.report.headline import headline
 from testbed.results.folder import CONTROL, LOADS, SCENARIO, RunFolder
-from testbed.scenario.model import Headline
+from testbed.scenario.scenario import Headline
 from tests import ports
 from tests.results import synthetic
 

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from testbed.plan.model import Plan
 from testbed.report import style
 from testbed.report.map import draw_map, lanes, links, place, spares
-from testbed.scenario.model import LinkEvent
+from testbed.scenario.events.link import LinkEvent
 from tests.plan.graphs import protected, two_connected
 from tests.results import synthetic
 

@@ -21,7 +21,8 @@ from testbed.report.beforehand import beforehand, broken
 from testbed.report.over_runs import over_runs_table
 from testbed.report.remedies import remedies
 from testbed.results.samples import tidy
-from testbed.scenario.model import Scenario, Slice
+from testbed.scenario.model import Slice
+from testbed.scenario.scenario import Scenario
 from tests.plan.networks import MBIT, MS, S, compiled, flow, probe, scenario
 from tests.results import synthetic
 

@@ -18,7 +18,9 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 
-from testbed.plan.model import Budget, Host, Path, Plan, Session, Switch
+from testbed.net.nodes import Host, Switch
+from testbed.net.paths import Path
+from testbed.plan.model import Budget, Plan, Session
 from testbed.port.channel import Channel
 from testbed.port.pipeline import Port
 from testbed.probes.arrivals import MISSING
@@ -26,7 +28,9 @@ from testbed.probes.samples import SAMPLE, Samples
 from testbed.results.folder import PLAN, PROVENANCE, SAMPLES, SCENARIO
 from testbed.results.provenance import Provenance, measure_host
 from testbed.results.samples import ARROW, tidy
-from testbed.scenario.model import LinkEvent, Scenario, Slice, TopologyRef
+from testbed.scenario.events.link import LinkEvent
+from testbed.scenario.model import Slice, TopologyRef
+from testbed.scenario.scenario import Scenario
 
 MS = 1_000_000
 

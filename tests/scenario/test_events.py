@@ -10,8 +10,10 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.errors import InputError
 from testbed.scenario import events
+from testbed.scenario.events import Event
 from testbed.scenario.experiment import Experiment, scenario_of
-from testbed.scenario.model import Event, Recovery, Scenario
+from testbed.scenario.model import Recovery
+from testbed.scenario.scenario import Scenario
 from tests.plan.networks import MS, S, compiled, scenario
 
 HAPPENINGS = {

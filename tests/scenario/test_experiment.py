@@ -10,7 +10,7 @@ import pytest
 from testbed.errors import InputError
 from testbed.scenario.events import cut_fibre, mend_fibre
 from testbed.scenario.experiment import Experiment, scenario_of
-from testbed.scenario.model import Scenario
+from testbed.scenario.scenario import Scenario
 
 UNUSED: Any = lambda _ref: None  # noqa: E731
 

@@ -18,7 +18,8 @@ from testbed.plan.compile import compile_plan
 from testbed.prepare import Prepared, classes, policy
 from testbed.results.folder import RunFolder
 from testbed.run import execute
-from testbed.scenario.model import Capture, Flow, Probe, Scenario, TopologyRef
+from testbed.scenario.model import Capture, Flow, Probe, TopologyRef
+from testbed.scenario.scenario import Scenario
 from testbed.topology.describe import describe
 from testbed.topology.topo import MetroTopo
 

@@ -21,7 +21,8 @@ from testbed.prepare import classes, policy
 from testbed.probes.samples import Logs
 from testbed.run import _verdict
 from testbed.scenario.events import order
-from testbed.scenario.model import Capture, Flow, Probe, Scenario, TopologyRef
+from testbed.scenario.model import Capture, Flow, Probe, TopologyRef
+from testbed.scenario.scenario import Scenario
 from testbed.topology.describe import describe
 from tests.virtual.asked import SECOND, TwoPaths
 from tests.virtual.killing import STEP_S, WORDS

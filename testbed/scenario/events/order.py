@@ -1,78 +1,37 @@
-"""What can happen during an experiment, for Experiment.at().
-
-self.at("3 s", cut_fibre("x1", "x2"))
-"""
+"""What is asked of the northbound service."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from testbed.errors import InputError
-from testbed.scenario.model import (
-    ControllerEvent,
-    Event,
-    LinkEvent,
-    Match,
-    NodeEvent,
-    OrderEvent,
-    Slice,
-)
+from testbed.scenario.delta import Delta
+from testbed.scenario.model import Match, Slice
 from testbed.scenario.written import written_slice
-from testbed.units import time_ns
 
 
-def cut_fibre(a: str, b: str) -> Event:
-    """The link between a and b goes down at both ends; packets on it are lost."""
-    return LinkEvent(action="cut", a=a, b=b)
+class OrderEvent(Delta, frozen=True, kw_only=True, tag="order"):
+    """What is asked of the controller's northbound service at a moment.
 
-
-def silence_fibre(a: str, b: str) -> Event:
-    """The link between a and b loses every packet, and neither end sees a failure."""
-    return LinkEvent(action="silence", a=a, b=b)
-
-
-def mend_fibre(a: str, b: str) -> Event:
-    """The link between a and b is as it was, whatever had happened to it."""
-    return LinkEvent(action="mend", a=a, b=b)
-
-
-def drop_node(node: str) -> Event:
-    """All links of a node go down, as when it loses its power."""
-    return NodeEvent(action="drop", node=node)
-
-
-def revive_node(node: str) -> Event:
-    """All links of a node are as they were."""
-    return NodeEvent(action="revive", node=node)
-
-
-def slow_node(node: str, by: str) -> Event:
-    """From now on a node forwards each packet `by` later than planned; "0 s" ends it.
-
-    Raises InputError for a wrong time.
+    order     a further slice
+    modify    the slice otherwise
+    withdraw  the slice ends
     """
-    return NodeEvent(action="slow", node=node, extra_ns=time_ns(by, f"slow {node}"))
+
+    action: Literal["order", "modify", "withdraw"]
+    id: str
+    slice: Slice | None = None
+    """As it is to be; None: withdraw."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.action} {self.id}"
 
 
-def restart_switch(node: str) -> Event:
-    """A switch starts again with empty tables, and connects to its controller anew."""
-    return NodeEvent(action="restart", node=node)
-
-
-def kill_controller() -> Event:
-    """The controller ends at once. Switches go on by the rules they have."""
-    return ControllerEvent(action="kill")
-
-
-def start_controller() -> Event:
-    """A killed controller starts again, and puts the rules in place of those there are."""
-    return ControllerEvent(action="start")
-
-
-def order(id: str, **terms: Any) -> Event:
+def order(id: str, **terms: Any) -> OrderEvent:
     """The northbound service is asked for a further slice; what it answers is kept.
 
     The terms are those of Experiment.slice(), which need `sst` and `ends`; and `dscp`,
@@ -82,12 +41,12 @@ def order(id: str, **terms: Any) -> Event:
     return OrderEvent(action="order", id=id, slice=_ordered(id, **terms))
 
 
-def modify(id: str, **terms: Any) -> Event:
+def modify(id: str, **terms: Any) -> OrderEvent:
     """The northbound service is asked to have a slice otherwise: all its terms anew."""
     return OrderEvent(action="modify", id=id, slice=_ordered(id, **terms))
 
 
-def withdraw(id: str) -> Event:
+def withdraw(id: str) -> OrderEvent:
     """The northbound service is asked to end a slice."""
     return OrderEvent(action="withdraw", id=id)
 

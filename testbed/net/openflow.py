@@ -16,8 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from testbed.plan.matches import MPLS
-from testbed.plan.model import Bucket, Group, Rule
+from testbed.net.matches import MPLS
+from testbed.net.tables import Bucket, Group, Key, Rule, key
 
 VLAN = 0x8100
 VLAN_PRESENT = 0x1000
@@ -28,7 +28,6 @@ _DEPTH = 8
 """Groups that give packets to groups, at most."""
 
 Fields = Mapping[str, int | str]
-Key = tuple[str, int, int, frozenset[tuple[str, int | str]]]
 
 
 class PacketError(Exception):
@@ -95,11 +94,6 @@ class _State(NamedTuple):
 
     packet: Packet
     queue: int | None
-
-
-def key(rule: Rule) -> Key:
-    """What a rule is replaced by: one of the same table, priority and match (clause 6.4)."""
-    return (rule.switch, rule.table, rule.priority, frozenset(rule.match.items()))
 
 
 class Switch:

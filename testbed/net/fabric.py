@@ -1,4 +1,4 @@
-"""All switches of a plan with their rules, and where a packet goes through them."""
+"""All switches of a state with their rules, and where a packet goes through them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from testbed.plan.model import Group, Plan, Rule
-from testbed.plan.openflow import IN_PORT, Fields, Key, Packet, PacketError, Sent, Switch
+from testbed.net.openflow import IN_PORT, Fields, Packet, PacketError, Sent, Switch
+from testbed.net.state import Pair, State
+from testbed.net.tables import Group, Key, Rule
 from testbed.port.pipeline import Port
 
-Link = frozenset[str]
-"""The two nodes of a link."""
-
+DOWN = "left by a port that is down"
+SILENT = "left by a link that loses all"
 MOST_COPIES = 64
 """Of one packet; more is taken for a storm."""
 
@@ -50,31 +50,38 @@ class Walk:
     """Every copy of a packet, and the links whose state decided where they went."""
 
     traces: list[Trace] = field(default_factory=list)
-    links: set[Link] = field(default_factory=set)
+    links: set[Pair] = field(default_factory=set)
 
 
 class Fabric:
-    """The rules and groups of a plan, installed."""
+    """The rules and groups of a state, installed, with what is wrong with it."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._hosts = {host.name for host in plan.hosts}
-        self._access = {port.node: port for port in plan.ports if port.node in self._hosts}
-        self._out = {(port.node, port.number): port for port in plan.ports}
-        self._number = {(port.node, port.name): port.number for port in plan.ports}
+    def __init__(self, state: State) -> None:
+        self._hosts = {host.name for host in state.hosts}
+        self._access = {port.node: port for port in state.ports if port.node in self._hosts}
+        self._out = {(port.node, port.number): port for port in state.ports}
+        self._number = {(port.node, port.name): port.number for port in state.ports}
         self._peers: dict[str, set[str]] = defaultdict(set)
-        for port in plan.ports:
+        for port in state.ports:
             self._peers[port.node].add(port.peer_node)
         rules: dict[str, list[Rule]] = defaultdict(list)
         groups: dict[str, list[Group]] = defaultdict(list)
-        for rule in plan.rules:
+        for rule in state.rules:
+            if rule.switch in state.condition.bare:
+                continue
             rules[rule.switch].append(rule)
-        for group in plan.groups:
+        for group in state.groups:
+            if group.switch in state.condition.bare:
+                continue
             groups[group.switch].append(group)
         self._switches = {
-            switch.name: Switch(rules[switch.name], groups[switch.name]) for switch in plan.switches
+            switch.name: Switch(rules[switch.name], groups[switch.name])
+            for switch in state.switches
         }
+        self._down = state.seen_down()
+        self._lost = frozenset(map(frozenset, state.condition.silent)) - self._down
 
-    def joined(self, a: str, b: str, down: frozenset[Link]) -> bool:
+    def joined(self, a: str, b: str, down: frozenset[Pair]) -> bool:
         """Whether any way leads from node to node, whatever the rules."""
         reached, edge = {a}, [a]
         while edge:
@@ -88,25 +95,28 @@ class Fabric:
         self,
         host: str,
         packet: Fields | Packet,
-        down: frozenset[Link] = frozenset(),
+        down: frozenset[Pair] = frozenset(),
         instead: Mapping[Key, Rule] | None = None,
     ) -> Walk:
-        """Follow a packet, by its OXM fields, from `host` on, while the links `down` are."""
+        """Follow a packet, by its OXM fields, from `host` on, while the links `down` are
+        besides those that the state has down."""
         packet = packet if isinstance(packet, Packet) else Packet(packet)
         walk = Walk()
-        start = self._access[host]
+        start, down = self._access[host], down | self._down
         self._arrive(walk, _Way(start, packet), down, instead or {})
         return walk
 
     def _arrive(
-        self, walk: Walk, way: _Way, down: frozenset[Link], instead: Mapping[Key, Rule]
+        self, walk: Walk, way: _Way, down: frozenset[Pair], instead: Mapping[Key, Rule]
     ) -> None:
         """At the other end of the port that a copy left by."""
         link = _link(way.port)
         walk.links.add(link)
         node = way.port.peer_node
         if link in down:
-            walk.traces.append(way.ended(way.port.node, "left by a port that is down"))
+            walk.traces.append(way.ended(way.port.node, DOWN))
+        elif link in self._lost:
+            walk.traces.append(way.ended(way.port.node, SILENT))
         elif len(walk.traces) >= MOST_COPIES:
             walk.traces.append(way.ended(node, f"is one of more than {MOST_COPIES} copies"))
         elif node in self._hosts:
@@ -115,7 +125,7 @@ class Fabric:
             self._forward(walk, way, down, instead)
 
     def _forward(
-        self, walk: Walk, way: _Way, down: frozenset[Link], instead: Mapping[Key, Rule]
+        self, walk: Walk, way: _Way, down: frozenset[Pair], instead: Mapping[Key, Rule]
     ) -> None:
         switch, in_port = way.port.peer_node, self._number[way.port.peer_node, way.port.peer_name]
         here = (way.port.name, way.packet.tags)
@@ -165,5 +175,5 @@ class _Way:
         return _Way(out, copy.packet, (*self.hops, hop), self.seen | {here})
 
 
-def _link(port: Port) -> Link:
+def _link(port: Port) -> Pair:
     return frozenset((port.node, port.peer_node))

@@ -1,8 +1,12 @@
-"""Holds a plan against its promises, by walking packets through its rules in memory.
+"""Holds a state against its paths, by walking packets through its tables in memory.
 
     delivered   each packet of a path once, at its end (frer: once by each of its ways)
     on its way  along the planned nodes, by the planned labels and queues
     isolated    by rules of its own path only; what hosts forge gets into no path
+    lost        only where something of the way is broken that nothing goes round
+
+and before anything is broken, `walk_failures`:
+
     protected   with any one link down, along the backup that is planned for it, unless
                 no way at all is left
 
@@ -11,71 +15,85 @@ Without failures, best effort reaches every host from every other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise, permutations, zip_longest
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, permutations, zip_longest
 
 import msgspec
 
 from testbed.errors import PlanError
-from testbed.plan.fabric import Fabric, Hop, Link, Trace
-from testbed.plan.matches import IPV4, MPLS, example, plan_matches
-from testbed.plan.model import Backup, Host, Match, Path, Placed, Plan, Rule
-from testbed.plan.openflow import Fields, Key, Packet, Tag, key
-from testbed.slices.policy import BEST_EFFORT
+from testbed.net.fabric import DOWN, SILENT, Fabric, Hop, Trace
+from testbed.net.matches import IPV4, MPLS, example
+from testbed.net.nodes import Host
+from testbed.net.openflow import Fields, Packet, Tag
+from testbed.net.paths import Carried, Path
+from testbed.net.state import Pair, State
+from testbed.net.tables import Key, Match, Rule, key
+from testbed.net.ways import Way, copy, detour, links, own, whole
 
 ICMP = 1
 
-Way = tuple[tuple[str, int | None], ...]
-"""The nodes of a packet's way, and the label it has when it leaves each."""
+
+def walk(state: State) -> int:
+    """Follow the packets of every path, planned or ordered, and best effort between all
+    hosts, in the state as it is: they get where they should or are lost at what is broken.
+
+    Returns how many packets were walked; raises PlanError at the first that went astray.
+    """
+    check = _Check(state)
+    check.all_present(state.carried())
+    check.best_effort(skip=check.taken.keys())
+    return check.walked
 
 
-def check_plan(plan: Plan) -> int:
-    """Walk every session and load both ways, with each link down that matters to them,
-    and best effort between all hosts.
+def walk_paths(state: State, carried: Iterable[Carried]) -> int:
+    """As walk() does, but of these paths only, such as those that a step leaves alone."""
+    check = _Check(state)
+    check.all_present(carried)
+    return check.walked
+
+
+def walk_failures(state: State) -> int:
+    """Follow the packets of every path, with each link down that matters to them, and best
+    effort between all hosts, in a state of which nothing is broken.
 
     Returns how many packets were walked; raises PlanError at the first that did not go
     as planned.
     """
-    check = _Check(plan)
-    paths: dict[int, Path] = {}
-    for path, match in plan_matches(plan):
-        check.path(path, match)
-        paths[path.cookie] = path
-    for path in paths.values():
-        check.forged(path)
+    check = _Check(state)
+    for one in state.paths:
+        for match in one.matches:
+            check.path(one.path, match)
+    for one in state.paths:
+        check.forged(one.path)
     check.best_effort()
     return check.walked
 
 
-def check_orders(plan: Plan, orders: Sequence[Placed]) -> int:
-    """Walk the packets of slices ordered at run time, and those of the plan that are in a
-    slice of their own.
-
-    `plan` has the rules and queues of the orders as well. Raises PlanError.
-    """
-    check = _Check(plan)
-    for placed in orders:
+def _whole(state: State) -> Iterator[Carried]:
+    """Directions of orders that take all packets between their ends, whose planned paths
+    are of best effort then."""
+    for placed in state.book.placed:
         for one in placed.carried:
-            for match in one.matches:
-                check.path(one.path, match)
-            check.forged(one.path)
-    for path, match in plan_matches(plan):
-        if path.slice != BEST_EFFORT:
-            check.path(path, match)
-    return check.walked
+            if any(match.dscp is None for match in one.matches):
+                yield one
 
 
 class _Check:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, state: State) -> None:
         self.walked = 0
-        self._plan, self._fabric = plan, Fabric(plan)
-        self._hosts = {host.name: host for host in plan.hosts}
-        prepared = tuple(chain.from_iterable(repair.prepare for repair in plan.repairs))
-        rules = (*plan.rules, *prepared)
-        self._prepared = Fabric(msgspec.structs.replace(plan, rules=rules)) if prepared else None
-        self._switched: dict[tuple[int, Link], dict[Key, Rule]] = {
+        self._state, self._fabric = state, Fabric(state)
+        self._broken = state.broken()
+        self.taken = {(one.path.src, one.path.dst): one for one in _whole(state)}
+        self._peers: dict[str, list[str]] = {}
+        for port in state.ports:
+            self._peers.setdefault(port.node, []).append(port.peer_node)
+        self._hosts = {host.name: host for host in state.hosts}
+        prepared = tuple(chain.from_iterable(repair.prepare for repair in state.repairs))
+        rules = (*state.rules, *prepared)
+        self._prepared = Fabric(msgspec.structs.replace(state, rules=rules)) if prepared else None
+        self._switched: dict[tuple[int, Pair], dict[Key, Rule]] = {
             (repair.cookie, frozenset(repair.failed)): {key(r): r for r in repair.switch_over}
-            for repair in plan.repairs
+            for repair in state.repairs
         }
 
     def path(self, path: Path, match: Match) -> None:
@@ -83,7 +101,7 @@ class _Check:
         packet, where = example(match), f"path {path.id}"
         walk = self._fabric.send(path.src, packet)
         self.walked += 1
-        ways = [_way(path), *(_copy(path, b) for b in path.backups if b.failed is None)]
+        ways = [own(path), *(copy(path, b) for b in path.backups if b.failed is None)]
         _follow(walk.traces, ways, path, where)
         if path.protection == "none":
             return
@@ -91,7 +109,32 @@ class _Check:
             if not link & self._hosts.keys():
                 self._failure(path, packet, link, ways)
 
-    def _failure(self, path: Path, packet: Fields, link: Link, ways: Sequence[Way]) -> None:
+    def all_present(self, carried: Iterable[Carried]) -> None:
+        """Paths with all their packets; nobody can send into them besides."""
+        for one in carried:
+            for match in one.matches:
+                taken = self.taken.get((one.path.src, one.path.dst), one)
+                self.present(one.path if match.dscp is not None else taken.path, match)
+            self.forged(one.path)
+
+    def present(self, path: Path, match: Match) -> None:
+        """Its packets as things are: delivered by the ways that are whole, if any is."""
+        where = f"path {path.id}"
+        walk = self._fabric.send(path.src, example(match))
+        self.walked += 1
+        arrived = [trace for trace in walk.traces if not trace.fault]
+        _follow(arrived, whole(self._state, path), path, where)
+        for trace in walk.traces:
+            if trace.fault:
+                _require(self._lost(trace), f"packet {trace.fault} at {trace.end}", where)
+
+    def _lost(self, trace: Trace) -> bool:
+        """Whether a copy was lost at what is broken."""
+        if trace.fault in (DOWN, SILENT) or trace.end in self._state.condition.bare:
+            return True
+        return any(frozenset((trace.end, peer)) in self._broken for peer in self._peers[trace.end])
+
+    def _failure(self, path: Path, packet: Fields, link: Pair, ways: Sequence[Way]) -> None:
         """The packet while one link is down, once switches or controller have acted."""
         where = f"path {path.id} while {'-'.join(sorted(link))} is down"
         down = frozenset((link,))
@@ -100,7 +143,7 @@ class _Check:
         self.walked += 1
         if path.protection == "frer":
             walk = self._fabric.send(path.src, packet, down)
-            left = [way for way in ways if link not in _links(way)]
+            left = [way for way in ways if link not in links(way)]
             _require(bool(left), "all copies of a packet are lost", where)
             arrived = [trace for trace in walk.traces if not trace.fault]
             _follow(arrived, left, path, where)
@@ -110,13 +153,13 @@ class _Check:
             raise PlanError("there is no backup", where=where, expected=path.protection)
         if path.protection == "fast_failover":
             walk = self._fabric.send(path.src, packet, down)
-            _follow(walk.traces, [_detour(path, backup)], path, where)
+            _follow(walk.traces, [detour(path, backup)], path, where)
             return
         switched = self._switched.get((path.cookie, link))
         if switched is None or self._prepared is None:
             raise PlanError("the controller has no repair", where=where)
         walk = self._prepared.send(path.src, packet, down, switched)
-        _follow(walk.traces, [_copy(path, backup)], path, where)
+        _follow(walk.traces, [copy(path, backup)], path, where)
 
     def forged(self, path: Path) -> None:
         """A host that sends labels of a path, or another's packets, is in no path."""
@@ -135,11 +178,16 @@ class _Check:
                     "labelled packets of hosts dropped",
                 )
 
-    def best_effort(self) -> None:
-        for a, b in permutations(self._plan.hosts, 2):
+    def best_effort(self, skip: Collection[tuple[str, str]] = ()) -> None:
+        """Between all hosts but those `skip`."""
+        for a, b in permutations(self._state.hosts, 2):
+            if (a.name, b.name) in skip:
+                continue
             where = f"best effort from {a.name} to {b.name}"
             (trace, *more) = self._fabric.send(a.name, _ping(a, b)).traces
             self.walked += 1
+            if trace.fault and self._lost(trace):
+                continue
             _require(not trace.fault, f"packet {trace.fault} at {trace.end}", where)
             _require(trace.end == b.name, f"packet was delivered to {trace.end}", where)
             _require(not more, f"packet was delivered {len(more) + 1} times", where)
@@ -150,33 +198,6 @@ class _Check:
 
 def _ping(a: Host, b: Host) -> dict[str, int | str]:
     return {"eth_type": IPV4, "ipv4_src": a.ip, "ipv4_dst": b.ip, "ip_proto": ICMP}
-
-
-def _way(path: Path) -> Way:
-    """The path itself: its label between the first and the last switch."""
-    return _labelled(path.nodes, path.label)
-
-
-def _copy(path: Path, backup: Backup) -> Way:
-    """A backup from the first host on."""
-    return _labelled(backup.nodes, backup.label)
-
-
-def _detour(path: Path, backup: Backup) -> Way:
-    """The path up to where the backup leaves it, and the backup."""
-    at = path.nodes.index(backup.nodes[0])
-    return _labelled(path.nodes, path.label)[:at] + _labelled(backup.nodes, backup.label)
-
-
-def _labelled(nodes: Sequence[str], label: int | None) -> Way:
-    """Hosts send without a label, and last switches take it off."""
-    last = len(nodes) - 2
-    inside = ((node, None if at >= last else label) for at, node in enumerate(nodes))
-    return tuple(inside)
-
-
-def _links(way: Way) -> Iterator[Link]:
-    return (frozenset(pair) for pair in pairwise(node for node, _ in way))
 
 
 def _follow(traces: Sequence[Trace], ways: Sequence[Way], path: Path, where: str) -> None:

@@ -1,0 +1,131 @@
+"""The delay bounds of the states after the events that are known beforehand.
+
+In each of them packets take the ways they are sent by then, through ports as they are then.
+What is sent into something broken still loads all of its way here, which it may not reach:
+bounds of others are not less for it. What was on its way when an event came has passed after
+a time that is stated, full buffers in front of it. What an order makes of the network is not
+known beforehand, nor are bounds from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+import msgspec
+
+from testbed.net.history import history
+from testbed.net.passage import passage_ns
+from testbed.net.paths import Path
+from testbed.net.state import State
+from testbed.net.ways import Way, sent_by, whole
+from testbed.plan.bounds import watching, with_bounds
+from testbed.plan.model import Afterwards, Plan
+from testbed.plan.wiring import Wiring
+from testbed.scenario.events.order import OrderEvent
+from testbed.slices.policy import Traffic
+
+
+def afterwards(plan: Plan, traffic: Mapping[str, Traffic | None]) -> tuple[Afterwards, ...]:
+    """What holds after each event, up to the first order.
+
+    `plan` has its own bounds already. Raises InputError for an event that cannot happen.
+    """
+    states = history(plan, plan.events)
+    found: list[Afterwards] = []
+    known = {_shape(plan): bounds_of(plan)}
+    held = bounds_of(plan)
+    for event, before, after in zip(plan.events, states, states[1:], strict=False):
+        if isinstance(event, OrderEvent):
+            break
+        shape = _shape(after)
+        if shape not in known:
+            known[shape] = _delays(plan, after, traffic)
+        now = known[shape]
+        moved = {
+            (cookie, after.ways.get(cookie, 0))
+            for cookie in before.ways.keys() | after.ways.keys()
+            if before.ways.get(cookie, 0) != after.ways.get(cookie, 0)
+        }
+        found.append(
+            Afterwards(
+                delays_ns=_either(held, now) if plan.recovery.bfd_ns is not None else now,
+                reroutes=tuple(sorted(moved)),
+                settle_ns=_settle_ns(before, after),
+            )
+        )
+        held = now
+    return tuple(found)
+
+
+def bounds_of(plan: Plan) -> dict[str, int]:
+    """Path id -> the bound of a path's packets, of those that have any in the first state."""
+    return {
+        path.id: bound.latency_ns
+        for session in plan.sessions
+        for path, bound in (
+            (session.forward, session.forward_bound),
+            (session.reverse, session.reverse_bound),
+        )
+        if bound is not None and bound.latency_ns is not None
+    }
+
+
+def _shape(state: State) -> bytes:
+    """What bounds depend on, of what events change."""
+    return msgspec.json.encode((state.condition, state.ways))
+
+
+def _delays(plan: Plan, state: State, traffic: Mapping[str, Traffic | None]) -> dict[str, int]:
+    """Path id -> the bound of a path's packets, of those that are whole and have any."""
+
+    def now(path: Path) -> Path:
+        return _present(state, path)
+
+    sessions = [
+        msgspec.structs.replace(s, forward=now(s.forward), reverse=now(s.reverse))
+        for s in plan.sessions
+    ]
+    loads = [
+        msgspec.structs.replace(one, forward=now(one.forward), reverse=now(one.reverse))
+        for one in plan.loads
+    ]
+    wiring = Wiring(plan.hosts, plan.switches, tuple(map(state.now, state.ports)))
+    bounded, _ = with_bounds(wiring, sessions, loads, traffic, watching(plan))
+    planned = {one.path.id: one.path for one in plan.paths}
+    found = bounds_of(msgspec.structs.replace(plan, sessions=bounded))
+    return {id_: ns for id_, ns in found.items() if whole(state, planned[id_])}
+
+
+def _present(state: State, path: Path) -> Path:
+    """The path as its packets go in a state."""
+    ways = whole(state, path) or sent_by(state, path)
+    if len(ways) > 1 or _nodes(ways[0]) == path.nodes == _nodes(sent_by(state, path)[-1]):
+        return path
+    return msgspec.structs.replace(path, nodes=_nodes(ways[0]), protection="none", backups=())
+
+
+def _nodes(way: Way) -> tuple[str, ...]:
+    return tuple(node for node, _ in way)
+
+
+def _either(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """Bounds that hold in both of two states: when BFD tells of a change is its own matter."""
+    return {id_: max(before[id_], now[id_]) for id_ in before.keys() & now.keys()}
+
+
+def _settle_ns(before: State, after: State) -> int:
+    """Until packets of before are gone, whichever way they were on."""
+    return max((_passing_ns(before, after, one.path) for one in before.paths), default=0)
+
+
+def _passing_ns(before: State, after: State, path: Path) -> int:
+    return max(
+        passage_ns(state.now(state.port(*hop)) for hop in _hops(state, path))
+        for state in (before, after)
+    )
+
+
+def _hops(state: State, path: Path) -> Iterator[tuple[str, str]]:
+    for way in sent_by(state, path):
+        yield from pairwise(_nodes(way))

@@ -1,0 +1,98 @@
+"""Plans and timelines as older versions wrote them, read as those of now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from testbed.net.timeline import Entry
+from testbed.plan.matches import carried
+from testbed.plan.model import SCHEMA, Plan
+from testbed.port.background import Source
+from testbed.port.channel import Channel
+from testbed.port.gates import Gate
+from testbed.port.pipeline import Pipeline, stages
+from testbed.port.policers import Policer
+from testbed.port.queues import Queue
+from testbed.scenario.scenario import Scenario
+
+_NOTED = {"began_ns", "actual_ns", "answer", "before"}
+"""Of a row about an event, what is not the event's own."""
+
+
+def plan_of_schema_1(raw: dict[str, Any], scenario: Scenario) -> Plan:
+    """A plan that held neither its slices nor its scheduler, which are the scenario's.
+
+    Raises msgspec.ValidationError.
+    """
+    known = {_key(rule): rule for rule in raw["rules"]}
+    repairs = [
+        repair | {"switch_back": [known[_key(rule)] for rule in repair["switch_over"]]}
+        for repair in raw.get("repairs", ())
+    ]
+    now = {
+        "schema": SCHEMA,
+        "scheduler": scenario.scheduler,
+        "repairs": repairs,
+        "ports": [_port(port) for port in raw["ports"]],
+    }
+    plan = msgspec.convert(raw | now, Plan)
+    return msgspec.structs.replace(
+        plan, slices=scenario.slices, paths=carried(plan.sessions, plan.loads)
+    )
+
+
+def entries_of_schema_1(control: Any) -> tuple[Entry, ...]:
+    """The events that 4-control.json told of; none of a run that was cut short."""
+    rows = (control or {}).get("events", ())
+    return tuple(
+        msgspec.convert(
+            {
+                "delta": {k: v for k, v in row.items() if k not in _NOTED},
+                "began_ns": row.get("began_ns", row["actual_ns"]),
+                "actual_ns": row["actual_ns"],
+                "event": number,
+                "told": {k: row[k] for k in ("answer", "before") if k in row},
+            },
+            Entry,
+        )
+        for number, row in enumerate(rows)
+    )
+
+
+def _port(raw: dict[str, Any]) -> dict[str, Any]:
+    """A port as a tuple of stages; its wire had no overhead."""
+    ends = ("node", "name", "number", "ifindex", "mac", "peer_node", "peer_name")
+    lane = ("propagation_ns", "device_ns", "radio_ns", "km", "loss", "seed")
+    rate_bps = raw["rate_bps"]
+    made = stages(
+        rate_bps,
+        queues=[_queue(queue, rate_bps) for queue in raw["queues"]],
+        gates=msgspec.convert(raw["gates"], list[Gate]),
+        gate_base_ns=raw["gate_base_ns"],
+        policers=msgspec.convert(raw["policers"], list[Policer]),
+        sources=msgspec.convert(raw["sources"], list[Source]),
+    )
+    port = Pipeline(stages=made)
+    room = msgspec.structs.replace(port.queueing, buffer_packets=raw["buffer_packets"])
+    port = port.having(room, Channel(**{name: raw[name] for name in lane}))
+    found: dict[str, Any] = msgspec.to_builtins(port)
+    return {name: raw[name] for name in ends} | found
+
+
+def _queue(raw: dict[str, Any], rate_bps: int) -> Queue:
+    return Queue(
+        id=raw["id"],
+        name=raw["name"],
+        level=raw["priority"],
+        promised_bps=raw["rate_bps"],
+        peak_bps=0 if raw["ceil_bps"] == rate_bps else raw["ceil_bps"],
+        limit_packets=raw["buffer_packets"],
+    )
+
+
+def _key(rule: dict[str, Any]) -> tuple[Any, ...]:
+    """As testbed.net.tables has it."""
+    match = frozenset(rule["match"].items())
+    return (rule["switch"], rule.get("table", 0), rule["priority"], match)
