@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console
 
+from testbed.net.timeline import Entry, Timeline
 from testbed.report.html import write_report
 from testbed.report.lifecycle import Request, lifecycle_table, requests
-from testbed.results.folder import CONTROL, PLAN, REPORT, RunFolder
+from testbed.results.folder import PLAN, REPORT, TIMELINE, RunFolder
+from testbed.scenario.delta import Delta
 from testbed.scenario.events import order
 from tests.results import synthetic
 
 MS = 1_000_000
 
 
-def ended(status: int, message: str = "") -> dict[str, Any]:
+def ended(number: int, asked: Delta, status: int, message: str = "") -> Entry:
     errors = {"ietf-restconf:errors": {"error": [{"error-message": message}]}}
-    return {"began_ns": 0, "actual_ns": 20 * MS, "answer": {"status": status, "body": errors}}
+    answer = {"status": status, "body": errors}
+    return Entry(
+        delta=asked,
+        event=number,
+        began_ns=asked.at_ns,
+        actual_ns=asked.at_ns + 20 * MS,
+        told={"answer": answer},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +41,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     )
     plan = msgspec.structs.replace(synthetic.plan(), events=asked)
     (path / PLAN).write_bytes(msgspec.json.encode(plan))
-    happened = [ended(201), ended(409, "link a -> b has no room; order less")]
-    (path / CONTROL).write_bytes(msgspec.json.encode({"events": happened}))
+    timeline = Timeline(path / TIMELINE)
+    timeline.add(ended(0, asked[0], 201))
+    timeline.add(ended(1, asked[1], 409, "link a -> b has no room; order less"))
     return RunFolder(path)
 
 
