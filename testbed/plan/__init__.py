@@ -6,16 +6,21 @@ validate.py  refuses scenarios and networks that cannot be, before anything else
 wiring.py    addresses, interface names, ifindexes, port numbers, delays, buffers
 routing.py   asks the policy for paths, numbers them, gives slices their queues
 protection.py  backups of paths
+pacing.py    when senders begin, and how fast their clocks run
 traffic.py   probes to STAMP sessions, flows to loads
 budget.py    where the delay of a message goes
 bounds.py    the delay that no conforming packet exceeds, the backlog no queue does
 queues.py    rates and priorities of the queues of each port
 background.py  modelled background: the sources of each port
+gates.py     when each queue of a port may send
+policing.py  what slices send beyond their maximum is dropped where it enters
 rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts
 matches.py   which packets belong to a session or load
 afterwards.py  the bounds of the states that events leave
 intake.py    decides about orders at run time: paths, queues, refusals
 admission.py  orders at run time as deltas of a state, step by step
+memory.py    how much memory the plan takes in a lab
+offered.py   what traffic offers each port, against its rate
 unkept.py    promises that the plan cannot keep, for whoever reads its results
 show.py      the plan as tables for people
 """

@@ -1,9 +1,8 @@
 """Slices: how a policy chooses paths and queues. Pure.
 
 policy.py    Policy, the base class of every file in controllers/policies/, and Demand
-paths.py     cheapest paths in order, within a delay, by relaxation; ties broken by name
+paths.py     cheapest paths in order, within a delay; ties broken by name
 disjoint.py  the pair of disjoint paths of least cost together
-service.py   what a queue of a port is served at least, by scheduler
 bounds.py    delay and backlog bounds by network calculus
 promises.py  worst delays of all orders together, kept up as they enter
 order.py     an order, its routes, its refusal, what it is offered

@@ -5,6 +5,7 @@
     gst    GSMA NG.116 generic slice template, read
 
 document.py   JSON of a file or a body: size, encoding, syntax
+read.py       orders of any format
 yang.py       a walker that holds JSON against a YANG tree, faults with instance paths
 schema.py     the tree of the IETF module; testbed-slice.yang adds the S-NSSAI
 policy.py     SLO and SLE terms: templates, overrides, units
