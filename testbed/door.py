@@ -32,10 +32,12 @@ from testbed.errors import LabError, TestbedError
 from testbed.lab.base import DOOR, GUEST_JOB
 
 DEVICE = Path("/dev/door")
-MOST_BYTES = 16 << 20
+MOST_BYTES = 4 << 20
 """The longest message."""
 MOST_DOORS = 16
-"""Open at a time; one more is closed at once."""
+"""Open at a time; one more is closed, unless one of them is closed soon."""
+_SOON_S = 2.0
+"""What the host may take to see that a door was closed; the lab stands still for it."""
 
 _LENGTH_BYTES = 4
 T = TypeVar("T")
@@ -122,7 +124,7 @@ class _Host:
         self._answer = answer
         self._path = job / DOOR
         self._open: set[socket.socket] = set()
-        self._turn = threading.Lock()
+        self._turn = threading.Condition()
         self._over = False
         self._listener = socket.socket(socket.AF_UNIX)
         with _address(job) as address:
@@ -140,7 +142,8 @@ class _Host:
         for one in open_now:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)  # whoever waits for it goes on
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # gone, or a folder by now: the lab may write here
+            self._path.unlink()
 
     def accept(self) -> None:
         with self._listener:
@@ -150,7 +153,10 @@ class _Host:
                 except OSError:  # over
                     return
                 with self._turn:
-                    if self._over or len(self._open) == MOST_DOORS:
+                    room = self._turn.wait_for(
+                        lambda: self._over or len(self._open) < MOST_DOORS, _SOON_S
+                    )
+                    if self._over or not room:
                         door.close()
                         continue
                     self._open.add(door)
@@ -166,6 +172,7 @@ class _Host:
         finally:
             with self._turn:
                 self._open.discard(door)
+                self._turn.notify_all()
 
     def _reply(self, question: bytearray) -> bytes:
         try:

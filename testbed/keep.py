@@ -170,7 +170,7 @@ def recover_one(job: Path) -> Recovered:
 def _recovered(job: Path, root: Path) -> Recovered:
     if not ended(job):
         error = ResultError(
-            "its lab is still running", where=str(job), remedy="end its processes (ps -ef)"
+            "its lab is still running", where=str(job), remedy="end its processes (ps -ef, kill -9)"
         )
         return Recovered(job, None, error)
     take_back(job)

@@ -313,7 +313,7 @@ def _regain(job: Path) -> None:
         f"processes of the lab are still there {ENDING_S:.0f} s after it was killed",
         where=str(job),
         expected="none that writes there while its results are read",
-        remedy="end them (ps -ef)" + (then if measured(job) else ""),
+        remedy="end them (ps -ef, kill -9)" + (then if measured(job) else ""),
     )
 
 

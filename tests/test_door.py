@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -214,9 +215,25 @@ def test_a_host_that_is_killed_in_the_middle(tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         timer = threading.Timer(0.3, os.kill, (process.pid, signal.SIGKILL))
-        timer.start()
-        with Door(tmp_path) as host, pytest.raises(LabError, match="closed the door"):
-            host.ask(1, int)
+        with Door(tmp_path) as host:
+            timer.start()
+            with pytest.raises(LabError, match="closed the door"):
+                host.ask(1, int)
+
+
+def test_a_door_may_be_closed_and_another_opened_at_the_limit(tmp_path: Path) -> None:
+    with served(tmp_path, answer), ExitStack() as stack:
+        for _ in range(MOST_DOORS - 1):
+            stack.enter_context(Door(tmp_path))
+        for _ in range(300):
+            with Door(tmp_path) as host:
+                assert host.ask(Question("one"), Question).text == "one"
+
+
+def test_what_the_lab_makes_of_the_socket_is_no_error(tmp_path: Path) -> None:
+    with served(tmp_path, answer):
+        (tmp_path / DOOR).unlink()
+        (tmp_path / DOOR).mkdir()
 
 
 def test_a_long_path_is_no_hindrance(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def windows(plan: Plan, timeline: Sequence[Entry] = ()) -> tuple[Window, ...]:
     edges = [*(event.at_ns for event in plan.events), math.inf]
     found = [Window(-math.inf, min(edges), bounds_of(plan))]
     done = {entry.event: entry.actual_ns for entry in timeline if entry.event is not None}
-    for number, after in enumerate(plan.afterwards):
+    for number, after in enumerate(plan.afterwards[: len(plan.events)]):
         moved = {
             (entry.delta.cookie, entry.delta.way): entry.actual_ns
             for entry in timeline
@@ -113,8 +113,12 @@ def judge(
         if not exact or None in limits:
             continue
         limit = sum(filter(None, limits))
-        due_ns = now.intended_ns + limit + LATE_NS + HOLD_NS
-        met = (now.intended_ns >= window.from_ns) & (due_ns < window.until_ns)
+        there_ns = window.delays_ns.get(session.forward.id, math.inf)
+        asked_ns = there_ns if direction == "reverse" else 0
+        due_ns = now.intended_ns + asked_ns + limit + LATE_NS + HOLD_NS
+        met = (now.intended_ns >= window.from_ns) & (
+            (due_ns < window.until_ns) | (window.until_ns == math.inf)
+        )
         delays: Delays = now.delay_ns[met]
         judged += len(delays)
         over += int(np.count_nonzero(np.isfinite(delays) & (delays > limit)))

@@ -54,12 +54,13 @@ def told(plans: Sequence[Plan], times: int, root: Path) -> str:
     runs = times * len(plans)
     place = next(folder for folder in (root, *root.parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    if room > free:
+    most = int(times * free / room)
+    if room > free and runs > 1:
         raise InputError(
             f"{runs:,} runs take about {_span(took)} and {_size(room)} of disk",
             where=f"--repeat, {place}",
             expected=f"runs that fit into the {show_bytes(free)} that are free",
-            remedy=f"at most {max(1, int(times * free / room)):,} repetitions",
+            remedy=f"at most {most:,} repetitions" if most else "free some of it",
         )
     if took < _TOLD_S or runs < 2:
         return ""

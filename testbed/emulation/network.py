@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -84,6 +85,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         self.arrangement: qdisc.Arrangement | None = None
         self._neighbours = links.Neighbours(plan.hosts)
         self.state: State = plan
+        self._changing = threading.Lock()
         """As the deltas that were applied have made it."""
         self._readback: Readback | None = None
         self._captures: list[Capture] = []
@@ -278,8 +280,9 @@ class LabNet(Mininet):  # type: ignore[misc]
         Packets on a link that is cut are lost; queues stay as they are. Raises
         EmulationError, and InputError for what cannot happen.
         """
-        before, self.state = self.state, self.state + delta
-        become(self, before, self.state)
+        with self._changing:
+            before, self.state = self.state, self.state + delta
+            become(self, before, self.state)
 
     def port(self, planned: Port) -> Port:
         """A port of the plan as it was made, with its background once that has begun."""

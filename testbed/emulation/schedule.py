@@ -29,6 +29,13 @@ class Schedule:
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
+        try:
+            self._all()
+        finally:
+            self._over.set()
+        threading.Event().wait()
+
+    def _all(self) -> None:
         for number, delta in enumerate(self._deltas):
             time.sleep(max(0, self._start_ns + delta.at_ns - time.monotonic_ns()) / 1e9)
             if isinstance(delta, OrderEvent):  # others do not wait for its answer
@@ -37,20 +44,19 @@ class Schedule:
                 asking.start()
             else:
                 self._do(number, delta)
-        self._over.set()
-        threading.Event().wait()
 
     def _do(self, number: int, delta: Delta) -> None:
         began_ns = time.monotonic_ns() - self._start_ns
         try:
             told = carry_out(self._lab, delta) or {}
+            actual_ns = time.monotonic_ns() - self._start_ns
+            done = Entry(
+                delta=delta, began_ns=began_ns, actual_ns=actual_ns, event=number, told=told
+            )
+            with self._turn:
+                self._timeline.add(done)
         except Exception as problem:  # told by finish(), in the thread that can end the run
             self._problem = self._problem or problem
-            return
-        actual_ns = time.monotonic_ns() - self._start_ns
-        entry = Entry(delta=delta, began_ns=began_ns, actual_ns=actual_ns, event=number, told=told)
-        with self._turn:
-            self._timeline.add(entry)
 
     def finish(self) -> None:
         """All has happened. Raises what kept a delta from happening."""

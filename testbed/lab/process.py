@@ -80,6 +80,7 @@ def spawn(
                     ours.sendall(b"go\n")
         except BaseException:
             ours.close()  # whatever is not killed with it ends here
+            alive.close()  # or it would be us that ended() sees
             process.kill()
             process.wait()
             ended(job)

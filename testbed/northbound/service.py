@@ -15,6 +15,7 @@ undone before the next one. Until then the slice is as it was before, or not at 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ from testbed.scenario.orders.ietf import from_ietf
 from testbed.scenario.orders.schema import LIST, ROOT, TESTBED
 from testbed.scenario.orders.write import to_ietf
 from testbed.scenario.orders.yang import OrderError, quoted
+
+_log = logging.getLogger(__name__)
 
 MOST_SLICES = 1000
 """Orders that may be installed at once."""
@@ -194,9 +197,7 @@ class Service:
             raise ProblemError(500, Fault("operation-failed", f"undone: {_line(problem)}")) from (
                 problem
             )
-        self._state = after
-        done = msgspec.structs.replace(delta, at_ns=began_ns, why="asked over HTTP")
-        self._told_of(done, began_ns, time.monotonic_ns())
+        done_ns = time.monotonic_ns()
         revision, now_ns = before.revision + 1, time.time_ns()
         documents = {known: doc for known, doc in before.documents.items() if known != id_}
         since = {known: at_ns for known, at_ns in before.since_ns.items() if known != id_}
@@ -215,6 +216,12 @@ class Service:
                 revisions=revisions,
             )
         )
+        self._state = after
+        done = msgspec.structs.replace(delta, at_ns=began_ns, why="asked over HTTP")
+        try:
+            self._told_of(done, began_ns, done_ns)
+        except OSError as error:  # the slice is there all the same
+            _log.error("the timeline cannot be written: %s", error.strerror)
 
     def _recover(self) -> None:
         """Undo a change that is not complete. Raises ProblemError if switches do not take it."""

@@ -22,6 +22,7 @@ from testbed.net.ways import Way, sent_by, whole
 from testbed.plan.bounds import watching, with_bounds
 from testbed.plan.model import Afterwards, Plan
 from testbed.plan.wiring import Wiring
+from testbed.port.pipeline import Port
 from testbed.scenario.events.order import OrderEvent
 from testbed.slices.policy import Traffic
 
@@ -90,7 +91,12 @@ def _delays(plan: Plan, state: State, traffic: Mapping[str, Traffic | None]) -> 
         msgspec.structs.replace(one, forward=now(one.forward), reverse=now(one.reverse))
         for one in plan.loads
     ]
-    wiring = Wiring(plan.hosts, plan.switches, tuple(map(state.now, state.ports)))
+    broken = state.broken()
+    ports = tuple(
+        _dark(port) if frozenset((port.node, port.peer_node)) in broken else port
+        for port in map(state.now, state.ports)
+    )
+    wiring = Wiring(plan.hosts, plan.switches, ports)
     bounded, _ = with_bounds(wiring, sessions, loads, traffic, watching(plan))
     planned = {one.path.id: one.path for one in plan.paths}
     found = bounds_of(msgspec.structs.replace(plan, sessions=bounded))
@@ -98,11 +104,18 @@ def _delays(plan: Plan, state: State, traffic: Mapping[str, Traffic | None]) -> 
 
 
 def _present(state: State, path: Path) -> Path:
-    """The path as its packets go in a state."""
+    """The path as its packets go in a state; copies are sent whether or not they arrive."""
+    if path.protection == "frer":
+        return path
     ways = whole(state, path) or sent_by(state, path)
-    if len(ways) > 1 or _nodes(ways[0]) == path.nodes == _nodes(sent_by(state, path)[-1]):
+    if _nodes(ways[0]) == path.nodes == _nodes(sent_by(state, path)[-1]):
         return path
     return msgspec.structs.replace(path, nodes=_nodes(ways[0]), protection="none", backups=())
+
+
+def _dark(port: Port) -> Port:
+    """A port of a broken link: it sends, and nothing arrives."""
+    return port.having(msgspec.structs.replace(port.channel, loss=1.0))
 
 
 def _nodes(way: Way) -> tuple[str, ...]:

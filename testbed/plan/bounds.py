@@ -173,7 +173,7 @@ def _copy(path: Path, number: int) -> str:
 
 
 def _lossy(wiring: Wiring, path: Path, found: Iterable[Bound | Endless]) -> bool:
-    """Whether a copy may be lost, on either way, while all links are up."""
+    """Whether a copy may be lost, on either way."""
     ways = [path.nodes, *(backup.nodes for backup in path.backups)]
     ports = [wiring.port(*hop) for nodes in ways for hop in pairwise(nodes)]
     return any(port.may_drop(path.queue) for port in ports) or any(

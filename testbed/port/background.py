@@ -82,7 +82,9 @@ class Background(Stage, frozen=True, kw_only=True):
         return Background(
             sources=tuple(
                 msgspec.structs.replace(
-                    one, start_ns=start_ns + one.start_ns, stop_ns=start_ns + one.stop_ns
+                    one,
+                    start_ns=start_ns + one.start_ns,
+                    stop_ns=one.stop_ns and start_ns + one.stop_ns,
                 )
                 for one in self.sources
             )

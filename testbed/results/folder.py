@@ -292,7 +292,9 @@ class RunFolder:
             return plan
         reached_ns = self.provenance.actual["traffic_ns"]
         events = tuple(event for event in plan.events if event.at_ns < reached_ns)
-        return msgspec.structs.replace(plan, events=events)
+        return msgspec.structs.replace(
+            plan, events=events, afterwards=plan.afterwards[: len(events)]
+        )
 
     @cached_property
     def timeline(self) -> tuple[Entry, ...]:

@@ -68,15 +68,15 @@ def _port(raw: dict[str, Any]) -> dict[str, Any]:
     rate_bps = raw["rate_bps"]
     made = stages(
         rate_bps,
-        queues=[_queue(queue, rate_bps) for queue in raw["queues"]],
-        gates=msgspec.convert(raw["gates"], list[Gate]),
-        gate_base_ns=raw["gate_base_ns"],
-        policers=msgspec.convert(raw["policers"], list[Policer]),
-        sources=msgspec.convert(raw["sources"], list[Source]),
+        queues=[_queue(queue, rate_bps) for queue in raw.get("queues", ())],
+        gates=msgspec.convert(raw.get("gates", ()), list[Gate]),
+        gate_base_ns=raw.get("gate_base_ns", 0),
+        policers=msgspec.convert(raw.get("policers", ()), list[Policer]),
+        sources=msgspec.convert(raw.get("sources", ()), list[Source]),
     )
     port = Pipeline(stages=made)
     room = msgspec.structs.replace(port.queueing, buffer_packets=raw["buffer_packets"])
-    port = port.having(room, Channel(**{name: raw[name] for name in lane}))
+    port = port.having(room, Channel(**{name: raw[name] for name in lane if name in raw}))
     found: dict[str, Any] = msgspec.to_builtins(port)
     return {name: raw[name] for name in ends} | found
 

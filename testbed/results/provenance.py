@@ -137,25 +137,29 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of this project, `-dirty` where files differ from it or are not part of it."""
+    """The commit of this project, `-dirty` where files differ from it or are not part of it,
+    or where that is not known; empty: none."""
     project = Path(__file__).resolve().parents[2]
     if not (project / ".git").exists():
         return ""
     named = _git(project, "describe", "--always", "--abbrev=12")
-    return f"{named}-dirty" if named and _git(project, "status", "--porcelain") else named
+    return (
+        f"{named}-dirty" if named and _git(project, "status", "--porcelain") != "" else named or ""
+    )
 
 
-def _git(project: Path, *words: str) -> str:
+def _git(project: Path, *words: str) -> str | None:
+    """What git says, changing nothing; None if it does not."""
     try:
         answer = subprocess.run(
-            ["git", "-C", str(project), *words],
+            ["git", "--no-optional-locks", "-C", str(project), *words],
             capture_output=True,
             text=True,
             timeout=5,
-            check=False,
+            check=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+    except (OSError, subprocess.SubprocessError):
+        return None
     return answer.stdout.strip()
 
 

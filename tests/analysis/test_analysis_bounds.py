@@ -166,3 +166,26 @@ def test_more_load_than_planned_is_not_held_against_the_emulation(
     load = Deviation(load="l", way=way, what="", hops=frozenset([("elsewhere", "there")]))
     found = rows(plan(), raw(plan(), LIMIT_NS + 1), EXACT._replace(deviations=(load,)))
     assert found[0].bound == word
+
+
+@pytest.mark.parametrize(("at", "word"), [(5940, "exceeded"), (5947, "kept"), (5950, "kept")])
+def test_a_reply_is_due_after_its_request_and_the_reflectors_time(at: int, word: str) -> None:
+    """The cut is at 6 s, 2 ms each way are bounded, and 50 ms pass at the reflector."""
+    asked = plan(events=True)
+    session = msgspec.structs.replace(asked.sessions[0], count=10_000)
+    asked = msgspec.structs.replace(asked, sessions=(session,))
+    packets = raw(asked, 1_000_000)
+    packets["reverse_ns"][at] = LIMIT_NS + 1
+    assert rows(asked, packets)[1].bound == word
+
+
+def test_states_that_an_unfinished_run_did_not_reach_are_not_judged() -> None:
+    asked = plan(events=True)
+    (cut,) = asked.events
+    after = Afterwards(delays_ns={}, reroutes=(), settle_ns=0)
+    asked = msgspec.structs.replace(asked, afterwards=(after, after, after))
+    entries = [
+        Entry(delta=cut, event=number, began_ns=cut.at_ns, actual_ns=cut.at_ns)
+        for number in range(2)
+    ]
+    assert len(bounds.windows(asked, entries)) == 2

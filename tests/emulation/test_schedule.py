@@ -143,3 +143,10 @@ def test_what_others_noted_comes_in_order(tmp_path: Path) -> None:
     first, second = read_timeline(tmp_path / "t")
     assert first.actual_ns < 0 < second.actual_ns
     assert (first.delta.by, first.delta.why) == ("controller", "it says so")
+
+
+def test_a_timeline_that_cannot_be_written_is_told_in_the_end() -> None:
+    net, schedule = happen(Path("/dev/full"), events.kill_controller(), events.start_controller())
+    with pytest.raises(OSError, match="No space left"):
+        schedule.finish()
+    assert net.done == ["kill", "start True"]

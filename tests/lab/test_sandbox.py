@@ -21,7 +21,7 @@ from testbed.lab.native import NativeLab
 from testbed.lab.sandbox import PROGRAMS
 from testbed.lab.virtual import VirtualLab
 from testbed.lab.wall import WallLab
-from testbed.process import ended
+from testbed.process import ENDING_S, ended
 from tests.lab.ordinary import as_user
 
 LABS: dict[str, Lab] = {
@@ -123,7 +123,9 @@ def _ends(lab: Lab, job: Path, moment_s: float) -> bool:
             lab.start(job, ["sleep", "1000"]).wait()
         finally:
             os._exit(0)
+    end = time.monotonic() + _MOST_S
     while not (job / CONSOLE).exists():  # about to be started
+        assert time.monotonic() < end
         time.sleep(0.0005)
     time.sleep(moment_s)
     os.kill(pid, signal.SIGKILL)
@@ -142,8 +144,13 @@ def test_ctrl_c_while_a_lab_starts_waits_for_its_end(
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     monkeypatch.setenv("STARTED", "/dev/null")
     timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+    began = time.monotonic()
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        LABS["wall"].start(place / "job", ["true"])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            LABS["wall"].start(place / "job", ["true"])
+    finally:
+        timer.cancel()
     timer.join()
     assert ended(place / "job", 0)
+    assert time.monotonic() - began < 1 + ENDING_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from testbed.errors import InputError
 from testbed.net.deltas.install import Install, stepped
 from testbed.northbound.address import ENTRY
-from testbed.northbound.journal import Journal
+from testbed.northbound.journal import Journal, Record
 from testbed.northbound.problem import ProblemError
 from testbed.northbound.service import Service
 from tests.northbound.asking import Wires, document, late, serving
@@ -88,6 +89,42 @@ def test_a_journal_that_cannot_be_written_changes_nothing(tmp_path: Path) -> Non
         assert client.post(late()).status == 500
         assert service.state.book.placed == ()
         assert wires.state.rules == admission().first.rules
+
+
+def test_what_is_told_and_what_is_installed_stay_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal takes that a change begins, and not that it is done."""
+    with serving(tmp_path) as (client, service, wires):
+        write = Journal.write
+        calls: list[Record] = []
+
+        def once(journal: Journal, record: Record) -> None:
+            calls.append(record)
+            if len(calls) == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(journal, record)
+
+        monkeypatch.setattr(Journal, "write", once)
+        assert client.post(late()).status == 500
+        assert service.state.book.placed == ()
+        assert client.ask("GET", f"{ENTRY}late").status == 404
+        assert client.post(late()).status == 201
+        assert service.state.book.find("late") is not None
+        assert client.ask("DELETE", f"{ENTRY}late").status == 204
+        assert wires.state.rules == admission().first.rules
+
+
+def test_an_order_stands_whose_line_in_the_timeline_is_lost(tmp_path: Path) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    here = admission()
+    service = Service(here, Journal(tmp_path / "journal.json"), Wires(here), told=full)
+    service.create(document(late()))
+    assert service.read("late")
+    service.remove("late")
+    assert service.state.book.placed == ()
 
 
 @pytest.mark.parametrize("raw", [b"{}[", b'{"rules": "\xff"}', b"[" * 100_000])

@@ -10,7 +10,8 @@ from testbed.plan.model import Plan
 from testbed.scenario import events
 from testbed.scenario.delta import Delta
 from testbed.scenario.model import Protection, Recovery
-from tests.plan.networks import GOLD, MS, S, compiled, scenario
+from testbed.topology.model import Network, Node
+from tests.plan.networks import GOLD, MBIT, MS, SILVER, S, app, compiled, link, probe, scenario
 
 
 def _plan(protection: Protection, *happens: Delta, bfd_ns: int | None = None) -> Plan:
@@ -89,3 +90,29 @@ def test_packets_of_before_have_passed_after_a_time_that_is_stated() -> None:
     plan = _plan("fast_failover", *CUT)
     for after in plan.afterwards:
         assert after.settle_ns > max(after.delays_ns.values())
+
+
+def test_a_copy_that_does_not_arrive_still_loads_its_way() -> None:
+    """h1 sends to h2 over s1-s2, copies go s1-s3-s2; h3's packets share s1-s3 with the copies."""
+    rate = 10 * MBIT
+    nodes = (
+        *(Node(name=f"s{n}", role="switch", kind="router", forwarding_ns=1000) for n in (1, 2, 3)),
+        *(Node(name=f"h{n}", role="host", kind="host") for n in (1, 2, 3, 4)),
+    )
+    core = (link("s1", "s2", 100_000, rate), link("s1", "s3", 200_000, rate))
+    access = [link(f"h{n}", f"s{s}", 0, None) for n, s in ((1, 1), (2, 2), (3, 1), (4, 3))]
+    net = Network(name="t", nodes=nodes, links=(*core, link("s3", "s2", 200_000, rate), *access))
+    cut = msgspec.structs.replace(events.cut_fibre("s2", "s3"), at_ns=2 * S)
+    asked = scenario(
+        slices=(
+            msgspec.structs.replace(GOLD, protection="frer", guaranteed_bps=0),
+            msgspec.structs.replace(SILVER, guaranteed_bps=0),
+        ),
+        probes=(probe("a", "h1", "h2", app="big"), probe("c", "h3", "h4", slice="silver")),
+        events=(cut,),
+    )
+    plan = compiled(LowestDelay(), asked, net, big=app("big", size_bytes=1400))
+    beside = plan.sessions[1]
+    assert beside.forward_bound is not None
+    (after,) = plan.afterwards
+    assert after.delays_ns[beside.forward.id] == beside.forward_bound.latency_ns
