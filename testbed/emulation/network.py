@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from testbed.emulation import iperf, links, netns, qdisc
+from testbed.emulation import iperf, lab_qdisc, links, netns, qdisc, requeue
 from testbed.emulation.become import become
 from testbed.emulation.capture import Capture
 from testbed.emulation.netlink import Netlink
@@ -305,7 +305,10 @@ class LabNet(Mininet):  # type: ignore[misc]
         for name, port in after.items():
             if port != before[name]:
                 with self._place(port.node) as link:
-                    link.do(list(qdisc.changes(before[name], port, self.arrangement)))
+                    if self.arrangement is lab_qdisc and port.shaped and before[name].shaped:
+                        requeue.rechannel(link, port)
+                    else:
+                        link.do(list(qdisc.changes(before[name], port, self.arrangement)))
 
     def restart(self, switch: str) -> None:
         """Remove a bridge and make it anew: no rules, a new connection to the controller."""

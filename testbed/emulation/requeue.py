@@ -1,8 +1,8 @@
-"""Other queues at ports that carry traffic.
+"""Other queues, or another channel, at ports that carry traffic.
 
-The lab's port takes a change at one moment and keeps what waits (kernel/port). What
-is changed is read from the kernel, so rate, delay, losses, background, gates and policers
-stay as they are at that moment, whoever set them.
+The lab's port takes a change at one moment and keeps what waits (kernel/port). What is to be
+changed is read from the kernel, so all its other stages stay as they are at that moment,
+whoever set them.
 """
 
 from __future__ import annotations
@@ -37,6 +37,16 @@ def requeue(link: Netlink, ports: Sequence[Port]) -> None:
                 f"port {name} has other queues than asked",
                 expected=f"{wanted[name]}, not {now.queueing}",
             )
+
+
+def rechannel(link: Netlink, port: Port) -> None:
+    """Have a port delay and lose as this one does; its queues may be others by now, and stay.
+
+    Raises EmulationError.
+    """
+    before = _now(link, [port])[port.name]
+    here = before.having(port.channel.stored())
+    link.do([lab_qdisc.setting(port.ifindex, here, f"the channel of {port.name}")])
 
 
 def _now(link: Netlink, ports: Sequence[Port]) -> dict[str, Pipeline]:

@@ -11,6 +11,7 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.analysis.phases import phases
 from testbed.lab.virtual import VirtualLab
+from testbed.net.deltas.install import Install
 from testbed.plan.intake import FIRST_ORDER_COOKIE
 from testbed.prepare import Prepared, prepare
 from testbed.results.folder import CONTROL, RunFolder
@@ -18,8 +19,11 @@ from testbed.run import execute
 from testbed.scenario.events import (
     Event,
     kill_controller,
+    mend_fibre,
     modify,
     order,
+    silence_fibre,
+    slow_node,
     start_controller,
     withdraw,
 )
@@ -105,6 +109,32 @@ def test_a_slice_comes_changes_and_leaves(tmp_path: Path) -> None:
     assert state["conformance"][0]["messages"] > 400
     cookies = {row["cookie"] for row in run.record(CONTROL)["counters"]}
     assert max(cookies) < FIRST_ORDER_COOKIE
+
+
+def test_an_order_keeps_its_queue_when_a_node_is_slow(tmp_path: Path) -> None:
+    run = _run(
+        tmp_path,
+        _on_triangle(
+            {
+                500: order("late", **_terms(guaranteed="10 Mbit/s")),
+                1000: slow_node("s1", by="1 ms"),
+                1500: silence_fibre("s1", "s2"),
+                2000: mend_fibre("s1", "s2"),
+            },
+            3,
+        ),
+    )
+    assert _statuses(run) == [201]
+    wide = {row["name"]: len(row["queues"]) for row in run.record(CONTROL)["ports"]}
+    (made,) = [one.delta for one in run.timeline if isinstance(one.delta, Install)]
+    given = {port.name: port for step in made.steps for port in step.ports}
+    assert {port.node for port in given.values()} > {"s1"}
+    assert {name: wide[name] for name in given} == {
+        name: len(port.queues) for name, port in given.items()
+    }
+    late = run.samples[run.samples.session == "plain"]
+    after = late[(late.intended_ns > 1.1 * S) & (late.intended_ns < 1.4 * S)]
+    assert after.forward_ns.min() > late.forward_ns.min() + 0.9 * MS, "it is slow all the same"
 
 
 def test_a_controller_that_ends_in_mid_change_leaves_nothing_half_installed(
