@@ -125,9 +125,12 @@ def run(
     from testbed.memory import fitted  # noqa: PLC0415
     from testbed.prepare import prepare  # noqa: PLC0415
 
+    memory_bytes = _memory(memory)
     if (stored := to_repeat(name)) is not None:
         wanted = [stored.asked]
         lab = lab or stored.lab
+        if memory_bytes is None and lab == stored.lab:
+            memory_bytes = stored.memory_bytes
     else:
         points, numbers = runs.points(settings(pairs)), runs.seeds(seeds, repeat)
 
@@ -143,7 +146,6 @@ def run(
             for of_point in first
             for each in (of_point, *(asked(dict(of_point.point), n) for n in numbers[1:]))
         ]
-    memory_bytes = _memory(memory)
     chosen, notes = _lab(lab)
     listing.show_recovered(recover(discovery.home() / "results"), err)
     error = runs.carry_out(

@@ -32,6 +32,8 @@ class Stored(NamedTuple):
     asked: Asked
     lab: str
     """The one it ran in."""
+    memory_bytes: int | None
+    """Which that lab had, and which its kernel sized its buffers by."""
 
 
 def to_repeat(name: str) -> Stored | None:
@@ -56,7 +58,12 @@ def to_repeat(name: str) -> Stored | None:
                 f"that one was: {' '.join(run.provenance.command)}",
             )
     asked = Asked({}, run.scenario.seed, again(run), run.path)
-    return Stored(run, asked, run.provenance.lab["lab"])
+    return Stored(run, asked, run.provenance.lab["lab"], _memory(run))
+
+
+def _memory(run: RunFolder) -> int | None:
+    told = run.provenance.lab.get("memory_bytes")
+    return int(told) if told else None
 
 
 @click.command()
@@ -89,7 +96,7 @@ def reproduce(run: str, timeout: float | None, as_json: bool) -> None:
         )
     asked = Asked({}, before.scenario.seed, again(before), before.path)
     chosen, _ = choose(ran_in)
-    lab = fitted(chosen, asked.prepared.plan, None)
+    lab = fitted(chosen, asked.prepared.plan, _memory(before))
     since = list(changed(before, lab.describe()))
     for note in since:
         show_note(err, note)
