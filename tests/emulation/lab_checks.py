@@ -27,7 +27,7 @@ from testbed.emulation.netlink import Netlink
 from testbed.emulation.netns import entered
 from testbed.emulation.network import LabNet
 from testbed.emulation.ovs import running_ovs
-from testbed.errors import EmulationError
+from testbed.errors import TestbedError
 from testbed.plan.model import Plan
 from testbed.port.pipeline import Port
 from testbed.port.policers import Policer
@@ -189,7 +189,7 @@ def put(net: LabNet, port: Port) -> None:
 def refusal(act: Callable[[], Any]) -> str:
     try:
         act()
-    except EmulationError as error:
+    except TestbedError as error:
         return str(error)
     return "not refused"
 
