@@ -18,6 +18,9 @@ LABEL_BYTES = 4
 """One MPLS label stack entry (RFC 3032)."""
 FCS_BYTES = 4
 """Frame check sequence."""
+ETHERNET_OVERHEAD_BYTES = 7 + 1 + FCS_BYTES + 12
+"""What Ethernet adds to a frame on the wire: preamble and start frame delimiter (IEEE
+802.3-2022 3.1.1), FCS, and the gap before the next frame (interpacket gap, 4.4.2)."""
 MTU_BYTES = 1500
 FULL_FRAME_BYTES = ETHERNET_BYTES + MTU_BYTES
 """A full packet."""

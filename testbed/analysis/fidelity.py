@@ -43,7 +43,7 @@ from testbed.analysis.independence import Delays, Observations
 from testbed.analysis.loads import Deviation, deviations, unchecked
 from testbed.analysis.percentiles import nearest_rank, needed
 from testbed.analysis.shares import CONFIDENCE, clopper_pearson
-from testbed.frames import FULL_FRAME_BYTES
+from testbed.frames import ETHERNET_OVERHEAD_BYTES, FULL_FRAME_BYTES
 from testbed.net.paths import Path
 from testbed.plan.model import Load, Plan, Session
 from testbed.results.folder import LOADS, READBACK, RunFolder
@@ -53,7 +53,7 @@ from testbed.scenario.model import Frozen
 EXACT_NS = 1_000
 STALL_NS = 1_000_000
 """A null packet later than this saw a stall."""
-FULL_PACKET_BITS = 8 * FULL_FRAME_BYTES
+FULL_PACKET_BITS = 8 * (FULL_FRAME_BYTES + ETHERNET_OVERHEAD_BYTES)
 
 Doubt = Literal["", "sender", "load", "error", "stalls"]
 Trust = Literal["exact", "good", "not valid", "not measured"]

@@ -1,8 +1,9 @@
 """Guaranteed and maximum rates, and the MTU, held against what was sent and what arrived.
 
 A rate is an average over WINDOW_NS (TS 23.501 clause 5.7.3.6: the averaging window over
-which a guaranteed or maximum flow bit rate is calculated), of Ethernet frames as the plan
-counts them: header, label, no preamble or FCS. A run that is shorter is one window.
+which a guaranteed or maximum flow bit rate is calculated), of what frames take on an Ethernet
+link, as ports count them: header, label, FCS, preamble and gap. A run that is shorter is one
+window.
 
     guaranteed rate  On one link at least of a flow's path, what arrives by it of all the
                      slice's flows is the guaranteed rate, or what they offer if that is less,
@@ -33,7 +34,13 @@ from numpy.typing import NDArray
 
 from testbed.analysis.cut import under_way
 from testbed.analysis.terms import Held, Promise
-from testbed.frames import FCS_BYTES, LABEL_BYTES, TCP_HEADERS_BYTES, UDP_HEADERS_BYTES
+from testbed.frames import (
+    ETHERNET_OVERHEAD_BYTES,
+    FCS_BYTES,
+    LABEL_BYTES,
+    TCP_HEADERS_BYTES,
+    UDP_HEADERS_BYTES,
+)
 from testbed.net.paths import Path
 from testbed.plan.model import Load, Plan, Session
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
@@ -292,7 +299,7 @@ def _sessions(plan: Plan, samples: Mapping[Any, pd.DataFrame]) -> Iterator[Traff
 def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
     rows = rows[~under_way("forward", rows)]
     path, fragments = session.forward, session.fragments
-    head = UDP_HEADERS_BYTES + _label(path)
+    head = UDP_HEADERS_BYTES + _label(path) + ETHERNET_OVERHEAD_BYTES
     last, lead = 8.0 * (session.size_bytes + head), 8.0 * (session.fragment_bytes + head)
     answered = rows["answered"].to_numpy(float)
     sent = np.full(len(rows), last + (fragments - 1) * lead)
@@ -314,14 +321,15 @@ def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
 def _reverse(session: Session, rows: pd.DataFrame) -> Traffic:
     rows = rows[~under_way("reverse", rows)]
     path = session.reverse
-    bits = 8.0 * (session.size_bytes + UDP_HEADERS_BYTES + _label(path))
+    frame = session.size_bytes + UDP_HEADERS_BYTES
+    bits = 8.0 * (frame + _label(path) + ETHERNET_OVERHEAD_BYTES)
     answered, received = rows["answered"].to_numpy(float), rows["received"].to_numpy(float)
     return Traffic(
         id=session.id,
         direction=session.directions.get("reverse", "reverse"),
         path=path,
         judged=bool({"reverse", "rtt"} & set(session.judged)),
-        frame_bytes=session.size_bytes + UDP_HEADERS_BYTES + FCS_BYTES,
+        frame_bytes=frame + FCS_BYTES,
         arrived_whole=bool(received.any()),
         message_bits=bits,
         bursts=_burst(rows, "rtt_ns", answered * bits, answered * received * bits),
@@ -349,7 +357,7 @@ def _load(load: Load, row: Mapping[str, Any]) -> Traffic:
     tcp = load.kind == "tcp"
     payload = TCP_SEGMENT_BYTES if tcp else load.packet_bytes
     frame = payload + (TCP_HEADERS_BYTES if tcp else UDP_HEADERS_BYTES)
-    bits = 8.0 * (frame + _label(load.forward)) / payload
+    bits = 8.0 * (frame + _label(load.forward) + ETHERNET_OVERHEAD_BYTES) / payload
     arrived = bits * (row.get("received_bytes") or 0)
     # TCP sends again what was lost, and no more than what arrives: it offers that
     sent = arrived if tcp else bits * row["sent_bytes"]

@@ -50,13 +50,15 @@ def stored(policer: Policer) -> Policer:
     return _decoded(policer.queue, rate, _ticks(policer))
 
 
-def requests(index: int, minor: int, policer: Policer, about: str) -> Iterator[Request]:
+def requests(
+    index: int, minor: int, policer: Policer, overhead_bytes: int, about: str
+) -> Iterator[Request]:
     """What to ask of the kernel for class 1:minor of interface `index`."""
     yield tc.qdisc(index, tc.HANDLE | minor, handle(minor), "prio", _PRIO, about)
     rate = policer.rate_bps // 8
     parms = _POLICE.pack(
         *(0, _DROP, 0, _ticks(policer), _MAX_U32),
-        *(_CELL_LOG, _ETHERNET, 0, 0, 0, min(rate, _MAX_U32)),
+        *(_CELL_LOG, _ETHERNET, overhead_bytes, 0, 0, min(rate, _MAX_U32)),
         *(0, 0, 0, 0, 0, 0),
         *(0, 0, 0),
     )

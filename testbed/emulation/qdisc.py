@@ -7,8 +7,8 @@
 `offered` asks the kernel which of the two arrangements it can do. OpenFlow
 `set_queue: N` gives a packet the priority 1:(N+1), which all of them obey.
 
-Sizes and rates count Ethernet frames without preamble and check sequence, as Linux
-does.
+Sizes are those of Ethernet frames without preamble and check sequence, as Linux counts
+them. Rates count what frames take on the wire, the link's overhead with them.
 """
 
 from __future__ import annotations

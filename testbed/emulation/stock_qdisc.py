@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 from testbed.emulation import netlink as nl
 from testbed.emulation import police, tc
@@ -50,6 +51,7 @@ _UNPROMISED_BPS = 8_000
 """Rate of a queue that is promised none: HTB has no class without a rate."""
 
 _NETEM = struct.Struct("=6I")
+_NETEM_RATES = struct.Struct("=IiIi")
 _NETEM_RATE, _NETEM_RATE64, _NETEM_DELAY64 = 6, 8, 10
 _HTB_PARMS, _HTB_INIT, _HTB_DIRECT, _HTB_RATE64, _HTB_CEIL64 = 1, 2, 5, 6, 7
 _HTB_CLASS = struct.Struct("=BBHhHI BBHhHI 5I")
@@ -75,6 +77,7 @@ def shape(port: Port) -> PortShape:
             delay_ns=port.delay_ns,
             rate_bps=port.rate_bps,
             limit_packets=_limit(port, port.buffer_packets),
+            overhead_bytes=_overhead_bytes(port),
             loss=port.loss,
         )
     assert port.rate_bps is not None
@@ -85,6 +88,12 @@ def shape(port: Port) -> PortShape:
         queues=tuple(_class_asked(port, port.rate_bps, queue) for queue in port.queues),
         policers=tuple(police.stored(policer) for policer in port.policers),
     )
+
+
+def _overhead_bytes(port: Port) -> int:
+    """What netem, HTB and act_police count beyond a packet's bytes: they do where they have
+    a rate."""
+    return port.transmitter.overhead_bytes if port.rate_bps is not None else 0
 
 
 def _class_asked(port: Port, port_bps: int, queue: Queue) -> ClassShape:
@@ -106,22 +115,23 @@ def _class_asked(port: Port, port_bps: int, queue: Queue) -> ClassShape:
         delay_ns=port.delay_ns,
         serial_bps=port_bps,
         limit_packets=_limit(port, queue.limit_packets),
+        overhead_bytes=_overhead_bytes(port),
         loss=port.loss,
     )
 
 
 def _limit(port: Port, buffer_packets: int) -> int:
-    return buffer_packets + 1 + in_flight(port.rate_bps, port.delay_ns)
+    return buffer_packets + 1 + in_flight(port.rate_bps, port.delay_ns, _overhead_bytes(port))
 
 
-def in_flight(rate_bps: int | None, delay_ns: int) -> int:
+def in_flight(rate_bps: int | None, delay_ns: int, overhead_bytes: int = 0) -> int:
     """Full-size packets on the fibre at once.
 
     A port without a rate is reckoned as one packet per microsecond.
     """
     if rate_bps is None:
         return -(-delay_ns // 1000)
-    return -(-rate_bps * delay_ns // (8 * FULL_FRAME_BYTES * 1_000_000_000))
+    return -(-rate_bps * delay_ns // (8 * (FULL_FRAME_BYTES + overhead_bytes) * 1_000_000_000))
 
 
 def requests(port: Port) -> Iterator[Request]:
@@ -138,7 +148,7 @@ def changes(port: Port) -> Iterator[Request]:
     wanted = shape(port)
     where = f"the queue of {port.name}"
     if not wanted.queues:
-        options = _netem(wanted.delay_ns, wanted.rate_bps, wanted.limit_packets, wanted.loss)
+        options = _netem(wanted, wanted.rate_bps)
         yield tc.qdisc(port.ifindex, tc.ROOT, tc.HANDLE, "netem", options, where)
         return
     assert wanted.rate_bps is not None
@@ -149,11 +159,12 @@ def changes(port: Port) -> Iterator[Request]:
         minor = queue.id + 1
         parms = (queue.rate_bps, queue.ceil_bps, queue.priority)
         yield _new_class(port, minor, tc.HANDLE | _PORT_CLASS, parms, where)
-        options = _netem(queue.delay_ns, queue.serial_bps, queue.limit_packets, queue.loss)
+        options = _netem(queue, queue.serial_bps)
         leaf, parent = (0x10 + minor) << 16, tc.HANDLE | minor
         policer = port.policer(queue.id)
         if policer is not None:
-            yield from police.requests(port.ifindex, minor, policer, where)
+            overhead = _overhead_bytes(port)
+            yield from police.requests(port.ifindex, minor, policer, overhead, where)
             parent = police.band(minor)
         yield tc.qdisc(port.ifindex, parent, leaf, "netem", options, where)
 
@@ -169,8 +180,8 @@ def _new_class(
     options = nl.attr(
         _HTB_PARMS,
         _HTB_CLASS.pack(
-            *(0, _ETHERNET, 0, 0, 0, min(rate, _MAX_U32)),
-            *(0, _ETHERNET, 0, 0, 0, min(ceil, _MAX_U32)),
+            *(0, _ETHERNET, _overhead_bytes(port), 0, 0, min(rate, _MAX_U32)),
+            *(0, _ETHERNET, _overhead_bytes(port), 0, 0, min(ceil, _MAX_U32)),
             _ticks(_burst_bytes(rate_bps), rate),
             _ticks(_burst_bytes(ceil_bps), ceil),
             FULL_FRAME_BYTES,  # quantum: equal turns among classes of one priority
@@ -189,12 +200,13 @@ def _new_class(
     return Request(nl.RTM_NEWTCLASS, nl.CREATE, body, f"{about} (htb class)")
 
 
-def _netem(delay_ns: int, rate_bps: int | None, limit: int, loss: float) -> bytes:
-    options = _NETEM.pack(0, limit, round(loss * _MAX_U32), 0, 0, 0)
-    options += nl.attr(_NETEM_DELAY64, struct.pack("=q", delay_ns))
+def _netem(of: PortShape | ClassShape, rate_bps: int | None) -> bytes:
+    options = _NETEM.pack(0, of.limit_packets, round(of.loss * _MAX_U32), 0, 0, 0)
+    options += nl.attr(_NETEM_DELAY64, struct.pack("=q", of.delay_ns))
     if rate_bps is not None:
         rate = rate_bps // 8
-        options += nl.attr(_NETEM_RATE, struct.pack("=IiIi", min(rate, _MAX_U32), 0, 0, 0))
+        values = _NETEM_RATES.pack(min(rate, _MAX_U32), of.overhead_bytes, 0, 0)
+        options += nl.attr(_NETEM_RATE, values)
         if rate > _MAX_U32:
             options += nl.attr(_NETEM_RATE64, struct.pack("=Q", rate))
     return options
@@ -214,14 +226,8 @@ def _ticks(size_bytes: int, rate: int) -> int:
 def read(seen: tc.Seen) -> PortShape:
     """What the kernel has on a port whose root is netem or HTB."""
     if seen.kinds[tc.ROOT] == "netem":
-        delay_ns, rate_bps, limit, loss = _netem_values(seen.options[tc.ROOT])
-        return PortShape(
-            discipline="netem",
-            delay_ns=delay_ns,
-            rate_bps=rate_bps,
-            limit_packets=limit,
-            loss=loss,
-        )
+        rate_bps, values = _netem_values(seen.options[tc.ROOT])
+        return PortShape(discipline="netem", rate_bps=rate_bps, **values)
     port_rate = None
     queues = []
     for minor, options in sorted(seen.classes.items()):
@@ -253,12 +259,12 @@ def _class_shape(id_: int, options: bytes, seen: tc.Seen) -> ClassShape:
         rate = struct.unpack("=Q", found[_HTB_RATE64])[0]
     if _HTB_CEIL64 in found:
         ceil = struct.unpack("=Q", found[_HTB_CEIL64])[0]
-    delay_ns, serial_bps, limit, loss = 0, None, 0, 0.0
+    serial_bps, values = None, dict[str, Any](limit_packets=0)
     leaf = tc.HANDLE | (id_ + 1)
     if seen.kinds.get(leaf) == "prio":
         leaf = police.band(id_ + 1)
     if seen.kinds.get(leaf) == "netem":
-        delay_ns, serial_bps, limit, loss = _netem_values(seen.options[leaf])
+        serial_bps, values = _netem_values(seen.options[leaf])
     return ClassShape(
         id=id_,
         rate_bps=rate * 8,
@@ -266,23 +272,27 @@ def _class_shape(id_: int, options: bytes, seen: tc.Seen) -> ClassShape:
         priority=priority,
         quantum_bytes=quantum,
         burst_bytes=burst_ticks * TICK_NS * rate // 1_000_000_000,
-        delay_ns=delay_ns,
         serial_bps=serial_bps or 0,
-        limit_packets=limit,
-        loss=loss,
+        **values,
     )
 
 
-def _netem_values(options: bytes) -> tuple[int, int | None, int, float]:
-    """Delay ns, rate bit/s, limit packets, loss."""
+def _netem_values(options: bytes) -> tuple[int | None, dict[str, Any]]:
+    """Rate bit/s, and what else netem has by the names that shapes have for it."""
     ticks, limit, loss, _, _, _ = _NETEM.unpack_from(options)
     found = nl.attrs(options[_NETEM.size :])
     exact = found.get(_NETEM_DELAY64)
     delay_ns = struct.unpack("=q", exact)[0] if exact else ticks * TICK_NS
-    rate = struct.unpack_from("=I", found.get(_NETEM_RATE, bytes(4)))[0]
+    rates = found.get(_NETEM_RATE, bytes(_NETEM_RATES.size))
+    rate, overhead_bytes, _, _ = _NETEM_RATES.unpack_from(rates)
     if _NETEM_RATE64 in found:
         rate = struct.unpack("=Q", found[_NETEM_RATE64])[0]
-    return delay_ns, rate * 8 or None, limit, loss / _MAX_U32
+    return rate * 8 or None, {
+        "delay_ns": delay_ns,
+        "limit_packets": limit,
+        "overhead_bytes": overhead_bytes,
+        "loss": loss / _MAX_U32,
+    }
 
 
 def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
+from testbed.frames import ETHERNET_OVERHEAD_BYTES
 from testbed.links.link import Link
 from testbed.port.stage import Parts
 
@@ -28,6 +29,7 @@ class Fibre(Link, frozen=True, kw_only=True):
     """The same length and devices both ways."""
 
     WORDS: ClassVar[str] = "fibre"
+    OVERHEAD_BYTES: ClassVar[int] = ETHERNET_OVERHEAD_BYTES
     length_km: float
     coherent: bool = False
     """Between electrical devices, lit with a transponder pair."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
+from testbed.frames import ETHERNET_OVERHEAD_BYTES
 from testbed.links.fibre import TRANSPONDER_NS, transponders
 from testbed.links.link import Link
 from testbed.port.stage import Parts
@@ -15,6 +16,7 @@ class Lan(Link, frozen=True, kw_only=True):
     """To an optical device it is a transponder: 15 us each way."""
 
     WORDS: ClassVar[str] = "cable at one site"
+    OVERHEAD_BYTES: ClassVar[int] = ETHERNET_OVERHEAD_BYTES
     transponders: int = 0
 
     def between(self, optical: int) -> Self:

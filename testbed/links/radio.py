@@ -1,7 +1,8 @@
 """A terminal and its gNB by radio: fixed one-way delays, different up and down.
 
 They are from the terminal to behind the gNB and back: scheduling, transmission, HARQ and
-processing. The rates are this terminal's; its cell is not shared.
+processing. The rates are this terminal's, of packets as they are at its IP layer and the
+14 bytes that Linux counts with them: a radio link has no preamble. Its cell is not shared.
 """
 
 from __future__ import annotations

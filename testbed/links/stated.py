@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from testbed.frames import ETHERNET_OVERHEAD_BYTES
 from testbed.links.link import Link
 from testbed.port.stage import Parts
 
@@ -13,6 +14,7 @@ class Stated(Link, frozen=True, kw_only=True):
     """Delays each way, one-way."""
 
     WORDS: ClassVar[str] = "link of a stated delay"
+    OVERHEAD_BYTES: ClassVar[int] = ETHERNET_OVERHEAD_BYTES
     ab_ns: int = 0
     ba_ns: int = 0
 

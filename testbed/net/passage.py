@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.frames import FCS_BYTES, LABELLED_FRAME_BYTES
+from testbed.frames import ETHERNET_OVERHEAD_BYTES, LABELLED_FRAME_BYTES
 from testbed.port.pipeline import Port
 
-FRAME_BITS = 8 * (LABELLED_FRAME_BYTES + FCS_BYTES)
+FRAME_BITS = 8 * (LABELLED_FRAME_BYTES + ETHERNET_OVERHEAD_BYTES)
 
 
 def passage_ns(ports: Iterable[Port]) -> int:

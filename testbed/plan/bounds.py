@@ -129,7 +129,8 @@ def watching(plan: Plan) -> Iterator[Flow]:
     guarded = plan.guarded()
     for port in plan.ports:
         if frozenset((port.node, port.peer_node)) in guarded:
-            yield _flow(f"BFD of {port.name}", (Hop(port.name, 0),), traffic)
+            hop = Hop(port.name, extra_bits=8 * port.transmitter.overhead_bytes)
+            yield _flow(f"BFD of {port.name}", (hop,), traffic)
 
 
 def _session(
@@ -204,7 +205,7 @@ def _background(port: Port) -> Iterator[Flow]:
     if port.rate_bps is None:
         return
     for source in port.sources:
-        hops = (Hop(port.name, source.queue),)
+        hops = (Hop(port.name, source.queue, 8 * port.transmitter.overhead_bytes),)
         yield _flow(f"{source.id} at {port.name}", hops, modelled(source))
 
 
@@ -213,11 +214,12 @@ def _hops(wiring: Wiring, nodes: Sequence[str], path: Path) -> tuple[Hop, ...]:
     for number, hop in enumerate(pairwise(nodes)):
         port = wiring.port(*hop)
         queue = path.queue if path.queue in {queue.id for queue in port.queues} else 0
+        label = label_bytes(number, nodes, path.label is not None)
         found.append(
             Hop(
                 port.name,
                 queue,
-                8 * label_bytes(number, nodes, path.label is not None),
+                8 * (label + port.transmitter.overhead_bytes),
                 port.policer(path.queue),
             )
         )

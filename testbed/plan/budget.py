@@ -10,7 +10,8 @@
 
 For one packet serialisation is the sum over the ports; for many equal ones it is all of
 them at the slowest port and the last one at every other. Wire bytes are what Linux
-counts: Ethernet header, no preamble or FCS; the label between the first and last switch.
+counts and what the link adds (Ethernet's preamble, FCS and gap); the label between the first
+and last switch.
 It is the lab kernel's arithmetic, to the nanosecond (kernel/port). Waiting is not
 in it, neither for others nor for a slice's maximum rate.
 """

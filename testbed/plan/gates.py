@@ -31,7 +31,7 @@ def gate_cycle(
 
     Raises PlanError if it does not fit in `cycle_ns`.
     """
-    frame_ns = -(-DEFAULT_PACKET_BYTES * 8 * 10**9 // rate_bps)
+    frame_ns = port.transmitter.sent_ns(DEFAULT_PACKET_BYTES)
     best, *others = queues
     kept = [queue for queue in others if queue.promised_bps]
     windows = [

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from testbed.errors import PlanError
+from testbed.frames import ETHERNET_OVERHEAD_BYTES
 from testbed.net.paths import Path
 from testbed.plan.background import Routed
 from testbed.plan.queues import Names
@@ -35,11 +36,12 @@ def with_policers(
     `names` are those of with_queues(). Raises PlanError for a slice with a maximum rate
     that cannot be told from others, and for bursts that no packet fits in.
     """
-    if burst_bytes < DEFAULT_PACKET_BYTES:
+    least_bytes = DEFAULT_PACKET_BYTES + ETHERNET_OVERHEAD_BYTES
+    if burst_bytes < least_bytes:
         raise PlanError(
             f"policing with bursts of {burst_bytes} bytes lets no full frame through",
             where="policing",
-            expected=f"at least {DEFAULT_PACKET_BYTES} bytes",
+            expected=f"at least {least_bytes} bytes, which one takes on the wire",
         )
     entering: dict[tuple[str, str], set[int]] = defaultdict(set)
     for path in paths:

@@ -165,7 +165,8 @@ class Experiment:
         Returns its id, for probe() and flow().
 
         Args:
-            guaranteed, maximum: rate kept on every link, rate never exceeded.
+            guaranteed, maximum: rate kept on every link, rate never exceeded; of what frames
+                take on the wire, which for Ethernet is 24 bytes each besides their own.
             delay, variation: one-way maxima, such as "5 ms".
             delay_percentile, variation_percentile: such as (99.9, "2 ms").
             loss, availability: ratios, such as 1e-5 and 0.99999.

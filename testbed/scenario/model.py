@@ -54,7 +54,7 @@ class Slo(Frozen, frozen=True, kw_only=True):
     """
 
     guaranteed_bps: int = 0
-    """Rate kept on every link of the path."""
+    """Rate kept on every link of the path, of what frames take on the wire."""
     maximum_bps: int | None = None
     """Rate that what it holds for never exceeds together."""
     delay_ns: int | None = None

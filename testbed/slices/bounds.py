@@ -45,7 +45,7 @@ class Hop:
     port: str
     queue: int = 0
     extra_bits: int = 0
-    """That each packet has here and not at its source: a label."""
+    """That each packet has here and not at its source: a label, and what the wire adds."""
     policer: Policer | None = None
     """Before the queue, of this flow and of all others that name it."""
 

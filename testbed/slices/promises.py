@@ -71,7 +71,8 @@ class Promises:
             ports = {link: self._port(link, entry) for link in sorted(here)}
             new = [link for link in ports if _name(link) not in network.ports]
             named = {_name(link): port for link, port in ports.items()}
-            network.add(named, (_rest(link) for link in new if self._scheduled(link)))
+            rest = (_rest(link, ports[link]) for link in new if self._scheduled(link))
+            network.add(named, rest)
             network.add({}, self._flows(entry, ports))
         network.settle()
         for id_ in network.crossing(network.touched):
@@ -104,7 +105,7 @@ class Promises:
                 Hop(
                     _name(link),
                     ports[link].queues[-1].id if self._scheduled(link) else 0,
-                    8 * label_bytes(number, nodes),
+                    8 * (label_bytes(number, nodes) + ports[link].transmitter.overhead_bytes),
                 )
                 for number, link in enumerate(pairwise(nodes))
             )
@@ -126,9 +127,9 @@ def _name(link: Link) -> str:
     return f"{link[0]} -> {link[1]}"
 
 
-def _rest(link: Link) -> Flow:
+def _rest(link: Link, port: Pipeline) -> Flow:
     """Best effort at a port: it never stops."""
-    hop = Hop(_name(link))
+    hop = Hop(_name(link), extra_bits=8 * port.transmitter.overhead_bytes)
     return Flow(f"best effort at {hop.port}", (hop,), None, 1, FULL_BITS, SMALL_BITS, SMALL_BITS)
 
 

@@ -229,11 +229,11 @@ def test_shaper_errors_by_port() -> None:
     ]
     found = port_errors(PLAN, {"ports": rows})
     assert found[at] == pytest.approx(40)
-    assert found[other] == pytest.approx(12_112e9 * (1 / 9_999_992 - 1 / 10_000_000))
+    assert found[other] == pytest.approx(12_304e9 * (1 / 9_999_992 - 1 / 10_000_000))
     first = PLAN.sessions[0]
     second = msgspec.structs.replace(first, forward=msgspec.structs.replace(first.forward, queue=2))
     shared = msgspec.structs.replace(PLAN, sessions=(first, second))
-    assert port_errors(shared, {"ports": rows})[at] == pytest.approx(40 + 1_211_200)
+    assert port_errors(shared, {"ports": rows})[at] == pytest.approx(40 + 1_230_400)
     assert port_errors(PLAN, None) == {}
 
 

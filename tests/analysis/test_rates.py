@@ -20,8 +20,8 @@ from tests.ports import changed
 from tests.results import synthetic
 
 MS, S = 1_000_000, 1_000_000_000
-FRAME_BITS = 8 * (1000 + 42 + 4)
-"""With the label of the core."""
+FRAME_BITS = 8 * (1000 + 42 + 4 + 24)
+"""With the label of the core, on the wire."""
 OFFERED = 1000 * FRAME_BITS
 """A message a millisecond."""
 
@@ -71,7 +71,7 @@ def test_a_guarantee_is_shown_by_as_much_offered(session: Session) -> None:
     more = one(session, rows, guaranteed_bps=2 * OFFERED)
     assert (more.held, more.found) == ("not shown", OFFERED)
     assert more.condition == (
-        "only 8.368 Mbit/s was offered over 2 s: add a flow of 8.368 Mbit/s to the slice"
+        "only 8.56 Mbit/s was offered over 2 s: add a flow of 8.56 Mbit/s to the slice"
     )
 
 

@@ -25,6 +25,7 @@ def plan(
     buffer_packets: int = 1000,
     queues: tuple[Queue, ...] = (),
     loss: float = 0.0,
+    overhead_bytes: int = 0,
 ) -> Plan:
     """All links alike. Queues, if any, are on the ports between switches."""
     numbers = dict.fromkeys(switches, 0)
@@ -49,7 +50,7 @@ def plan(
                     peer_name=peer_name,
                     stages=(
                         Queues(queues=queues if inner else (), buffer_packets=buffer_packets),
-                        Transmitter(rate_bps=rate_bps),
+                        Transmitter(rate_bps=rate_bps, overhead_bytes=overhead_bytes),
                         Channel(propagation_ns=delay_ns, loss=loss),
                     ),
                 )
@@ -86,13 +87,21 @@ def linear(
     rate_bps: int | None = 100_000_000,
     queues: tuple[Queue, ...] = (),
     loss: float = 0.0,
+    overhead_bytes: int = 0,
 ) -> Plan:
     """h1 - s1 - s2 - ... - sN, one host at each switch, as Mininet's linear,N."""
     hosts = [f"h{n}" for n in range(1, count + 1)]
     switches = [f"s{n}" for n in range(1, count + 1)]
     links = [*zip(hosts, switches, strict=True), *itertools.pairwise(switches)]
     return plan(
-        hosts, switches, links, delay_ns=delay_ns, rate_bps=rate_bps, queues=queues, loss=loss
+        hosts,
+        switches,
+        links,
+        delay_ns=delay_ns,
+        rate_bps=rate_bps,
+        queues=queues,
+        loss=loss,
+        overhead_bytes=overhead_bytes,
     )
 
 

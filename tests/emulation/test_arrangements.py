@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import msgspec
 import pytest
 
@@ -60,6 +62,23 @@ def test_netem_holds_what_waits_is_sent_and_is_on_the_fibre(
     assert stock_qdisc.in_flight(rate_bps, delay_ns) == packets
     one = port(rate_bps=rate_bps, delay_ns=delay_ns, buffer_packets=1000)
     assert stock_qdisc.shape(one).limit_packets == 1000 + 1 + packets
+
+
+def test_stock_disciplines_count_what_the_wire_adds() -> None:
+    """Where tc says `overhead`: netem's packet_overhead, and both ratespecs of an HTB class."""
+    (netem,) = stock_qdisc.requests(port(overhead_bytes=24))
+    options = nl.attrs(netem.body[tc.TCMSG.size :])[tc.OPTIONS]
+    assert nl.attrs(options[24:])[6] == struct.pack("=IiIi", 100 * MBIT // 8, 24, 0, 0)
+    queues = two_queues(100 * MBIT, 8 * MBIT)
+    for request in stock_qdisc.requests(port(overhead_bytes=24, queues=queues)):
+        if request.kind == nl.RTM_NEWTCLASS:
+            options = nl.attrs(request.body[tc.TCMSG.size :])[tc.OPTIONS]
+            parms = nl.attrs(options)[1]
+            assert (
+                struct.unpack_from("=H", parms, 2) == struct.unpack_from("=H", parms, 14) == (24,)
+            )
+    unshaped = stock_qdisc.shape(port(overhead_bytes=24, rate_bps=None))
+    assert unshaped.overhead_bytes == 0
 
 
 def test_an_htb_class_without_a_promise_has_a_rate_all_the_same() -> None:

@@ -12,6 +12,7 @@ import pytest
 from controllers.policies.shortest_path import ShortestPath
 from testbed.emulation.readback import PortCounters, Readback
 from testbed.errors import EmulationError
+from testbed.frames import ETHERNET_OVERHEAD_BYTES
 from testbed.lab.base import Lab
 from testbed.lab.virtual import VirtualLab
 from testbed.lab.wall import WallLab
@@ -28,8 +29,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 RATE_BPS = 10_000_000_000
 BYTES = 1518
-SERVICE_S = BYTES * 8 / RATE_BPS
+SERVICE_S = (BYTES + ETHERNET_OVERHEAD_BYTES) * 8 / RATE_BPS
 LOAD = 0.8
+PACKETS_PER_S = LOAD * RATE_BPS / (8 * BYTES)
 SECONDS = 6
 NETWORK = Network(
     name="line",
@@ -69,7 +71,7 @@ def test_poisson_probes_see_md1_and_again_the_same(tmp_path: Path) -> None:
     assert len(waits) == session.count
     back = {row["reverse_ns"] - session.reverse_budget.total_ns for row in rows}
     assert back <= {0, 1}  # probes that left back to back come back so: part of a nanosecond
-    theory_ns = 1e9 * md1(LOAD / SERVICE_S, SERVICE_S)
+    theory_ns = 1e9 * md1(PACKETS_PER_S, SERVICE_S)
     mean_ns = sum(waits) / len(waits)
     print(f"mean wait {mean_ns:.0f} ns of {len(waits)} probes, M/D/1 {theory_ns:.0f} ns")
     assert min(waits) == 0
@@ -89,7 +91,7 @@ def test_it_is_read_back_counted_and_told(tmp_path: Path) -> None:
     control = json.loads((folder / "4-control.json").read_text())
     ports = msgspec.convert(control["ports"], list[PortCounters])
     (queue,) = next(p.queues for p in ports if p.name == port.name)
-    sent = LOAD / SERVICE_S * SECONDS
+    sent = PACKETS_PER_S * SECONDS
     assert queue.background_packets == pytest.approx(sent, rel=0.005)
     assert queue.background_bytes == BYTES * queue.background_packets
     assert queue.background_drops == 0

@@ -136,5 +136,5 @@ def test_losses_are_seeded(tmp_path: Path) -> None:
 def shared_ns(plan: Plan, way: Way, load: Way) -> int:
     """One packet of the load at every port that both pass."""
     shared = [plan.port(a, b) for a, b in pairwise(way.nodes) if (a, b) in pairwise(load.nodes)]
-    bits = 8 * (plan.loads[0].packet_bytes + UDP_HEADERS_BYTES + LABEL_BYTES)
-    return sum(-(-bits * 10**9 // port.rate_bps) for port in shared if port.rate_bps)
+    size = plan.loads[0].packet_bytes + UDP_HEADERS_BYTES + LABEL_BYTES
+    return sum(port.transmitter.sent_ns(size) for port in shared)

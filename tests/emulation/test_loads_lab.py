@@ -10,7 +10,7 @@ from scapy.layers.inet import UDP
 from scapy.utils import PcapReader
 
 from testbed.analysis.loads import deviations
-from testbed.frames import LABEL_BYTES, UDP_HEADERS_BYTES
+from testbed.frames import ETHERNET_OVERHEAD_BYTES, LABEL_BYTES, UDP_HEADERS_BYTES
 from testbed.plan.model import Load
 from testbed.results.folder import RunFolder
 from testbed.scenario.model import Capture
@@ -59,7 +59,8 @@ def test_loads_begin_without_a_burst_and_keep_their_rate(tmp_path: Path) -> None
 
 
 def _transmission_ns(load: Load) -> int:
-    return -(-8 * S * (load.packet_bytes + UDP_HEADERS_BYTES + LABEL_BYTES) // PORT_BPS)
+    frame_bytes = load.packet_bytes + UDP_HEADERS_BYTES + LABEL_BYTES
+    return -(-8 * S * (frame_bytes + ETHERNET_OVERHEAD_BYTES) // PORT_BPS)
 
 
 def _left_ns(pcap: Path, port: int) -> list[int]:

@@ -49,6 +49,7 @@ def queued(draw: st.DrawFn) -> Port:
         )
     return port(
         rate_bps=rate,
+        overhead_bytes=draw(st.sampled_from([0, 24])),
         delay_ns=draw(st.integers(0, 10**10)),
         loss=draw(st.floats(0, 1)),
         seed=draw(st.integers(0, 2**48)),

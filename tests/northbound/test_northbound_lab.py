@@ -33,7 +33,7 @@ from tests.plan.networks import MS, S, app, compiled, probe, scenario, triangle
 pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
 LAB = VirtualLab()
-FRAME_NS = 8 * 1518 * 10
+FRAME_NS = 8 * (1518 + 24) * 10
 """At 100 Mbit/s."""
 
 

@@ -44,8 +44,8 @@ def test_a_way_round_has_its_own_bound(protection: Protection) -> None:
     assert own is not None
     assert cut is not None
     # s1-s2 takes 1 ms, the two links of its own way 0.2 ms each, with a switch between them
-    # that takes 1 us, and sends 146 bytes at 100 Mbit/s once more
-    assert cut - own == pytest.approx(600_000 - 1000 - 11_680, abs=50)
+    # that takes 1 us, and sends 146 bytes and 24 more at 100 Mbit/s once more
+    assert cut - own == pytest.approx(600_000 - 1000 - 13_600, abs=50)
     assert mended == own
     moved = [after.reroutes for after in plan.afterwards]
     cookies = [one.path.cookie for one in plan.paths]

@@ -17,11 +17,11 @@ from tests.plan.networks import MBIT
 
 
 def chain(
-    rates_bps: list[int | None], label: int | None = None, payloads: tuple[int, ...] = (83,)
+    rates_bps: list[int | None], label: int | None = None, payloads: tuple[int, ...] = (59,)
 ) -> Budget:
     """h1 - s1 - ... - h2 with these rates, 10 km of fibre, a transponder, 2 us forwarding.
 
-    A payload of 83 bytes and 42 of headers are 1000 bits.
+    A payload of 59 bytes, 42 of headers and 24 on the wire are 1000 bits.
     """
     switches = [f"s{n}" for n in range(1, len(rates_bps))]
     names = ["h1", *switches, "h2"]
@@ -77,13 +77,13 @@ def test_label_weighs_four_bytes_between_switches_only() -> None:
     packets=st.integers(1, 30),
 )
 def test_equal_packets_wait_at_the_slowest_port(rates: list[int], packets: int) -> None:
-    budget = chain([rate * MBIT for rate in rates], payloads=(83,) * packets)
+    budget = chain([rate * MBIT for rate in rates], payloads=(59,) * packets)
     each = [1_000_000 // rate for rate in rates]
     assert budget.serialisation_ns == sum(each) + (packets - 1) * max(each)
 
 
 def test_a_short_last_packet_waits_behind_long_ones() -> None:
-    budget = chain([10 * MBIT, 10 * MBIT], payloads=(1208, 83))
+    budget = chain([10 * MBIT, 10 * MBIT], payloads=(1184, 59))
     # the long one leaves the first port at 1 ms, the second at 2 ms; the short one follows
     assert budget.serialisation_ns == 2_000_000 + 100_000
 

@@ -17,10 +17,11 @@ from testbed.port.stage import Arrival
 from testbed.scenario.model import DEFAULT_PACKET_BYTES, Slice
 from testbed.scenario.scenario import Scenario
 from tests.plan.networks import GOLD, MBIT, SILVER, compiled, flow, probe, scenario
-from tests.ports import shaped
+from tests.ports import changed, shaped
 
 BRONZE = Slice(id="bronze", sst=3, priority=90)
 MS = 1_000_000
+WIRE_BYTES = DEFAULT_PACKET_BYTES + 24
 PORT = compiled(LowestDelay(), scenario()).port("s1", "s3")
 
 
@@ -37,7 +38,7 @@ def test_a_window_is_the_share_of_the_cycle_and_a_frame() -> None:
     plan = compiled(LowestDelay(), asked())
     port = plan.port("s1", "s3")
     names = {queue.id: queue.name for queue in port.queues}
-    frame_ns = DEFAULT_PACKET_BYTES * 8 * 10  # at 100 Mbit/s
+    frame_ns = (DEFAULT_PACKET_BYTES + 24) * 8 * 10  # at 100 Mbit/s
     assert [(gate.interval_ns, [names[id_] for id_ in gate.open]) for gate in port.gates] == [
         (100_000 + frame_ns, ["gold"]),
         (200_000 + frame_ns, ["silver"]),
@@ -51,9 +52,9 @@ def test_a_cycle_without_room_says_which_has() -> None:
     with pytest.raises(PlanError) as caught:
         compiled(LowestDelay(), asked(cycle_ns=MS // 2))
     text = str(caught.value)
-    for part in ("500 us", "s1-eth2", "gold 10 Mbit/s", "121 us", 'cycle="561 us"'):
+    for part in ("500 us", "s1-eth2", "gold 10 Mbit/s", "123 us", 'cycle="570 us"'):
         assert part in text
-    compiled(LowestDelay(), asked(cycle_ns=561_000))
+    compiled(LowestDelay(), asked(cycle_ns=570_000))
 
 
 @settings(deadline=None)
@@ -74,16 +75,16 @@ def test_every_cycle_that_is_made_keeps_every_rate(
         Queue(id=n, promised_bps=bps, level=n, limit_packets=10**6) for n, bps in enumerate(rates)
     )
     try:
-        gates = gate_cycle(PORT, rate, queues, cycle_ns)
+        gates = gate_cycle(changed(PORT, rate_bps=rate), rate, queues, cycle_ns)
     except PlanError:
         return
     assert sum(gate.interval_ns for gate in gates) == cycle_ns
     cycles = 3
-    most = cycles * cycle_ns * rate // (8 * 10**9 * DEFAULT_PACKET_BYTES) + 1
+    most = cycles * cycle_ns * rate // (8 * 10**9 * WIRE_BYTES) + 1
     if most > 200:
         return
     freed = [msgspec.structs.replace(queue, promised_bps=0) for queue in queues]
-    model = shaped(rate, queues=freed, gates=gates)
+    model = shaped(rate, overhead_bytes=24, queues=freed, gates=gates)
     offered = [Arrival(0, DEFAULT_PACKET_BYTES, n) for n in range(len(rates)) for _ in range(most)]
     sent = [0] * len(rates)
     for arrival, fate in zip(offered, run(model, offered), strict=True):
@@ -91,6 +92,6 @@ def test_every_cycle_that_is_made_keeps_every_rate(
         sent[arrival.queue] += fate.start_ns < cycles * cycle_ns
     best, *guaranteed = sent
     for bps, frames in zip(others, guaranteed, strict=True):
-        assert frames * DEFAULT_PACKET_BYTES * 8 * 10**9 >= bps * cycles * cycle_ns
+        assert frames * WIRE_BYTES * 8 * 10**9 >= bps * cycles * cycle_ns
     if 0 not in shares:
-        assert best * DEFAULT_PACKET_BYTES * 8 * 10**9 >= rates[0] * cycles * cycle_ns
+        assert best * WIRE_BYTES * 8 * 10**9 >= rates[0] * cycles * cycle_ns

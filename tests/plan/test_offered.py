@@ -27,7 +27,7 @@ def test_a_flow_offers_its_frames_with_the_label_between_first_and_last_switch()
     assert set(found) == {("s1", "s2")}  # the only port of its path with a rate
     (offer,) = found["s1", "s2"]
     labelled = plan.loads[0].forward.label is not None
-    assert offer.bps == 130 * MBIT * (1000 + 42 + 4 * labelled) / 1000
+    assert offer.bps == 130 * MBIT * (1000 + 42 + 24 + 4 * labelled) / 1000
     assert labelled
 
 
@@ -37,8 +37,8 @@ def test_a_message_offers_all_its_packets_and_its_answer_one() -> None:
     found = offered(plan)
     forward, reverse = found["s1", "s2"][0], found["s2", "s1"][0]
     last = 3000 - 2 * 1448
-    assert forward.bps == (2 * (1448 + 46) + last + 46) * 8 * 100
-    assert reverse.bps == (last + 46) * 8 * 100
+    assert forward.bps == (2 * (1448 + 70) + last + 70) * 8 * 100
+    assert reverse.bps == (last + 70) * 8 * 100
 
 
 def test_flows_at_different_times_do_not_add_up() -> None:
@@ -53,9 +53,9 @@ def test_a_link_that_is_offered_too_much_is_named_with_what_would_do() -> None:
     made, plan = planned(flows=(LOUD,))
     (told,) = overloads(made, plan)
     assert told.startswith(
-        "Link s1 -> s2 is offered 136.1 Mbit/s, 136% of its rate (mostly by loud)"
+        "Link s1 -> s2 is offered 139.2 Mbit/s, 139% of its rate (mostly by loud)"
     )
-    assert told.endswith("offer 36.1 Mbit/s less or give the link 136.1 Mbit/s.")
+    assert told.endswith("offer 39.24 Mbit/s less or give the link 139.2 Mbit/s.")
 
 
 def test_tcp_offers_nothing_and_modelled_background_tells_of_itself() -> None:

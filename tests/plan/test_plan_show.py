@@ -29,7 +29,7 @@ def test_schedules_say_the_phase_and_the_clock() -> None:
 
 def test_budget_rows_hold_the_deadline_where_it_is_judged() -> None:
     forward, reverse = show.budgets(PLAN).rows
-    # 2 x 200 us of fibre, 3 switches, 146 bytes at 100 Mbit/s twice
+    # 2 x 200 us of fibre, 3 switches, 146 bytes and 24 on the wire at 100 Mbit/s twice
     assert forward == (
         "p",
         "UL",
@@ -37,8 +37,8 @@ def test_budget_rows_hold_the_deadline_where_it_is_judged() -> None:
         "400 us",
         "3.00 us",
         "0 ns",
-        "23.4 us",
-        "426 us",
+        "27.2 us",
+        "430 us",
         "5.00 ms one-way",
     )
     assert reverse[1] == "DL"
@@ -48,7 +48,7 @@ def test_budget_rows_hold_the_deadline_where_it_is_judged() -> None:
 def test_round_trips_have_a_row_of_their_own() -> None:
     plan = compiled(LowestDelay(), app=app(judged="rtt", deadline_ns=2 * MS))
     *_, rtt = show.budgets(plan).rows
-    assert rtt == ("p", "rtt", "", "", "", "", "", "853 us", "2.00 ms rtt")
+    assert rtt == ("p", "rtt", "", "", "", "", "", "860 us", "2.00 ms rtt")
 
 
 def test_ports_list_their_queues() -> None:

@@ -87,7 +87,7 @@ def test_backups_are_entrances_too(protection: Protection, entrances: set[tuple[
     ("policy", "given", "says"),
     [
         (ShortestPath(), asked(CAPPED, SILVER), "slice gold has no queue of its own|queue_of()"),
-        (LowestDelay(), asked(CAPPED, SILVER, burst_bytes=1000), "1000 bytes|at least 1518"),
+        (LowestDelay(), asked(CAPPED, SILVER, burst_bytes=1000), "1000 bytes|at least 1542"),
         (
             LowestDelay(),
             asked(

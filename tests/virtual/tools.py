@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulation.network import LabNet
+from testbed.frames import ETHERNET_OVERHEAD_BYTES
 from tests.emulation.plans import MS, linear
 
 PEER = "10.0.0.2"
@@ -42,7 +43,8 @@ print(time.monotonic() - begin)
 @contextmanager
 def line(rate_bps: int | None, delay_ns: int) -> Iterator[tuple[Any, Any]]:
     """Two hosts, two switches, three links alike."""
-    net = LabNet(linear(2, rate_bps=rate_bps, delay_ns=delay_ns))
+    overhead = ETHERNET_OVERHEAD_BYTES
+    net = LabNet(linear(2, rate_bps=rate_bps, delay_ns=delay_ns, overhead_bytes=overhead))
     try:
         net.start()
         for switch in ("s1", "s2"):
@@ -99,7 +101,7 @@ def small_tools() -> dict[str, Any]:
 
 
 def iperf(rate_bps: int, seconds: int) -> dict[str, Any]:
-    """What iperf3's server says of TCP and of UDP, and what the wire carried meanwhile."""
+    """What iperf3's server says of TCP and of UDP, and what the frames meanwhile were."""
     found: dict[str, Any] = {}
     with line(rate_bps, MS // 10) as (h1, h2):
         for kind, options in (("tcp", ""), ("udp", f"-u -b {rate_bps * 1.1:.0f} -l 1448")):
@@ -112,8 +114,8 @@ def iperf(rate_bps: int, seconds: int) -> dict[str, Any]:
             after, later = received_bytes(h2), time.monotonic()
             said(client)
             received = json.loads(said(server))["end"]["sum_received"]["bits_per_second"]
-            wire_bps = (after - before) * 8 / (later - at)
-            found[kind] = {"received_bps": received, "wire_bps": wire_bps}
+            frames_bps = (after - before) * 8 / (later - at)
+            found[kind] = {"received_bps": received, "frames_bps": frames_bps}
     return found
 
 
