@@ -15,7 +15,16 @@ from pathlib import Path
 
 ENDING = (
     *("setpriv", "--pdeathsig", "KILL"),
-    *("unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--"),
+    *(
+        "unshare",
+        "--user",
+        "--map-current-user",
+        "--pid",
+        "--mount-proc",
+        "--fork",
+        "--kill-child",
+        "--",
+    ),
 )
 """What all processes of a sandbox end with."""
 PROGRAMS = {"bwrap": "bubblewrap", "unshare": "util-linux", "setpriv": "util-linux"}
