@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.forked import typed
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -16,18 +18,6 @@ PROJECT = Path(__file__).parents[2]
 def project(tmp_path: Path) -> Path:
     (tmp_path / "experiments").mkdir()
     return tmp_path
-
-
-def typed(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "testbed.cli", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-        check=False,
-    )
 
 
 WRONG = [
@@ -69,13 +59,7 @@ def test_wrong_input_is_answered(words: tuple[str, ...], code: int, says: str) -
 @pytest.mark.parametrize("words", [("list",), ("list", "--json"), ("--help",)])
 def test_an_output_that_takes_no_more_is_told(words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "testbed.cli", *words],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = typed(*words, out=full.fileno())
     assert done.returncode == 6
     assert done.stderr.startswith("error cannot write what was asked for: No space left on device")
     assert "Traceback" not in done.stderr
@@ -85,21 +69,15 @@ def test_an_output_that_takes_no_more_is_told(words: tuple[str, ...]) -> None:
 def test_a_reader_that_goes_ends_a_command_quietly(words: tuple[str, ...]) -> None:
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(
-        [sys.executable, "-m", "testbed.cli", *words],
-        stdout=write,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
+    done = typed(*words, out=write)
     os.close(write)
     assert done.returncode == 128 + signal.SIGPIPE
-    assert done.stderr == b""
+    assert done.stderr == ""
 
 
 def test_an_error_that_cannot_be_said_has_its_exit_code() -> None:
     with Path("/dev/full").open("w") as full:
-        words = [sys.executable, "-m", "testbed.cli", "check", "no-such"]
-        assert subprocess.run(words, stderr=full, check=False).returncode == 2
+        assert typed("check", "no-such", err=full.fileno()).returncode == 2
 
 
 def test_list_names_all_kinds() -> None:
