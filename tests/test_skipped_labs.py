@@ -19,12 +19,27 @@ def test_beside_it():
 """
 
 
+MODULE = """
+import pytest
+
+pytest.importorskip("no_such_module_of_a_lab")
+
+@pytest.mark.lab
+def test_in_a_lab():
+    assert False
+"""
+
+
 @pytest.mark.parametrize(
-    ("allowed", "told"), [((), "1 failed, 2 skipped"), (("--allow-skipped-labs",), "3 skipped")]
+    ("allowed", "told"),
+    [((), "1 failed, 2 skipped, 1 error"), (("--allow-skipped-labs",), "4 skipped")],
 )
 def test_a_skipped_lab_is_a_failure(tmp_path: Path, allowed: tuple[str, ...], told: str) -> None:
     (tmp_path / "test_two.py").write_text(TESTS)
+    (tmp_path / "test_whole.py").write_text(MODULE)
     (tmp_path / "conftest.py").write_bytes((Path(__file__).parent / "conftest.py").read_bytes())
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *allowed, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    pytest_all = [sys.executable, "-m", "pytest", "-Wignore", "--continue-on-collection-errors"]
+    done = subprocess.run(
+        [*pytest_all, *allowed], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert told in done.stdout

@@ -28,6 +28,7 @@ from testbed.analysis.independence import RANDOM, Delays, Observations, Sampling
 from testbed.analysis.loads import Deviation, Way
 from testbed.results.samples import tidy
 from tests.results import synthetic
+from tests.searching import examples
 
 PLAN = synthetic.plan()
 SESSION = PLAN.sessions[0]  # 5 ms, 99.9 %
@@ -76,7 +77,7 @@ def test_a_verdict_stands_if_it_outlives_the_error(
     assert why(np.full(10_000, float(delay_ns)), known(np.full(800, float(late_ns)))) == doubted
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     late_ns=st.floats(0, 1e8),
     hop_ns=st.floats(0, 1e5),

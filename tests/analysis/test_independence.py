@@ -12,6 +12,7 @@ from scipy.signal import fftconvolve
 
 from testbed.analysis.independence import RANDOM, Observations, Sampling, period
 from testbed.analysis.shares import clopper_pearson
+from tests.searching import examples
 
 Values = np.ndarray
 
@@ -155,7 +156,7 @@ def test_the_period_is_the_least_that_repeats_twice(values: list[int]) -> None:
     assert period(np.array(values, dtype=float)) == (by_hand[0] if by_hand else None)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.integers(1, 200), st.integers(2, 6), st.integers(0, 2**32))
 def test_no_repetition_makes_more_of_a_cycle(length: int, times: int, seed: int) -> None:
     cycle = np.random.default_rng(seed).uniform(size=length)

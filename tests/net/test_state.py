@@ -26,8 +26,9 @@ from testbed.scenario.delta import Delta
 from testbed.scenario.model import Protection, Recovery
 from tests.plan.networks import GOLD, MBIT, MS, compiled, networks, probe, scenario
 from tests.plan.ordered import admission, canonical, order
+from tests.searching import examples
 
-CHAIN = 1_000
+CHAIN = examples(1_000)
 
 
 def _random_delta(rng: Random, here: Admission, state: State) -> Delta | Refusal:

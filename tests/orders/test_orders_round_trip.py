@@ -14,12 +14,13 @@ from testbed.scenario.model import Sdp, Slice
 from testbed.scenario.orders.read import parse_orders
 from testbed.scenario.orders.write import to_ietf
 from tests.orders.documents import PLAIN, document, slices
+from tests.searching import examples
 
 TWO = (Sdp(id="a", node="h1"), Sdp(id="b", node="h2"))
 
 
 @given(st.lists(slices(), max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_slices_survive_a_document(drawn: list[Slice]) -> None:
     named = [_renamed(slice_, f"s{n}") for n, slice_ in enumerate(drawn)]
     written, notes = to_ietf(named)

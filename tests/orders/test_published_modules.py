@@ -28,6 +28,7 @@ from testbed.scenario.orders.ietf import from_ietf
 from testbed.scenario.orders.write import to_ietf
 from testbed.scenario.orders.yang import Container, Leaf, MistypedError, Node, Reader
 from tests.orders.documents import slices
+from tests.searching import examples
 
 PROJECT = Path(__file__).parents[2]
 PUBLISHED = PROJECT.parent / "shared" / "data" / "yang"
@@ -218,7 +219,7 @@ def _accepts_ours(ours: Leaf, value: Any) -> bool:
     return True
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(value=VALUES)
 def test_values_of_leaves_are_judged_as_by_the_modules(model: DataModel, value: Any) -> None:
     for path, ours, theirs in _pairs(schema.SERVICES, _root(model), ""):
@@ -242,7 +243,7 @@ def _valid(model: DataModel, document: Any) -> None:
     instance.validate(ValidationScope.all, ContentType.config)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(drawn=st.lists(slices(), min_size=1, max_size=3, unique_by=lambda slice_: slice_.id))
 def test_what_is_written_is_valid(model: DataModel, drawn: list[Slice]) -> None:
     document, _ = to_ietf(drawn)
@@ -276,7 +277,7 @@ def _broken(document: Any, data: st.DataObject) -> None:
         return
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(drawn=slices(), data=st.data())
 def test_a_changed_document_that_is_taken_is_valid(
     model: DataModel, drawn: Slice, data: st.DataObject

@@ -20,6 +20,7 @@ from testbed.scenario.model import Scheduler, Slice
 from testbed.slices.policy import BEST_EFFORT
 from tests.plan.networks import MBIT, flow, networks, probe
 from tests.plan.ordered import admission, admitted, canonical, order, refused, requests
+from tests.searching import examples
 
 
 def _ask(here: Admission, state: State, verb: str, asked: Slice) -> Install | Refusal:
@@ -59,7 +60,7 @@ def _untouched(state: State, before: Book, after: Book) -> list[Carried]:
     return stay
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_changes_one_by_one_lead_where_the_plan_made_at_once_is(data: st.DataObject) -> None:
     network = data.draw(networks())
@@ -82,7 +83,7 @@ def test_changes_one_by_one_lead_where_the_plan_made_at_once_is(data: st.DataObj
         walk(state)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_change_is_undone_wherever_it_stopped(data: st.DataObject) -> None:
     here = admission()

@@ -16,6 +16,7 @@ from testbed.probes import events
 from testbed.probes.arrivals import MISSING
 from testbed.probes.events import EventLog, pack_arrival
 from testbed.probes.samples import Logs, Samples, read_events, read_samples
+from tests.searching import examples
 
 MS = 1_000_000
 START = 5_000 * MS
@@ -86,7 +87,7 @@ fates = st.lists(
 
 
 @given(fates)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_what_happened_is_what_is_read(
     tmp_path_factory: pytest.TempPathFactory, happened: list[Fate]
 ) -> None:
@@ -124,7 +125,7 @@ bursts = st.lists(st.tuples(*[packet] * PACKETS), min_size=1, max_size=12)
 
 
 @given(bursts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_messages_of_several_packets(
     tmp_path_factory: pytest.TempPathFactory, happened: list[tuple[list[int] | None, ...]]
 ) -> None:

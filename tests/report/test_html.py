@@ -10,10 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from matplotlib.figure import Figure
 
 from testbed.errors import ResultError
+from testbed.report import html
 from testbed.report.html import write_report
-from testbed.results.folder import FIGURES, LOADS, PLAN, PROVENANCE, REPORT, SCENARIO
+from testbed.report.style import Picture, save
+from testbed.results.folder import FIGURES, LOADS, PLAN, PROVENANCE, REPORT, SCENARIO, RunFolder
 from testbed.scenario.model import Slice
 from tests.results import synthetic
 
@@ -54,6 +57,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = synthetic.run_folder(tmp_path_factory.mktemp("html") / "run")
     assert write_report(made) == made / REPORT
     return made
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
+    """Pages have empty figures; where each would have been drawn to."""
+    targets: list[Path | None] = []
+
+    def draw(_folder: RunFolder, _rows: object, target: Path | None) -> list[Picture]:
+        targets.append(target)
+        names = ("map", "ccdf", "budget", "time")
+        return [Picture(name, name, name, '<svg role="img"></svg>') for name in names]
+
+    monkeypatch.setattr(html, "draw", draw)
+    return targets
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +148,7 @@ def test_figures_follow_the_readers_colours(page: str) -> None:
     assert "#1f2933" not in pictures
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_text_of_users_is_escaped(tmp_path: Path) -> None:
     run = synthetic.run_folder(tmp_path / "run")
     text = (run / PROVENANCE).read_text()
@@ -138,19 +156,26 @@ def test_text_of_users_is_escaped(tmp_path: Path) -> None:
     assert "&lt;b&gt;&amp;" in write_report(run).read_text()
 
 
-def test_a_failed_run_without_packets_has_a_page(tmp_path: Path) -> None:
+@pytest.fixture
+def silent(tmp_path: Path) -> Path:
+    """A failed run in which no packet was sent."""
     run = synthetic.run_folder(tmp_path / "run")
     made = msgspec.json.decode((run / PROVENANCE).read_bytes())
     made |= {"status": "failed", "error": "the lab ended"}
     (run / PROVENANCE).write_bytes(msgspec.json.encode(made))
     plan = msgspec.structs.replace(synthetic.plan(), sessions=(), positions={})
     (run / PLAN).write_bytes(msgspec.json.encode(plan))
-    page = write_report(run).read_text()
+    return run
+
+
+def test_a_failed_run_without_packets_has_a_page(silent: Path) -> None:
+    page = write_report(silent).read_text()
     assert "the lab ended" in page
     assert "This run failed" in page
     assert "Map of the network" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_loads_asked_and_sent(tmp_path: Path) -> None:
     run = synthetic.run_folder(tmp_path / "run")
     plan = synthetic.plan()
@@ -171,27 +196,38 @@ def test_loads_asked_and_sent(tmp_path: Path) -> None:
     assert re.search(r">20 Mbit/s</td>\s*<td[^>]*>10 Mbit/s</td>\s*<td[^>]*>3</td>", page)
 
 
-def test_a_page_that_cannot_be_written_leaves_the_one_before(run: Path, page: str) -> None:
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+def test_a_page_that_cannot_be_written_leaves_the_one_before(silent: Path) -> None:
+    page = write_report(silent).read_bytes()
+    before = {path: path.read_bytes() for path in silent.rglob("*") if path.is_file()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(page) // 2, limits[1]))  # a disk that is full
     try:
         with pytest.raises(ResultError, match="cannot write the report: File too large"):
-            write_report(run)
+            write_report(silent)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in silent.rglob("*") if path.is_file()} == before
 
 
-def test_a_page_elsewhere(tmp_path: Path) -> None:
+def test_a_page_elsewhere(tmp_path: Path, undrawn: list[Path | None]) -> None:
     run = synthetic.run_folder(tmp_path / "run")
     there = sorted(run.rglob("*"))
     assert write_report(run, tmp_path / "page.html") == tmp_path / "page.html"
     assert (tmp_path / "page.html").read_text().count('role="img"') == 4
     assert sorted(run.rglob("*")) == there
+    assert undrawn == [None]
     with pytest.raises(ResultError, match="No such file") as caught:
         write_report(run, tmp_path / "absent" / "page.html")
     assert "--output FILE" in caught.value.remedy
+
+
+def test_a_figure_without_a_folder_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = save(Figure(), None, "none", "Nothing", "Nothing is drawn")
+    assert 'role="img" aria-label="Nothing is drawn"' in picture.svg
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_not_a_run(tmp_path: Path) -> None:
@@ -221,6 +257,7 @@ def test_texts_are_neither_markup_nor_mathematics(tmp_path: Path) -> None:
     assert "script" not in reader.tags
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_promise_of_a_slice_that_nothing_uses_is_shown(tmp_path: Path) -> None:
     made = synthetic.run_folder(tmp_path / "run")
     idle = Slice(id="idle", sst=2, delay_ns=1_000_000)

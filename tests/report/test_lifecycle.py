@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from testbed.net.timeline import Entry, Timeline
+from testbed.report import html
 from testbed.report.html import write_report
 from testbed.report.lifecycle import Request, lifecycle_table, requests
 from testbed.results.folder import PLAN, REPORT, TIMELINE, RunFolder
@@ -30,6 +31,12 @@ def ended(number: int, asked: Delta, status: int, message: str = "") -> Entry:
         actual_ns=asked.at_ns + 20 * MS,
         told={"answer": answer},
     )
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages have no figures."""
+    monkeypatch.setattr(html, "draw", lambda *_: [])
 
 
 @pytest.fixture(scope="module")

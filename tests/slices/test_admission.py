@@ -25,6 +25,7 @@ from testbed.slices.policy import MAX_QUEUES, Demand, Traffic
 from testbed.topology.model import Network, Node
 from tests.plan.graphs import connected
 from tests.plan.networks import MBIT, MS, app, compiled, flow, link, probe, scenario, triangle
+from tests.searching import examples
 
 US = 1000
 
@@ -150,7 +151,7 @@ def cases(draw: st.DrawFn) -> tuple[nx.DiGraph, list[Order]]:
     return network(graph, seed=draw(st.integers(0, 9))), orders
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(case=cases())
 def test_together_is_as_many_as_can_be(case: tuple[nx.DiGraph, list[Order]]) -> None:
     graph, orders = case

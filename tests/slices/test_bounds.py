@@ -14,13 +14,14 @@ from testbed.port.policers import Policer
 from testbed.port.queues import Queue
 from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
 from tests.ports import shaped
+from tests.searching import examples
 from tests.slices.network_calculus import MBIT, Case, Packet, cases, play
 
 KINDS = ["fifo", "strict_priority", "shared", "htb", "peak", "time_aware"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_packet_exceeds_its_bound(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))

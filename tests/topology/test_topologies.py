@@ -18,6 +18,7 @@ from testbed.errors import InputError
 from testbed.scenario.params import parameters
 from testbed.topology.describe import describe
 from testbed.topology.topo import MetroTopo
+from tests.searching import examples
 from tests.topology.routes import fewest_hops_ns, least_ns, names
 from topologies.access_5g import Access5G
 from topologies.city import City
@@ -91,7 +92,7 @@ def test_ring_by_hand() -> None:
 
 
 @given(sites=st.integers(3, 12), metres=st.integers(0, 90_000), data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_ring(sites: int, metres: int, data: st.DataObject) -> None:
     centres = data.draw(st.integers(0, sites))
     ring = MetroRing(sites=sites, span=f"{metres} m", centres=centres)
@@ -126,7 +127,7 @@ def test_mesh_by_hand() -> None:
     span=st.floats(1, 60),
     access_span=st.floats(0.1, 20),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_mesh(core: int, horseshoes: int, nodes: int, span: float, access_span: float) -> None:
     mesh = MetroMesh(
         core=core,
@@ -166,7 +167,7 @@ def test_access_by_hand() -> None:
     up=st.integers(0, 50_000),
     down=st.integers(0, 50_000),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_access(gnbs: int, ues: int, up: int, down: int) -> None:
     topo = Access5G(gnbs=gnbs, ues=ues, uplink=f"{up} us", downlink=f"{down} us")
     check(topo, "access")
@@ -220,7 +221,7 @@ def test_city_hop_count_goes_through_the_firewall() -> None:
     ues=st.integers(1, 20),
     homes=st.integers(0, 20),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_city(core: int, horseshoes: int, nodes: int, gnbs: int, ues: int, homes: int) -> None:
     city = City(core=core, horseshoes=horseshoes, nodes=nodes, gnbs=gnbs, ues=ues, homes=homes)
     check(city, "city")
