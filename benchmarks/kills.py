@@ -1,6 +1,6 @@
 """What is kept of runs that are ended at random moments, and what else they leave.
 
-    python -m benchmarks.kills [--moments 100] [--seed 1]
+    python -m benchmarks.kills [--moments 100] [--seed 1] [--way NAME]...
 
 A haptic loop of 1 kHz runs in the virtual lab with a capture at its sender, which sees every
 message on the wire as it leaves. The run is ended at a random moment, of its traffic or, one
@@ -9,7 +9,8 @@ by SIGTERM; by Ctrl-C, which all of its process group get; by a disk that fills 
 tmpfs in a mount namespace of its own). `testbed collect` follows where the run could not keep
 its samples itself. Told are messages on the wire and messages kept, the traffic between them,
 and what is left: processes (all orphans come to this one), namespaces that a process, an open
-file or a mount of this machine holds, interfaces and bridges, mounts, files.
+file or a mount of this machine holds, interfaces and bridges, mounts, files; and how many runs of
+each way were ended before their traffic was over, for the others show nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -50,12 +52,17 @@ cp -r "$TESTBED_HOME/results/." "$KEPT"
 """
 
 
+def _stat(process: Path) -> list[bytes]:
+    """What proc(5) tells of a process after its name, which may be any bytes."""
+    return (process / "stat").read_bytes().rpartition(b")")[2].split()
+
+
 def descendants(pid: int) -> dict[int, str]:
     """Processes below one, with their command lines."""
     found: dict[int, str] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            parent = int(_stat(entry)[1])
             words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except (OSError, ValueError):
             continue
@@ -99,7 +106,7 @@ def held(wanted: set[str], before_s: float) -> set[str]:
     tick_s = os.sysconf("SC_CLK_TCK")
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            began = int((entry / "stat").read_text().rpartition(")")[2].split()[19]) / tick_s
+            began = int(_stat(entry)[19]) / tick_s
             if began < before_s:
                 found |= wanted & spaces([int(entry.name)])
                 links = {str(fd.readlink()) for fd in (entry / "fd").iterdir()}
@@ -192,16 +199,21 @@ def _alive() -> dict[int, str]:
 
 
 def main() -> int:
-    """Print a line a moment; 1 if more was lost than the goal, or anything is left."""
+    """Print a line a moment; 1 if more was lost than the goal, anything is left, or a way ended
+    no run early."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--way", action="append", choices=WAYS)
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    ways = args.way or WAYS
+    tried, cut = Counter[str](), Counter[str]()
     draw, worst_s, bad, kept_in_all, wire_in_all = random.Random(args.seed), 0.0, 0, 0, 0
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     print(f"{'ended by':18}{'moment':>16}{'wire':>7}{'kept':>7}{'lost':>9}  {'status':11}left")
     for number in range(args.moments):
-        way = WAYS[number % len(WAYS)]
+        way = ways[number % len(ways)]
         seen, had, ended_s = look(), set[str](), 0.0
         early = draw.random() < 1 / 4
         after_s = draw.uniform(0, 6) if early else draw.uniform(0.1, 3)
@@ -230,6 +242,8 @@ def main() -> int:
                 run = RunFolder(runs[0])
                 wire, rows, status = on_the_wire(run), len(run.samples), run.provenance.status
                 lost_s = (wire - rows) * run.plan.sessions[0].interval_ns / 1e9
+            tried[way] += 1
+            cut[way] += status in ("none", "unfinished")
             worst_s = max(worst_s, lost_s)
             wire_in_all, kept_in_all = wire_in_all + wire, kept_in_all + rows
             bad += rest != "nothing" or lost_s > GOAL_S
@@ -241,7 +255,8 @@ def main() -> int:
         f"{args.moments} moments: {kept_in_all:,} of {wire_in_all:,} messages kept, at most "
         f"{worst_s:.3f} s of traffic lost; {bad} not as wanted"
     )
-    return 1 if bad else 0
+    print("ended early: " + ", ".join(f"{way} {cut[way]} of {tried[way]}" for way in tried))
+    return 1 if bad or any(not cut[way] for way in tried) else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The command `testbed`, and `python -m testbed.cli`.
 
-Ctrl-C ends it quietly as soon as Python itself has started: what it imports takes a third of
-a second, and already the module `signal`, for which `_signal` stands here, a part of that.
+Ctrl-C ends it quietly already while it imports, which takes a third of a second, and the module
+`signal`, for which `_signal` stands here, a part of that. While Python itself starts, before
+this is read, `scripts/testbed` holds Ctrl-C back.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -17,6 +18,7 @@ def main() -> None:
     before = _signal.getsignal(_signal.SIGINT)
     if before != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _at_once)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
     from testbed.cli.main import main as verbs  # noqa: PLC0415
 
     _signal.signal(_signal.SIGINT, before)

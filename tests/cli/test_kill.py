@@ -219,6 +219,29 @@ def test_ctrl_c_before_the_command_is_read_is_quiet() -> None:
     assert done.stderr == "stopped; nothing is left running\n"
 
 
+AT_ONCE = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_ctrl_c_while_python_starts_is_quiet(tmp_path: Path, *, linked: bool) -> None:
+    (tmp_path / "usercustomize.py").write_text(AT_ONCE)  # what Python's own start imports
+    (tmp_path / "sitecustomize.py").write_text(AT_ONCE)
+    command = Path(sys.executable).with_name("testbed")
+    if linked:
+        (tmp_path / "linked").symlink_to(command)
+        command = tmp_path / "linked"
+    done = subprocess.run(
+        [command, "list"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stdout == ""
+    assert done.stderr == "stopped; nothing is left running\n"
+
+
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
