@@ -44,7 +44,8 @@ from testbed.analysis.loads import Deviation, deviations, unchecked
 from testbed.analysis.percentiles import nearest_rank, needed
 from testbed.analysis.shares import CONFIDENCE, clopper_pearson
 from testbed.frames import ETHERNET_OVERHEAD_BYTES, FULL_FRAME_BYTES
-from testbed.net.paths import Path
+from testbed.net.deltas.install import Install
+from testbed.net.paths import Carried, Path
 from testbed.plan.model import Load, Plan, Session
 from testbed.results.folder import LOADS, READBACK, RunFolder
 from testbed.results.provenance import HostState
@@ -95,7 +96,7 @@ class Host(Frozen, frozen=True, kw_only=True):
 
 
 class Instrument(NamedTuple):
-    """What is known of the lab's own error in one run."""
+    """What is known of the lab's own error in one run, and of what happened in it."""
 
     lab: str
     floor: Floor | None
@@ -108,6 +109,8 @@ class Instrument(NamedTuple):
     """Of the loads from their plan."""
     unchecked: tuple[str, ...] = ()
     """Loads of which only the amount could be held against the plan."""
+    taken: tuple[Carried, ...] = ()
+    """Ways that orders were given while it ran."""
 
     def unplanned(self, way: Literal["less", "more"], paths: Iterable[Path]) -> bool:
         """Whether a load on any of the paths' links was, or may have been, less, or more, than
@@ -149,6 +152,12 @@ def instrument(run: RunFolder) -> Instrument:
         host(made.host_before, made.host_after),
         deviations(run.plan, run.record(LOADS), reached_ns),
         unchecked(run.plan),
+        tuple(
+            one
+            for entry in run.timeline
+            if isinstance(entry.delta, Install) and entry.delta.placed is not None
+            for one in entry.delta.placed.carried
+        ),
     )
 
 

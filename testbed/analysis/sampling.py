@@ -7,13 +7,18 @@ all, and a Poisson source has none. Of other senders whose packets meet on the s
 path, the phase between any two counts as well: it may make a queue that the session finds.
 What TCP does between packets is not known; whether it is in step shows in the delays only.
 Links lose packets whatever the phase, and how often is in the plan.
+
+Packets may change their way while a run goes: to a backup when something fails, or to what
+an order was given. They may meet whoever is on any of these, and are lost by links no less
+often than on the best of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
@@ -22,7 +27,8 @@ from numpy.typing import NDArray
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.variation import Integers
-from testbed.net.paths import Path
+from testbed.net.paths import Carried, Path
+from testbed.net.tables import Match
 from testbed.plan.model import FLOOD_TICK_NS, Plan, Session
 from testbed.port.background import Source
 from testbed.probes.schedule import HOLD_NS
@@ -31,6 +37,9 @@ from testbed.scenario.events.node import NodeEvent
 
 _LEAST = 50
 """Packets of a part."""
+
+_Ways = Callable[[Path], Iterable[tuple[str, ...]]]
+"""Nodes of all ways that a path's packets may have gone."""
 
 
 class _Sender(NamedTuple):
@@ -45,17 +54,26 @@ class _Sender(NamedTuple):
 
 
 def sampling(
-    plan: Plan, session: Session, paths: Iterable[Path], intended_ns: Integers
+    plan: Plan,
+    session: Session,
+    paths: Iterable[Path],
+    intended_ns: Integers,
+    taken: Sequence[Carried] = (),
 ) -> Sampling:
-    """Of a session's packets, due at these moments, in order, over `paths`."""
+    """Of a session's packets, due at these moments, in order, over `paths`.
+
+    Args:
+        taken: the ways that orders were given while it ran.
+    """
     if not len(intended_ns):
         return Sampling(locked=False)
     begin_ns, end_ns = int(intended_ns[0]), int(intended_ns[-1])
     paths = tuple(paths)
-    hops = _hops(plan, paths)
+    ways = partial(_ways, plan, taken)
+    hops = _hops(ways, paths)
     beside = [
         sender._replace(hops=sender.hops & hops)
-        for sender in _senders(plan, session, hops)
+        for sender in _senders(plan, session, hops, ways)
         if sender.hops & hops and sender.begin_ns <= end_ns and sender.end_ns >= begin_ns
     ]
     seen = []
@@ -78,7 +96,7 @@ def sampling(
         phases=min(known, default=None),
         locked=unknown,
         parts=_parts(plan, beside, intended_ns + _answered_ns(session, paths)),
-        loss=_loss(plan, session, paths),
+        loss=_loss(plan, session, paths, ways),
     )
 
 
@@ -114,20 +132,27 @@ def severed(
     return out
 
 
-def _loss(plan: Plan, session: Session, paths: Iterable[Path]) -> float:
-    """Probability that links lose a packet of a message, each by chance; 0 where copies go
+def _loss(plan: Plan, session: Session, paths: Iterable[Path], ways: _Ways) -> float:
+    """Least probability that links lose a packet of a message, each by chance; 0 where copies go
     another way."""
     arrives = 1.0
     for path in paths:
         if any(way.failed is None for way in path.backups):
             return 0.0
         packets = session.fragments if path == session.forward else 1
-        for hop in pairwise(path.nodes):
-            arrives *= (1 - plan.port(*hop).loss) ** packets
+        arrives *= (
+            max(
+                math.prod(1 - plan.port(*hop).loss for hop in pairwise(nodes))
+                for nodes in ways(path)
+            )
+            ** packets
+        )
     return 1 - arrives
 
 
-def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> Iterator[_Sender]:
+def _senders(
+    plan: Plan, session: Session, hops: frozenset[tuple[str, str]], ways: _Ways
+) -> Iterator[_Sender]:
     """All but the session itself that is not random, whatever its path."""
     for other in plan.sessions:
         if other.id != session.id and other.arrivals == "periodic":
@@ -136,7 +161,7 @@ def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> 
                 other.drift_ppb,
                 other.start_ns,
                 other.start_ns + other.count * other.interval_ns,
-                _hops(plan, (other.forward, other.reverse)),
+                _hops(ways, (other.forward, other.reverse)),
             )
     for load in plan.loads:
         tick_ns = FLOOD_TICK_NS if load.kind == "flood" else 0
@@ -146,7 +171,7 @@ def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> 
             load.drift_ppb,
             load.start_ns,
             load.start_ns + load.duration_ns,
-            _hops(plan, (load.forward, load.reverse)),
+            _hops(ways, (load.forward, load.reverse)),
         )
     for port in plan.ports:
         at = frozenset([(port.node, port.peer_node)])
@@ -160,18 +185,42 @@ def _senders(plan: Plan, session: Session, hops: frozenset[tuple[str, str]]) -> 
             yield _Sender(Fraction(cycle_ns), 0, 0, plan.duration_ns, at)
 
 
-def _hops(plan: Plan, paths: Iterable[Path]) -> frozenset[tuple[str, str]]:
-    """Of the paths, of what carries copies of their packets and, where links may fail, of what
-    stands in for them."""
-    ways = [
-        nodes
-        for path in paths
-        for nodes in (
-            path.nodes,
-            *(way.nodes for way in path.backups if way.failed is None or plan.events),
+def _hops(ways: _Ways, paths: Iterable[Path]) -> frozenset[tuple[str, str]]:
+    return frozenset(hop for path in paths for nodes in ways(path) for hop in pairwise(nodes))
+
+
+def _ways(plan: Plan, taken: Sequence[Carried], path: Path) -> Iterator[tuple[str, ...]]:
+    """Nodes of a path, of what carries copies of its packets, of what stands in for it where
+    links may fail, and of what its packets were given by orders."""
+    yield path.nodes
+    for way in path.backups:
+        if way.failed is None or plan.events:
+            yield way.nodes
+    mine = [one for one in plan.paths if one.path.cookie == path.cookie] if taken else []
+    for one in taken:
+        if any(
+            _covers(match, own, of.dscp)
+            for of in mine
+            for own in of.matches
+            for match in one.matches
+        ):
+            yield one.path.nodes
+
+
+def _covers(match: Match, own: Match, dscp: int | None) -> bool:
+    """Whether an order's match may be for packets of this DSCP that have a match of their own."""
+    if match.dscp is not None and dscp is not None and match.dscp != dscp:
+        return False
+    return all(
+        None in (asked, has) or asked == has
+        for asked, has in (
+            (match.ipv4_src, own.ipv4_src),
+            (match.ipv4_dst, own.ipv4_dst),
+            (match.ip_proto, own.ip_proto),
+            (match.src_port, own.src_port),
+            (match.dst_port, own.dst_port),
         )
-    ]
-    return frozenset(hop for nodes in ways for hop in pairwise(nodes))
+    )
 
 
 def _period_ns(source: Source) -> Fraction:

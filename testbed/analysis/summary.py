@@ -250,7 +250,7 @@ def observed(
     plan: Plan, session: Session, direction: Direction, now: Series, known: Instrument
 ) -> Observations:
     """A session's delays in a direction, and how its plan had them sample the network."""
-    sampled = sampling(plan, session, passed(session, direction), now.intended_ns)
+    sampled = sampling(plan, session, passed(session, direction), now.intended_ns, known.taken)
     if plan.events and len(now.delay_ns):
         longest_ns = now.delay_ns[np.isfinite(now.delay_ns)].max(initial=0) + HOLD_NS
         cut = severed(plan, passed(session, direction), now.intended_ns, longest_ns)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from testbed.analysis.independence import Sampling
 from testbed.analysis.sampling import sampling, severed
-from testbed.net.paths import Backup, Path
+from testbed.net.paths import Backup, Carried, Path
+from testbed.net.tables import Match
+from testbed.plan.matches import carried
 from testbed.plan.model import Load, Plan, Session
 from testbed.port.background import Source
 from testbed.port.gates import Gate
@@ -207,6 +209,54 @@ def test_copies_and_what_stands_in_for_a_path_are_met_as_well() -> None:
     assert of(second(None)).phases == 1
     assert of(second(("core2", "core3"))).phases is None
     assert of(second(("core2", "core3")), events=(cut,)).phases == 1
+
+
+def placed(of: Session, nodes: tuple[str, ...], **match: object) -> Carried:
+    """What an order gave to the packets of a session's way there."""
+    path = msgspec.structs.replace(of.forward, id="ordered", cookie=1 << 32, nodes=nodes)
+    ends = {"ipv4_src": of.sender_ip, "ipv4_dst": of.reflector_ip}
+    return Carried(path=path, matches=(msgspec.convert(ends | match, Match),))
+
+
+def test_ways_that_orders_gave_are_met_as_well() -> None:
+    """Two of one period: the other's own way meets the session nowhere, its ordered one does."""
+    back = msgspec.structs.replace(
+        SESSION.forward, cookie=99, nodes=tuple(reversed(SESSION.forward.nodes))
+    )
+    away = msgspec.structs.replace(other(200_000), dscp=40, forward=back, reverse=back)
+    plan = msgspec.structs.replace(
+        PLAN, sessions=(SESSION, away), paths=carried((SESSION, away), ())
+    )
+    due = SESSION.start_ns + SESSION.interval_ns * np.arange(SESSION.count)
+
+    def seen(*taken: Carried) -> int | None:
+        return sampling(plan, SESSION, (SESSION.forward,), due, taken).phases
+
+    assert seen() is None
+    assert seen(placed(away, SESSION.forward.nodes)) == 1
+    assert seen(placed(away, SESSION.forward.nodes, dscp=40)) == 1
+    assert seen(placed(away, SESSION.forward.nodes, dscp=8)) is None, "not its packets"
+    assert seen(placed(away, SESSION.forward.nodes, src_port=9)) is None, "nor these"
+    assert seen(placed(SESSION, back.nodes)) == 1, "where the session goes to the other"
+
+
+def test_losses_are_of_the_way_that_loses_least() -> None:
+    """Packets that were on another way are not lost by the links of the first one."""
+    ports = tuple(
+        changed(port, loss=0.1) if port.node == SESSION.forward.nodes[0] else port
+        for port in PLAN.ports
+    )
+    plan = msgspec.structs.replace(
+        PLAN, sessions=(SESSION,), paths=carried((SESSION,), ()), ports=ports
+    )
+    due = np.arange(10)
+
+    def loss(*taken: Carried) -> float:
+        return sampling(plan, SESSION, (SESSION.forward,), due, taken).loss
+
+    assert loss() == pytest.approx(0.1)
+    assert loss(placed(SESSION, SESSION.forward.nodes[1:])) == 0
+    assert loss(placed(SESSION, SESSION.forward.nodes)) == pytest.approx(0.1)
 
 
 def test_links_lose_messages_by_their_packets_and_copies_make_up_for_them() -> None:
