@@ -133,18 +133,14 @@ def run(
             memory_bytes = stored.memory_bytes
     else:
         points, numbers = runs.points(settings(pairs)), runs.seeds(seeds, repeat)
-
-        def asked(point: dict[str, str], seed: int) -> runs.Asked:
-            return runs.Asked(point, seed, prepare(name, point, seed=seed, captures=captures))
-
-        first = [asked(point, numbers[0]) for point in points]
-        plans = [each.prepared.plan for each in first]
+        first = [prepare(name, point, seed=numbers[0], captures=captures) for point in points]
+        plans = [each.plan for each in first]
         if told := cost.told(plans, len(numbers), discovery.home() / "results"):
             show_note(err, told)
         wanted = [
-            each
-            for of_point in first
-            for each in (of_point, *(asked(dict(of_point.point), n) for n in numbers[1:]))
+            asked
+            for prepared, point in zip(first, points, strict=True)
+            for asked in runs.series(prepared, point, numbers, captures)
         ]
     chosen, notes = _lab(lab)
     listing.show_recovered(recover(discovery.home() / "results"), err)

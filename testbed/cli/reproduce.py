@@ -41,7 +41,7 @@ def to_repeat(name: str) -> Stored | None:
 
     Raises InputError where other options ask for another run than that.
     """
-    from testbed.repeat import again, stored  # noqa: PLC0415
+    from testbed.repeat import stored  # noqa: PLC0415
 
     run = stored(name, discovery.home() / "results")
     if run is None:
@@ -57,8 +57,15 @@ def to_repeat(name: str) -> Stored | None:
                 remedy=f"testbed run {run.scenario.experiment} with the options you want; "
                 f"that one was: {' '.join(run.provenance.command)}",
             )
-    asked = Asked({}, run.scenario.seed, again(run), run.path)
-    return Stored(run, asked, run.provenance.lab["lab"], _memory(run))
+    return Stored(run, _asked(run), run.provenance.lab["lab"], _memory(run))
+
+
+def _asked(run: RunFolder) -> Asked:
+    from testbed.repeat import again  # noqa: PLC0415
+
+    prepared = again(run)
+    scenario = run.scenario
+    return Asked(scenario.experiment, {}, scenario.seed, lambda: prepared, run.path)
 
 
 def _memory(run: RunFolder) -> int | None:
@@ -80,7 +87,7 @@ def reproduce(run: str, timeout: float | None, as_json: bool) -> None:
     from testbed.analysis.reproduction import compare  # noqa: PLC0415
     from testbed.lab import choose  # noqa: PLC0415
     from testbed.memory import fitted  # noqa: PLC0415
-    from testbed.repeat import again, changed  # noqa: PLC0415
+    from testbed.repeat import changed  # noqa: PLC0415
     from testbed.results.folder import RunFolder, find_run  # noqa: PLC0415
     from testbed.run import execute  # noqa: PLC0415
 
@@ -94,15 +101,16 @@ def reproduce(run: str, timeout: float | None, as_json: bool) -> None:
             expected="a run of the virtual lab: no two others have the same bytes",
             remedy=f"testbed run {before.path} repeats it",
         )
-    asked = Asked({}, before.scenario.seed, again(before), before.path)
+    asked = _asked(before)
+    prepared = asked.prepare()
     chosen, _ = choose(ran_in)
-    lab = fitted(chosen, asked.prepared.plan, _memory(before))
+    lab = fitted(chosen, prepared.plan, _memory(before))
     since = list(changed(before, lab.describe()))
     for note in since:
         show_note(err, note)
     with progress(quiet=as_json) as show:
         folder = execute(
-            asked.prepared,
+            prepared,
             lab,
             root=root,
             notes=(),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -28,10 +29,12 @@ LAST_SEED = 2**32 - 1
 class Asked(NamedTuple):
     """One run."""
 
+    experiment: str
     point: Mapping[str, str]
     """Parameter -> value, of those that were set."""
     seed: int
-    prepared: Prepared
+    prepare: Callable[[], Prepared]
+    """Its plan: made when its turn comes, or known already. Raises InputError and PlanError."""
     again: Path | None = None
     """The run folder that it repeats."""
 
@@ -74,6 +77,38 @@ def seeds(given: Sequence[int], repeat: int | None) -> Sequence[int]:
     return found
 
 
+def series(
+    first: Prepared, point: Mapping[str, str], numbers: Sequence[int], captures: tuple[str, ...]
+) -> Iterator[Asked]:
+    """A point's runs, one for each seed, of which the first has its plan already: what is wrong
+    with one is wrong with all."""
+    from testbed.prepare import prepare  # noqa: PLC0415
+
+    name = first.scenario.experiment
+
+    def later(seed: int) -> Prepared:
+        prepared = prepare(name, point, seed=seed, captures=captures)
+        _unchanged(first, prepared)
+        return prepared
+
+    yield Asked(name, point, numbers[0], lambda: first)
+    for seed in numbers[1:]:
+        yield Asked(name, point, seed, partial(later, seed))
+
+
+def _unchanged(first: Prepared, later: Prepared) -> None:
+    """Runs that are held together are of the same files. Raises InputError."""
+    places = sorted(first.sources.keys() | later.sources.keys())
+    others = [at for at in places if first.sources.get(at) != later.sources.get(at)]
+    if others:
+        raise InputError(
+            f"{others[0]} has changed since the first run",
+            where=f"seed {later.scenario.seed}",
+            expected="the files of the first run: runs of others say nothing together with it",
+            remedy="begin anew, and leave them as they are until all have run",
+        )
+
+
 def carry_out(
     wanted: Sequence[Asked],
     lab: Callable[[Plan], Lab],
@@ -99,13 +134,14 @@ def carry_out(
     failed: list[tuple[Asked, TestbedError]] = []
     repeated = len({asked.seed for asked in wanted}) > 1
     for asked in wanted:
-        if not as_json and asked.seed == wanted[0].seed:
-            listing.show_beforehand(asked.prepared, out)
         try:
+            prepared = asked.prepare()
+            if not as_json and asked.seed == wanted[0].seed:
+                listing.show_beforehand(prepared, out)
             with progress(quiet=as_json) as show:
                 folder = execute(
-                    asked.prepared,
-                    lab(asked.prepared.plan),
+                    prepared,
+                    lab(prepared.plan),
                     root=discovery.home() / "results",
                     notes=notes,
                     command=command(asked, options),
@@ -138,8 +174,7 @@ def command(asked: Asked, options: Sequence[str]) -> tuple[str, ...]:
     pairs = [word for key, value in asked.point.items() for word in ("--set", f"{key}={value}")]
     if asked.again is not None:
         return ("testbed", "run", str(asked.again), *options)
-    name = asked.prepared.scenario.experiment
-    return ("testbed", "run", name, *pairs, "--seed", str(asked.seed), *options)
+    return ("testbed", "run", asked.experiment, *pairs, "--seed", str(asked.seed), *options)
 
 
 def _told(asked: Asked, repeated: bool) -> dict[str, str]:

@@ -42,7 +42,8 @@ def test_seeds_that_cannot_be(given: tuple[int, ...], repeat: int | None, what: 
 
 
 def test_the_command_of_a_run_is_its_own() -> None:
-    asked = runs.Asked({"flooded": "video"}, 4, prepare(RING, {"flooded": "video"}, seed=4))
+    point = {"flooded": "video"}
+    (asked,) = runs.series(prepare(RING, point, seed=4), point, (4,), ())
     options = runs.shared_options("virtual", ("h2:eth0",), None, 30.0)
     assert runs.command(asked, options) == (
         *("testbed", "run", RING, "--set", "flooded=video", "--seed", "4"),
@@ -96,6 +97,47 @@ def test_repetitions_are_run_and_told_together(
     first, second, together = map(json.loads, said.splitlines())
     assert (first["seed"], second["seed"], together["seeds"]) == (1, 2, [1, 2])
     assert {row["runs"] for row in together["over_runs"]} == {2}
+
+
+def test_each_run_is_planned_when_its_turn_comes(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then that many had run, of three seeds at two points."""
+    planned: list[tuple[int, int]] = []
+
+    def noted(*given: Any, seed: int, **others: Any) -> Any:
+        planned.append((seed, len(lab.seeds)))
+        return prepare(*given, seed=seed, **others)
+
+    monkeypatch.setattr("testbed.prepare.prepare", noted)
+    typed(capsys, "--set", "flood=0.5", "--set", "flood=1.5", "--repeat", "3")
+    assert planned == [(1, 0), (1, 0), (2, 1), (3, 2), (2, 4), (3, 5)]
+
+
+def test_what_is_wrong_with_a_later_point_is_said_before_any_runs(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, said = typed(capsys, "--set", "flood=0.5", "--set", "flood=much", "--repeat", "3")
+    assert (code, lab.seeds) == (2, [])
+    assert "flood" in said
+
+
+def test_runs_of_other_files_are_not_held_together(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topology is edited while the first run goes."""
+
+    def edited(*given: Any, seed: int, **others: Any) -> Any:
+        prepared = prepare(*given, seed=seed, **others)
+        if not lab.seeds:
+            return prepared
+        sources = {**prepared.sources, "topologies/metro_ring.py": b"class Other: ..."}
+        return msgspec.structs.replace(prepared, sources=sources)
+
+    monkeypatch.setattr("testbed.prepare.prepare", edited)
+    code, _, said = typed(capsys, "--repeat", "3")
+    assert (code, lab.seeds) == (2, [1])
+    assert "topologies/metro_ring.py has changed since the first run" in said
 
 
 def test_a_failure_in_the_middle_keeps_the_others(
