@@ -22,10 +22,9 @@ def test_every_way_of_every_order_counts_also_of_one_that_ended(tmp_path: Path) 
     ways = [Carried(path=path, matches=(match,)) for path in (ends.forward, ends.reverse)]
     (folder / TIMELINE).unlink(missing_ok=True)
     timeline = Timeline(folder / TIMELINE)
-    for at_ns, way in enumerate((*ways, None)):
-        placed = way and Placed(
-            slice=Slice(id="drones", sst=1), queue_name="", queue=0, carried=(way,)
-        )
+    drones = Slice(id="drones", sst=1)
+    orders = [Placed(slice=drones, queue_name="", queue=0, carried=(way,)) for way in ways]
+    for at_ns, placed in enumerate((*orders, None)):
         delta = Install(at_ns=at_ns, id="drones", placed=placed, serial=1, steps=())
         timeline.add(Entry(delta=delta, began_ns=at_ns, actual_ns=at_ns))
     assert instrument(RunFolder(folder)).taken == tuple(ways)
