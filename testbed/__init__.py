@@ -7,6 +7,7 @@ text.py      text from outside, made safe to show
 units.py     quantities as users write them, and the one unit each has inside
 frames.py    sizes of packets, labels, full frames
 files.py     files that are whole or not there
+folders.py   folders removed, whatever is in them
 process.py   processes that end with the one that started them
 scenario/    the question: probes, flows, slices, events; orders in others' formats
 traffic/     application classes, and the background loads

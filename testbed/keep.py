@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from testbed.analysis.promises import write_promises
 from testbed.analysis.summary import write_summary
 from testbed.errors import ResultError, TestbedError
 from testbed.files import write_json, write_whole
+from testbed.folders import remove
 from testbed.lab.unprivileged import take_back
 from testbed.prepare import Prepared
 from testbed.process import ended
@@ -182,7 +182,7 @@ def _recovered(job: Path, root: Path) -> Recovered:
         what = f"what it left cannot be read: {type(error).__name__}: {error}"
         return Recovered(job, None, ResultError(what, where=str(job)))
     if kept is None:
-        shutil.rmtree(job, ignore_errors=True)
+        remove(job)
     return Recovered(job, kept, None)
 
 

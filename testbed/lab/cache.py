@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import LabError
+from testbed.folders import remove
 from testbed.lab import checksums, host
 from testbed.lab.base import Missing
 from testbed.lab.checksums import Depth
@@ -216,17 +217,6 @@ def _is_held(path: Path) -> bool:
         return shared(fd)
     finally:
         os.close(fd)
-
-
-def remove(path: Path) -> None:
-    """Delete a folder, also what is write-protected in it, or whatever is in its place."""
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-        return
-    for directory, _, _ in os.walk(path):
-        with contextlib.suppress(OSError):
-            Path(directory).chmod(0o755)
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def _to_disk(path: Path) -> None:

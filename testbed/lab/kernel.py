@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import LabError
+from testbed.folders import remove
 from testbed.lab import cache, image
 from testbed.lab.base import PROJECT, Missing
 from testbed.lab.cache import Say
@@ -163,7 +164,7 @@ def _build(part: Path, say: Say) -> None:
     versions = _inside(root, "dpkg-query -W -f '${Package} ${Version}\\n'").splitlines()
     source = next(line for line in versions if line.split()[0] == SOURCE)
     (part / cache.MANIFEST).write_text("\n".join([release, source, *versions]) + "\n")
-    cache.remove(root)
+    remove(root)
 
 
 def _foreign() -> str:

@@ -3,7 +3,7 @@
     python -I -S janitor.py FOLDER [keep]
 
 creates the folder, says 0 or the number of an error, and when its standard input ends
-removes the folder, unless it is to keep a measurement and one is in it. It imports nothing
+removes the folder, unless it is to keep a measurement and one is in it. It takes nothing
 but the standard library, so that it is there in no time.
 """
 
@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import sys
 import time
 from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[2]))  # -I and -S leave it out
+from testbed.folders import remove
 
 LOG_FOLDER = "samples"
 """Of a job folder: the probes' logs (testbed.probes.events)."""
@@ -77,7 +80,7 @@ def _main(folder: Path, *, keep: bool) -> int:
     for _ in range(100):  # a lab that is just ending may still write
         if keep and measured(folder):
             break
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         if not os.path.lexists(folder):
             break
         time.sleep(0.1)

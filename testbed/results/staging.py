@@ -18,7 +18,6 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
 import stat
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Literal
 
 from testbed.errors import ResultError
+from testbed.folders import remove
 from testbed.process import shared
 from testbed.results.janitor import KEEP, measured
 
@@ -111,7 +111,7 @@ def sweep(root: Path, *, keep: bool = True) -> list[Path]:
         try:
             with alone(path) as holder:
                 if holder == "nobody" and not (keep and measured(path)):
-                    shutil.rmtree(path, ignore_errors=True)
+                    remove(path)
                     removed.append(path)
         except OSError:
             continue

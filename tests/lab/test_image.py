@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import LabError
+from testbed.folders import remove
 from testbed.lab import checksums, host, image
-from testbed.lab.cache import remove
 
 
 @pytest.fixture
