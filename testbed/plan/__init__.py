@@ -10,9 +10,7 @@ pacing.py    when senders begin, and how fast their clocks run
 traffic.py   probes to STAMP sessions, flows to loads
 budget.py    where the delay of a message goes
 bounds.py    the delay that no conforming packet exceeds, the backlog no queue does
-queues.py    rates and priorities of the queues of each port
 background.py  modelled background: the sources of each port
-gates.py     when each queue of a port may send
 policing.py  what slices send beyond their maximum is dropped where it enters
 rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts
 matches.py   which packets belong to a session or load

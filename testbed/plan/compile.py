@@ -14,7 +14,6 @@ from testbed.plan.matches import carried
 from testbed.plan.model import Load, Plan
 from testbed.plan.pacing import derived_seed
 from testbed.plan.policing import check_backgrounds, with_policers
-from testbed.plan.queues import with_queues
 from testbed.plan.routing import Router
 from testbed.plan.rules import all_tables
 from testbed.plan.traffic import demands, loads, sessions
@@ -24,6 +23,7 @@ from testbed.port.pipeline import Port
 from testbed.scenario.model import Probe
 from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Policy
+from testbed.slices.queues import with_queues
 from testbed.topology.model import Network
 from testbed.traffic.classes import AppClass
 
@@ -39,6 +39,7 @@ def compile_plan(
     validate_network(network)
     slices = validate_scenario(scenario, network, apps)
     graph = network.graph()
+    graph.graph.update(scheduler=scenario.scheduler, cycle_ns=scenario.cycle_ns)
     wiring = wire(network)
     asked = demands(scenario, slices, apps)
     router = Router(graph, policy, slices.values(), asked)

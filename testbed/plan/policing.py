@@ -15,12 +15,12 @@ from testbed.errors import PlanError
 from testbed.frames import ETHERNET_OVERHEAD_BYTES
 from testbed.net.paths import Path
 from testbed.plan.background import Routed
-from testbed.plan.queues import Names
 from testbed.plan.rules import from_switch
 from testbed.port.pipeline import Port
 from testbed.port.policers import Policer, Policers
 from testbed.scenario.model import DEFAULT_PACKET_BYTES, Slice
 from testbed.slices.policy import BEST_EFFORT, MAX_QUEUES
+from testbed.slices.queues import Names
 from testbed.units import show_bps
 
 

@@ -44,6 +44,8 @@ MAX_PAYLOAD_BYTES = 1448
 """UDP payload of a full packet: 1476 bytes of IP, so a label or more fits in 1500."""
 STAMP_BYTES = 44
 """Smallest STAMP packet (RFC 8762 clause 4.2.1)."""
+UNANSWERED = Traffic(rate_bps=0, burst_bytes=0, largest_bytes=1, smallest_bytes=1)
+"""What comes back of a flow whose sink does not answer: nothing."""
 FIRST_SENDER_PORT = 50_000
 FIRST_LOAD_PORT = 5201
 LAST_PORT = 65_535
@@ -119,7 +121,8 @@ def demands(
     for flow in scenario.flows:
         fastest = steady(flow, fastest_ppb(scenario, flow))
         ask(f"{flow.id}.forward", flow.slice, flow.src, flow.dst, fastest)
-        ask(f"{flow.id}.reverse", flow.slice, flow.dst, flow.src, None)
+        answers = None if flow.kind == "tcp" else UNANSWERED
+        ask(f"{flow.id}.reverse", flow.slice, flow.dst, flow.src, answers)
     for b in scenario.backgrounds:
         ask(background_id(b), b.slice, b.src, b.dst, modelled(b))
     return found

@@ -317,4 +317,4 @@ class Capture(Frozen, frozen=True, kw_only=True):
 
 
 Scheduler = Literal["fifo", "htb", "strict_priority", "time_aware"]
-"""How ports choose the next packet: testbed/plan/queues.py."""
+"""How ports choose the next packet: testbed/slices/queues.py."""

@@ -3,6 +3,8 @@
 policy.py    Policy, the base class of every file in controllers/policies/, and Demand
 paths.py     cheapest paths in order, within a delay; ties broken by name
 disjoint.py  the pair of disjoint paths of least cost together
+queues.py    the queues of each port, as its scheduler serves the slices that pass
+gates.py     when each queue of a port may send
 bounds.py    delay and backlog bounds by network calculus
 promises.py  worst delays of all orders together, kept up as they enter
 order.py     an order, its routes, its refusal, what it is offered

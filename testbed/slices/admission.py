@@ -31,6 +31,7 @@ from testbed.slices.ledger import ALONE, Ledger, route
 from testbed.slices.order import Order, Placed, Refused
 from testbed.slices.paths import least_cost_paths
 from testbed.slices.policy import Demand, Route
+from testbed.slices.promises import Passing
 
 FEW = 100
 """Orders that are weighed together, or checked against all others as they come."""
@@ -63,13 +64,16 @@ def admit(
     *,
     method: Method = "together",
     running: Iterable[Placed] = (),
+    beside: Sequence[Passing] | None = None,
 ) -> Outcome:
     """Decide about orders beside those that are `running`, which keep their routes.
+
+    `beside` is best effort and the paths it takes; None: any of it, without end.
 
     Raises PlanError or InputError for orders that cannot be: ids twice, no such node, rates
     below zero.
     """
-    ledger = Ledger(graph)
+    ledger = Ledger(graph, beside)
     for placed in running:
         ledger.add(placed)
     _check(graph, [*(placed.order for placed in ledger.placed.values()), *orders])
@@ -225,16 +229,11 @@ def choices_of(ledger: Ledger, demand: Demand, order: Order) -> list[Route]:
         return list(dict.fromkeys(found))
     paths = islice(least_cost_paths(graph, demand.src, demand.dst, ALONE), CHOICES)
     some = [Route(nodes=nodes) for nodes in paths]
-    most = demand.delay_ns
-    if most is None:
+    if demand.delay_ns is None:
         return some
-    return [one for one in some if (_alone(ledger, demand, order, one) or most + 1) <= most]
-
-
-def _alone(ledger: Ledger, demand: Demand, order: Order, one: Route) -> int | None:
     rate = order.rates_bps[order.demands.index(demand)]
     only = replace(order, demands=(demand,), rates_bps=(rate,))
-    return ledger.alone(Placed(only, (one,)))[demand.id]
+    return [one for one in some if not ledger.late(Placed(only, (one,)), demand)]
 
 
 def _placed(order: Order, choices: Sequence[Sequence[Route]], numbers: Sequence[int]) -> Placed:

@@ -17,7 +17,7 @@ packet alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import networkx as nx
@@ -29,8 +29,8 @@ from testbed.slices.disjoint import disjoint_pair
 from testbed.slices.order import Diversity, Offer, Order, Placed, Refused, with_delays
 from testbed.slices.paths import constrained_path, least_cost_path, path_sum
 from testbed.slices.policy import BEST_EFFORT_SHARE, Demand, Route
-from testbed.slices.promises import Link, Promises, sender
-from testbed.units import show_bps, show_ns
+from testbed.slices.promises import Link, Passing, Promises, sender
+from testbed.units import least_ns, show_bps, show_ns
 
 ALONE = "alone_ns"
 """Edge attribute: delay and transmission of a packet that meets no other."""
@@ -39,17 +39,17 @@ ALONE = "alone_ns"
 class _UnfitError(Exception):
     """A demand that does not fit."""
 
-    def __init__(self, demand: str, what: str, where: str) -> None:
+    def __init__(self, demand: str, what: str, where: str, instead: str = "") -> None:
         super().__init__(what)
-        self.demand, self.what, self.where = demand, what, where
+        self.demand, self.what, self.where, self.instead = demand, what, where, instead
 
 
 class Ledger:
     """Orders in a network."""
 
-    def __init__(self, graph: nx.DiGraph) -> None:
-        """`graph` is Network.graph()."""
-        self.graph = nx.freeze(graph)
+    def __init__(self, graph: nx.DiGraph, beside: Sequence[Passing] | None = None) -> None:
+        """`graph` and `beside` are those of Promises."""
+        self.graph, self._beside = nx.freeze(graph), beside
         self.placed: dict[str, Placed] = {}
         self.room: dict[Link, int] = {}
         """Rate that is left on each link with one."""
@@ -74,13 +74,13 @@ class Ledger:
         try:
             placed = self._fit(order, calculus)
         except _UnfitError as unfit:
-            return Refused(order.id, unfit.demand, unfit.what, unfit.where)
+            return Refused(order.id, unfit.demand, unfit.what, unfit.where, instead=unfit.instead)
         self.add(placed)
         return placed
 
     def copy(self) -> Ledger:
         """The same orders, for a trial."""
-        other = Ledger(self.graph)
+        other = Ledger(self.graph, self._beside)
         for placed in self.placed.values():
             other.add(placed)
         return other
@@ -113,7 +113,7 @@ class Ledger:
     def promises(self) -> Promises:
         """The worst delay of every demand in the ledger."""
         if self._promises is None:
-            self._promises = Promises(self.graph)
+            self._promises = Promises(self.graph, self._beside)
         late = [p for id_, p in self.placed.items() if id_ not in self._promises.orders]
         if late:
             self._promises.enter(placed.entry() for placed in late)
@@ -123,11 +123,7 @@ class Ledger:
         """The demands whose promised delay is less than their worst; those of `also` first."""
         every = [*([also] if also else []), *self.placed.values()]
         return [
-            demand
-            for placed in every
-            for demand in placed.order.demands
-            if demand.delay_ns is not None
-            and (promises.worst[demand.id] or demand.delay_ns + 1) > demand.delay_ns
+            demand for placed in every for demand in placed.order.demands if promises.broken(demand)
         ]
 
     def sized(self, demand: Demand) -> nx.DiGraph:
@@ -164,16 +160,22 @@ class Ledger:
         self._hold(placed, self.broken(promises, placed), promises.worst)
 
     def _keep_alone(self, placed: Placed) -> None:
-        worst = self.alone(placed)
-        late = [d for d in placed.order.demands if d.delay_ns is not None]
-        broken = [d for d in late if (worst[d.id] or (d.delay_ns or 0) + 1) > (d.delay_ns or 0)]
-        self._hold(placed, broken, worst)
+        alone = self.alone(placed)
+        broken = [demand for demand in placed.order.demands if alone.broken(demand)]
+        self._hold(placed, broken, alone.worst)
 
-    def alone(self, placed: Placed) -> dict[str, int | None]:
-        """The worst delay of an order's demands if no other order were there."""
-        promises = Promises(self.graph)
-        promises.enter([placed.entry()])
-        return promises.worst
+    def alone(self, placed: Placed) -> Promises:
+        """The worst delays of an order's demands if no other order were there."""
+        promises = Promises(self.graph, self._beside)
+        self._enter(promises, placed)
+        return promises
+
+    def late(self, placed: Placed, demand: Demand) -> bool:
+        """Whether a demand is, if its order were alone."""
+        try:
+            return self.alone(placed).broken(demand)
+        except _UnfitError:
+            return True
 
     def _hold(
         self, placed: Placed, broken: Sequence[Demand], worst: Mapping[str, int | None]
@@ -190,13 +192,22 @@ class Ledger:
                 f"packets may take {show_ns(found)}, {show_ns(found - asked)} more than "
                 f"{show_ns(asked)}{whose}",
                 "worst case by network calculus",
+                "" if mine else _instead(broken, worst),
             )
 
     def _with(self, placed: Placed) -> Promises:
         promises = self.promises().fork()
-        promises.enter([placed.entry()])
+        self._enter(promises, placed)
         self._tried = placed, promises
         return promises
+
+    def _enter(self, promises: Promises, placed: Placed) -> None:
+        """Raises _UnfitError where ports cannot have the queues, as where cycles are short."""
+        try:
+            promises.enter([placed.entry()])
+        except PlanError as error:
+            first = placed.order.demands[0].id
+            raise _UnfitError(first, error.what, error.where, error.remedy) from None
 
     def _routed(self, order: Order, weight: str | None) -> Placed:
         routes: list[Route] = []
@@ -291,7 +302,10 @@ class Ledger:
             return None
         least = None
         while placed is not None:
-            worst = self._worst(placed, order)
+            try:
+                worst = self._worst(placed, order)
+            except _UnfitError:
+                break
             if worst is None or (least is not None and worst >= least):
                 break
             least = worst  # the fastest alone need not be the least crowded
@@ -313,6 +327,15 @@ class Ledger:
             if found[-1] <= demand.delay_ns:
                 found.pop()
         return max(found, default=None)
+
+
+def _instead(broken: Iterable[Demand], worst: Mapping[str, int | None]) -> str:
+    """What could be promised to the one slice whose promise would be broken."""
+    found = [(demand.slice.id, worst[demand.id]) for demand in broken]
+    least = [most for _, most in found if most is not None]
+    if len({id_ for id_, _ in found}) > 1 or len(least) < len(found):
+        return ""
+    return f"promise slice {found[0][0]} a delay of {least_ns(max(least))} or more"
 
 
 def route(graph: nx.DiGraph, demand: Demand, diversity: Diversity, weight: str | None) -> Route:

@@ -99,14 +99,17 @@ class Refused:
     where: str
     offers: tuple[Offer, ...] = ()
     """Each would be admitted, and is the nearest of its kind."""
+    instead: str = ""
+    """With what another slice would have to be promised, it would fit."""
 
     def error(self) -> PlanError:
         """The refusal as users see it."""
+        offered = "order " + ", or ".join(map(str, self.offers)) if self.offers else ""
         return PlanError(
             f"slice {self.order} cannot be met: {self.what}",
             where=", ".join(filter(None, (self.demand, self.where))),
             expected="an order that fits beside those before it",
-            remedy="order " + ", or ".join(map(str, self.offers)) if self.offers else "",
+            remedy=", or ".join(filter(None, (offered, self.instead))),
         )
 
 

@@ -48,7 +48,7 @@ class Traffic(Frozen, frozen=True, kw_only=True):
     rate_bps: int
     """Sustained; the mean, where no token bucket holds the packets."""
     burst_bytes: int | None
-    """None: no token bucket holds them."""
+    """None: no token bucket holds them; 0: nothing is sent."""
     burst_packets: int = 1
     """The packets of such a burst."""
     largest_bytes: int
@@ -101,7 +101,7 @@ class Policy(ABC):
         `graph` is the whole network and cannot be changed: copy it first. A host has one
         link, so no path leads through it. Edges have `delay_ns` (one-way: propagation,
         extra and the sending node's forwarding), `rate_bps` (None: not shaped) and `km`;
-        nodes have `role` and `kind`.
+        nodes have `role` and `kind`; `graph.graph` has the ports' `scheduler`.
         """
 
     def backup(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:

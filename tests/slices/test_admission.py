@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from controllers.policies.admitted import Admitted
 from testbed.errors import InputError, PlanError
 from testbed.plan.traffic import demands
-from testbed.scenario.model import Slice
+from testbed.scenario.model import Scheduler, Slice
 from testbed.slices.admission import OFFERS, Outcome, admit, choices_of, orders_of
 from testbed.slices.ledger import Ledger
 from testbed.slices.order import Diversity, Offer, Order, Placed
@@ -200,11 +200,12 @@ def test_what_runs_stays_as_it_is() -> None:
 def test_anothers_promise_is_not_broken() -> None:
     """A packet more ahead of it would be more than the first order's delay allows."""
     graph = network(nx.path_graph(2))
-    alone = Ledger(graph).alone(admit(graph, [order("a", (0, 1))]).placed["a"])["a.0"]
+    alone = Ledger(graph).alone(admit(graph, [order("a", (0, 1))]).placed["a"]).worst["a.0"]
     assert alone is not None
     first = order("a", (0, 1), delay=alone)
     outcome = admit(graph, [first, order("b", (0, 1))], method="one by one")
     assert "which slice a was promised" in outcome.refused[0].what
+    assert outcome.refused[0].instead.startswith("promise slice a a delay of ")
     assert outcome.refused[0].offers == ()
     assert len(admit(graph, [replace(first, priority=1), order("b", (0, 1))]).placed) == 1
 
@@ -310,14 +311,43 @@ def test_a_slice_that_cannot_be_met_names_what_can() -> None:
     with pytest.raises(PlanError) as caught:
         compiled(Admitted(), scenario(slices=(tight,)))
     assert caught.value.what.startswith("slice gold cannot be met: no path from h1 to h2 takes")
-    assert caught.value.remedy.startswith("order a delay of 9")
+    assert caught.value.remedy.startswith("order a delay of 431 us")
 
 
-def test_a_promise_that_the_ports_do_not_keep_is_refused() -> None:
-    """All on the short way: in one FIFO the flood's full buffer comes first."""
+@pytest.mark.parametrize("scheduler", ["fifo", "htb", "strict_priority", "time_aware"])
+def test_what_the_plan_bounds_is_admitted_and_no_less(scheduler: Scheduler) -> None:
+    """By the scheduler that ports have: its bound is promised, and a ns less is not."""
+    gold = Slice(id="gold", sst=1, guaranteed_bps=20 * MBIT, priority=1)
+    bulk = Slice(id="bulk", sst=1, guaranteed_bps=40 * MBIT, priority=80)
+    asked = scenario(
+        slices=(gold, bulk),
+        probes=(probe(slice="gold"),),
+        flows=(flow(slice="bulk", rate_bps=30 * MBIT),),
+        scheduler=scheduler,
+        cycle_ns=2 * MS,
+    )
+    narrow = msgspec.structs.replace(triangle(), links=triangle().links[:1] + triangle().links[3:])
+    narrow = msgspec.structs.replace(narrow, nodes=[n for n in narrow.nodes if n.name != "s3"])
+
+    def bound(delay_ns: int | None) -> int:
+        promised = msgspec.structs.replace(gold, delay_ns=delay_ns)
+        slices = msgspec.structs.replace(asked, slices=(promised, bulk))
+        (session,) = compiled(Admitted(), slices, narrow).sessions
+        assert session.forward_bound is not None
+        assert session.reverse_bound is not None
+        return max(session.forward_bound.latency_ns or 0, session.reverse_bound.latency_ns or 0)
+
+    known = bound(None)
+    assert bound(known) == known
+    with pytest.raises(PlanError):
+        bound(known - 1)
+
+
+def test_gold_goes_round_a_full_fifo() -> None:
+    """The flood fills the one buffer of the short way, before which no delay is promised."""
     gold = msgspec.structs.replace(GOLD, delay_ns=3 * MS)
-    asked = scenario(slices=(gold,), flows=(flow(kind="flood", rate_bps=300 * MBIT),))
-    assert compiled(Admitted(), asked).sessions
-    with pytest.raises(PlanError, match=r"gold cannot be promised a delay of 3\.00 ms") as caught:
-        compiled(Admitted(), msgspec.structs.replace(asked, scheduler="fifo"))
-    assert caught.value.remedy.startswith("promise 12")
+    flood = flow(kind="flood", rate_bps=300 * MBIT)
+    asked = scenario(slices=(gold,), flows=(flood,), scheduler="fifo")
+    (session,) = compiled(Admitted(), asked).sessions
+    assert session.forward.nodes == ("h1", "s1", "s3", "s2", "h2")
+    assert compiled(Admitted(), asked).loads[0].forward.nodes == ("h1", "s1", "s2", "h2")

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.errors import PlanError
 from testbed.net.walk import walk_failures
-from testbed.plan.gates import gate_cycle
 from testbed.port.events import run
 from testbed.port.queues import Queue
 from testbed.port.stage import Arrival
 from testbed.scenario.model import DEFAULT_PACKET_BYTES, Slice
 from testbed.scenario.scenario import Scenario
+from testbed.slices.gates import gate_cycle
 from tests.plan.networks import GOLD, MBIT, SILVER, compiled, flow, probe, scenario
 from tests.ports import changed, shaped
 

@@ -18,14 +18,14 @@ from collections.abc import Sequence
 
 from testbed.errors import PlanError
 from testbed.port.gates import Gate
-from testbed.port.pipeline import Port
+from testbed.port.pipeline import Pipeline, Port
 from testbed.port.queues import Queue
 from testbed.scenario.model import DEFAULT_PACKET_BYTES
 from testbed.units import show_bps, show_ns
 
 
 def gate_cycle(
-    port: Port, rate_bps: int, queues: Sequence[Queue], cycle_ns: int
+    port: Pipeline, rate_bps: int, queues: Sequence[Queue], cycle_ns: int
 ) -> tuple[Gate, ...]:
     """One cycle for queues with these rates, in their order; queue 0 is best effort.
 
@@ -49,7 +49,7 @@ def gate_cycle(
 
 
 def _too_short(
-    port: Port, rate_bps: int, kept: Sequence[Queue], cycle_ns: int, frame_ns: int
+    port: Pipeline, rate_bps: int, kept: Sequence[Queue], cycle_ns: int, frame_ns: int
 ) -> PlanError:
     spare_bps = rate_bps - sum(queue.promised_bps for queue in kept)
     fewest_ns = len(kept) * (frame_ns + 1)
@@ -57,9 +57,12 @@ def _too_short(
     if spare_bps > 0:
         least_ns = -(-fewest_ns * rate_bps // spare_bps)
         remedy = f'scheduler("time_aware", cycle="{-(-least_ns // 1000)} us"), or guarantee less'
+    name, link = "", ""
+    if isinstance(port, Port):
+        name, link = f" for port {port.name}", f"link {port.node} -> {port.peer_node}, "
     return PlanError(
-        f"a cycle of {show_ns(cycle_ns)} is too short for port {port.name}",
-        where=f"link {port.node} -> {port.peer_node}, {show_bps(rate_bps)}: "
+        f"a cycle of {show_ns(cycle_ns)} is too short{name}",
+        where=f"{link}{show_bps(rate_bps)}: "
         + ", ".join(f"{queue.name} {show_bps(queue.promised_bps)}" for queue in kept),
         expected=f"room for each one's rate and a full frame, {show_ns(frame_ns)}",
         remedy=remedy,
