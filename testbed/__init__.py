@@ -22,6 +22,7 @@ door.py      a program in a lab asks one on the host, and no time passes
 emulation/   a plan carried out, and read back
 probes/      STAMP sessions
 northbound/  slices ordered over HTTP
+stages/      what a run does inside a lab, a stage a file
 results/     run folders
 analysis/    samples to verdicts
 report/      table, page, headline

@@ -1,69 +1,67 @@
-"""What the guest program makes of counters that are late, and of those that are wrong."""
+"""What the guest program does, and in which order."""
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from testbed import guest
-from tests.controllers.chain import DOWN, UP, chain
-from tests.emulation.test_proof import counters
-
-
-class LateController:
-    """Tells of all packets from the `late`th asking on; of a switch only if it answers."""
-
-    def __init__(self, late: int, silent: tuple[str, ...] = ()) -> None:
-        self.asked, self._late, self._silent = 0, late, silent
-
-    def counters(self) -> dict[str, Any]:
-        self.asked += 1
-        packets = 20 if self.asked >= self._late else 19
-        rows = counters(chain(3), {UP: packets, DOWN: 20})
-        silent = self._silent if self.asked < self._late else ()
-        heard = [row for row in rows if row["switch"] not in silent]
-        return {"counters": heard, "silent": list(silent)}
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "SETTLE_S", 0.05)
-    monkeypatch.setattr(guest, "SETTLE_STEP_S", 0.0)
-    arrived = {"up": 20, "down": 20}
-    monkeypatch.setattr("testbed.probes.carried.carried", lambda *_: arrived)
-
-
-def _wrong(control: Any) -> Any:
-    purged: list[str] = []
-
-    def appctl(method: str) -> str:
-        purged.append(method)
-        return ""
-
-    _, wrong = guest._counters(chain(3), control, appctl, Path())
-    assert len(purged) == control.asked
-    return wrong
-
-
-@pytest.mark.parametrize("silent", [(), ("s2",)])
-def test_no_switch_is_accused_of_counters_that_are_late(silent: tuple[str, ...]) -> None:
-    control = LateController(3, silent)
-    assert _wrong(control) is None
-    assert control.asked == 3
-
-
-def test_counters_that_stay_wrong_name_the_switch() -> None:
-    assert _wrong(LateController(10**9)).what == "s1 counted 19 packets of up"
-
-
-def test_a_switch_that_stays_silent_is_not_said_to_have_lost_its_rules() -> None:
-    assert _wrong(LateController(10**9, ("s2",))).what == "no counters came from s2"
+from testbed.errors import EmulationError
+from testbed.plan.model import Plan
+from testbed.stages import kinds, network
+from testbed.stages.stage import RunStage
 
 
 def test_a_command_that_a_signal_ends_has_the_code_of_a_shell() -> None:
     order = {"ovs": False, "argv": ["sh", "-c", "kill -9 $$"]}
     with ExitStack() as stack:
         assert guest.execute(Path(), order, stack) == 128 + 9
+
+
+def _stage(name: str, done: list[str], *, asked: bool = True) -> type[RunStage]:
+    class Noting(RunStage):
+        @classmethod
+        def asked(cls, plan: Plan) -> bool:
+            return asked
+
+        def prepare(self) -> None:
+            done.append(f"prepare {name}")
+
+        def start(self, start_ns: int) -> None:
+            assert start_ns > 0
+            done.append(f"start {name}")
+
+        def stop(self) -> None:
+            done.append(f"stop {name}")
+
+        def collect(self) -> dict[str, Any]:
+            done.append(f"collect {name}")
+            return {name: len(done)}
+
+        def judge(self) -> None:
+            done.append(f"judge {name}")
+            raise EmulationError(f"{name} is wrong")
+
+    return Noting
+
+
+def test_stages_rest_on_those_before_them_and_all_is_written_before_any_judges(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    done: list[str] = []
+    stages = (_stage("a", done), _stage("unasked", done, asked=False), _stage("b", done))
+    monkeypatch.setattr(kinds, "STAGES", stages)
+    here = SimpleNamespace(plan=None, ready=lambda: done.append("ready"))
+    monkeypatch.setattr(network, "stand", lambda *_: here)
+    with ExitStack() as stack, pytest.raises(EmulationError, match="b is wrong"):
+        guest.run(tmp_path, {}, stack)
+    assert done == [
+        *("prepare a", "prepare b", "ready", "start a", "start b"),
+        *("stop b", "stop a", "collect a", "collect b", "judge b"),
+    ]
+    assert json.loads((tmp_path / "control.json").read_text()) == {"a": 8, "b": 9}

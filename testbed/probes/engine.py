@@ -2,7 +2,8 @@
 
     engine = ProbeEngine(plan, netns, folder)
     engine.prepare()        sockets open in the hosts' namespaces, processes ready
-    engine.run(start_ns)    returns when the last packet had its time to come back
+    engine.start(start_ns)  all is sent from then on
+    engine.finish()         returns when the last packet had its time to come back
 
 The engine opens the sockets, since a socket stays in the namespace it was made in;
 sender, receiver and reflector inherit them and write `folder`/samples/*.bin as they
@@ -105,18 +106,23 @@ class ProbeEngine:
             self.close()
             raise
 
-    def run(self, start_ns: int, check: Callable[[], None] = lambda: None) -> None:
-        """Send everything from `start_ns` (CLOCK_MONOTONIC) on; blocks till the grace is over.
+    def start(self, start_ns: int) -> None:
+        """Send everything from `start_ns` (CLOCK_MONOTONIC) on; returns before."""
+        if not self._plan.sessions:
+            return
+        self._start_ns = start_ns
+        self._tell("sender", f"start {start_ns}")
+        self._prime(start_ns)
+
+    def finish(self, check: Callable[[], None] = lambda: None) -> None:
+        """Return when the last packet had its time to come back; the processes are gone then.
 
         `check` is called ten times a second meanwhile, and may raise what ends it.
         """
         if not self._plan.sessions:
             return
-        self._start_ns = start_ns
         try:
             sender = self._children["sender"]
-            self._tell("sender", f"start {start_ns}")
-            self._prime(start_ns)
             while sender.poll() is None:
                 self._check("receiver", "reflector")
                 check()

@@ -85,7 +85,8 @@ def main(folder: Path) -> None:
         shape(namespaces, f"limit 10000 {netem}")
         probes = ProbeEngine(one(name, interval_ns), namespaces.__getitem__, folder / name)
         probes.prepare()
-        probes.run(time.monotonic_ns() + 200 * MS)
+        probes.start(time.monotonic_ns() + 200 * MS)
+        probes.finish()
     shape(namespaces, "limit 300 loss 0% rate 20mbit")
     kinds = (("udp", 5_000_000), ("tcp", 8_000_000), ("flood", 30_000_000))
     wanted = [background(kind, number, rate) for number, (kind, rate) in enumerate(kinds)]

@@ -42,6 +42,11 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "DISCARD_PORT", 20_009)
 
 
+def measure(run: ProbeEngine, start_ns: int) -> None:
+    run.start(start_ns)
+    run.finish()
+
+
 def engine(what: Plan, folder: Path) -> ProbeEngine:
     return ProbeEngine(what, lambda _host: -1, folder)
 
@@ -55,7 +60,7 @@ def test_three_sessions_are_measured(tmp_path: Path) -> None:
     )
     run = engine(plan(*sessions), tmp_path)
     run.prepare()
-    run.run(time.monotonic_ns() + 50 * MS)
+    measure(run, time.monotonic_ns() + 50 * MS)
     for wanted in sessions:
         table = read_samples(tmp_path / SAMPLES, wanted.id)
         assert len(table) == wanted.count
@@ -77,7 +82,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
     run = engine(plan(lost), tmp_path)
     run._open_reflectors = lambda: []  # type: ignore[method-assign]
     run.prepare()
-    run.run(time.monotonic_ns())
+    measure(run, time.monotonic_ns())
     table = read_samples(tmp_path / SAMPLES, "lost")
     assert table["lost_forward"].all()
     assert not table["not_sent"].any()
@@ -116,7 +121,7 @@ def test_dead_reflector_ends_the_run(tmp_path: Path) -> None:
     run._children["reflector"].kill()
     run._children["reflector"].wait()
     with pytest.raises(EmulationError, match="probe reflector was ended by SIGKILL"):
-        run.run(time.monotonic_ns())
+        measure(run, time.monotonic_ns())
 
 
 @pytest.mark.usefixtures("here")
@@ -128,7 +133,7 @@ def test_a_dead_process_is_named(tmp_path: Path, name: str) -> None:
     run._children[name].kill()
     run._children[name].wait()
     with pytest.raises(EmulationError, match=f"probe {name} "):
-        run.run(time.monotonic_ns())
+        measure(run, time.monotonic_ns())
 
 
 @pytest.mark.usefixtures("here")
@@ -142,7 +147,7 @@ def test_a_full_socket_is_not_the_networks_loss(tmp_path: Path) -> None:
     reflector.send_signal(signal.SIGSTOP)
     threading.Timer(1, reflector.send_signal, [signal.SIGCONT]).start()
     with pytest.raises(EmulationError, match="found them full") as caught:
-        run.run(time.monotonic_ns())
+        measure(run, time.monotonic_ns())
     assert "requests to b" in caught.value.where
     assert read_samples(tmp_path / SAMPLES, "s")["lost_forward"].any()  # kept, and doubted
 
@@ -157,7 +162,8 @@ engine.entered = lambda fd: nullcontext()
 run = engine.ProbeEngine(plan(session("s", count=100000)), lambda host: -1, Path(sys.argv[1]))
 run.prepare()
 print(*(child.pid for child in run._children.values()), flush=True)
-run.run(time.monotonic_ns())
+run.start(time.monotonic_ns())
+run.finish()
 """
 
 
