@@ -111,8 +111,12 @@ class ProbeEngine:
         if not self._plan.sessions:
             return
         self._start_ns = start_ns
-        self._tell("sender", f"start {start_ns}")
-        self._prime(start_ns)
+        try:
+            self._tell("sender", f"start {start_ns}")
+            self._prime(start_ns)
+        except BaseException:
+            self.close()
+            raise
 
     def finish(self, check: Callable[[], None] = lambda: None) -> None:
         """Return when the last packet had its time to come back; the processes are gone then.
