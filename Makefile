@@ -19,15 +19,15 @@ demo: kernel  ## run the example experiment and write its report
 	@echo 'For the commands of the README, once in each terminal: . $(bin)/activate'
 
 # without a lab the tests fail; `make test ALLOW_NO_LAB=1` lets them be skipped
-test: lint  ## all that check does; random searches draw all examples; then the tests that boot
-            ## a lab: in real time one by one, exact ones two at a time
+test: lint  ## all that check does; random searches draw all examples; thorough tests; then those
+            ## that boot a lab: in real time one by one, exact ones two at a time
 	$(bin)/testbed kernel build$(if $(ALLOW_NO_LAB), || true)
 	$(bin)/pytest -n auto --timeout 240 -m 'not lab' --hypothesis-profile=thorough
 	$(bin)/pytest $(allow) -m 'lab and not exact'
 	$(bin)/pytest $(allow) -n 2 --dist loadfile -m exact
 
 check: lint  ## what must hold before a commit
-	$(bin)/pytest -n auto --timeout 120 -m 'not lab'
+	$(bin)/pytest -n auto --timeout 120 -m 'not lab and not thorough'
 
 lint: setup
 	$(bin)/ruff check .
@@ -41,5 +41,5 @@ bench: kernel  ## delays against the plan, wall time, build times against stock 
 	$(bin)/testbed exec --lab wall -- python3 -m benchmarks.build
 
 clean:  ## remove what setup and runs made here; results and the cached image stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage* .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

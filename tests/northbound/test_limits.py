@@ -189,6 +189,7 @@ def test_a_client_that_is_gone_harms_nobody(tmp_path: Path) -> None:
         assert client.ask("GET", BASE).status == 200
 
 
+@pytest.mark.thorough
 def test_two_thousand_orders_at_once_are_answered(tmp_path: Path) -> None:
     limits = Limits(requests_per_s=1e6, burst=100_000, connections=32)
     with serving(tmp_path, limits=limits, most=20) as (client, service, _):
@@ -212,6 +213,7 @@ def test_two_thousand_orders_at_once_are_answered(tmp_path: Path) -> None:
         assert client.ask("GET", BASE).status == 200
 
 
+@pytest.mark.thorough
 def test_a_document_of_ten_thousand_orders_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path, limits=Limits(body_bytes=20_000_000)) as (client, service, _):
         one = document(late())[LIST][0]

@@ -56,6 +56,7 @@ def test_what_the_module_cannot_say_is_refused(slice_: Slice, says: str) -> None
         to_ietf([slice_])
 
 
+@pytest.mark.thorough
 def test_ten_thousand_orders_take_seconds_and_grow_linearly() -> None:
     def seconds(count: int) -> float:
         services = [PLAIN | {"id": f"s{n}"} for n in range(count)]

@@ -185,6 +185,7 @@ def mean_wait_s(port: Pipeline, offered: list[Arrival], queue: int) -> float:
     return sum(waits) / len(waits) / 1e9
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("load", [0.3, 0.8])
 def test_mean_wait_is_that_of_m_d_1(load: float) -> None:
     service = FULL * 8 / RATE
@@ -194,6 +195,7 @@ def test_mean_wait_is_that_of_m_d_1(load: float) -> None:
     assert mean_wait_s(port, offered, 0) == pytest.approx(md1(load / service, service), rel=0.05)
 
 
+@pytest.mark.thorough
 def test_mean_waits_are_those_of_cobham() -> None:
     service = FULL * 8 / RATE
     classes = [Load(share / service, service, service**2) for share in (0.2, 0.3, 0.2)]

@@ -249,6 +249,7 @@ def test_orders_that_cannot_be(orders: list[Order], why: str) -> None:
         admit(network(nx.path_graph(3)), orders)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("delay", [None, 5 * MS])
 def test_ten_thousand_orders(delay: int | None) -> None:
     graph = network(nx.cycle_graph(6), rate_bps=1000 * MBIT)

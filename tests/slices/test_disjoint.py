@@ -15,6 +15,7 @@ from tests.slices.exact import check_pairs
 from tests.slices.graphs import atlas, disjoint, least_pair, stubs, total
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("avoid", ["link", "node"])
 def test_least_sum_on_all_small_graphs(avoid: Avoid) -> None:
     counts = [check_pairs(graph, avoid) for graph in atlas(6)]
