@@ -6,6 +6,7 @@ Nothing here needs root or a lab.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from testbed.plan.model import Plan
 from testbed.plan.offered import overloads
 from testbed.plan.unkept import unkept
 from testbed.scenario import discovery
+from testbed.scenario.events.order import OrderEvent
 from testbed.scenario.experiment import Experiment, scenario_of
 from testbed.scenario.model import Capture, Param, Slice, TopologyRef
 from testbed.scenario.params import bind
@@ -77,12 +79,17 @@ def experiment(name: str) -> type[Experiment]:
 
 
 def prepare(
-    name: str, given: Mapping[str, object], *, seed: int = 1, captures: tuple[str, ...] = ()
+    name: str,
+    given: Mapping[str, object],
+    *,
+    seed: int = 1,
+    captures: tuple[str, ...] = (),
+    hops: bool = False,
 ) -> Prepared:
     """The plan of an experiment with these parameters, checked by the table walker.
 
-    `captures` are NODE:PORT, the port named by its interface or by the neighbour.
-    Raises InputError or PlanError.
+    `captures` are NODE:PORT, the port named by its interface or by the neighbour; `hops` also
+    asks when probes leave each port of their ways. Raises InputError or PlanError.
     """
     once = _Topologies()
     scenario = scenario_of(
@@ -96,8 +103,10 @@ def prepare(
             remedy="testbed list shows the application classes",
         )
     prepared = plan_of(scenario, once.network)
-    if captures:
+    if captures or hops:
         more = tuple(_capture(text, prepared.plan) for text in captures)
+        if hops:
+            more += tuple(_hops(prepared.plan))
         prepared = plan_of(
             msgspec.structs.replace(
                 scenario, captures=tuple(dict.fromkeys(scenario.captures + more))
@@ -167,6 +176,23 @@ def sources(scenario: Scenario) -> dict[str, bytes]:
         for app in {probe.app for probe in scenario.probes}:
             found[f"{discovery.FOLDERS['class']}/{app}.toml"] = folder / f"{app}.toml"
     return {place: path.read_bytes() for place, path in sorted(found.items()) if path.is_file()}
+
+
+def _hops(plan: Plan) -> list[Capture]:
+    """Of the probes, at each port that they may leave by: where slices may be ordered, at all."""
+    ways = {
+        hop
+        for session in plan.sessions
+        for path in (session.forward, session.reverse)
+        for nodes in (path.nodes, *(backup.nodes for backup in path.backups))
+        for hop in pairwise(nodes)
+    }
+    anywhere = any(isinstance(event, OrderEvent) for event in plan.events)
+    return [
+        Capture(node=port.node, peer=port.peer_node, probes=True)
+        for port in plan.ports
+        if anywhere or (port.node, port.peer_node) in ways
+    ]
 
 
 def _params(given: Mapping[str, object]) -> dict[str, Param]:

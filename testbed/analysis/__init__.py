@@ -12,6 +12,7 @@
     overload.py     how full shared links were
     fidelity.py     the lab's own error, and which verdicts can bear it
     summary.py      one row per session and judged direction
+    hops.py         where the delay of messages was spent, by hop and queue
     over_runs.py    several runs of one question as one result
     reproduction.py whether a repeated run measured the same
     outage.py       what each event interrupted, and for how long

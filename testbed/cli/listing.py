@@ -219,7 +219,9 @@ def verdicts(
 ) -> None:
     """Print a run's verdict table below what was set for it, or its answer alone if `brief`, or
     one JSON object."""
+    from testbed.analysis.hops import spent  # noqa: PLC0415
     from testbed.report.headline import headline  # noqa: PLC0415
+    from testbed.report.hops import hops_table  # noqa: PLC0415
     from testbed.report.lifecycle import lifecycle_table  # noqa: PLC0415
     from testbed.report.table import verdict_table  # noqa: PLC0415
 
@@ -246,6 +248,8 @@ def verdicts(
     console.print(verdict_table(run))
     if (orders := lifecycle_table(run)) is not None:
         console.print(orders)
+    if (by_hop := hops_table(spent(run))) is not None:
+        console.print(by_hop)
     console.print(f"\nrun folder  {run.path}\nreport      testbed report {run.path.name}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,12 @@ memory_option = click.option(
     help='The lab\'s own memory, as in --memory "4 GiB". Default: what the plan needs, and at '
     "least 2 GiB in the virtual lab; taken from this machine as it is used.",
 )
+hops_option = click.option(
+    "--hops",
+    is_flag=True,
+    help="Also take down when probes leave each port of their ways, and say by hop and queue "
+    "where their delay was spent.",
+)
 pcap_option = click.option(
     "--pcap",
     "captures",
@@ -89,6 +96,7 @@ def main() -> None:
 @lab_option
 @seed_option
 @pcap_option
+@hops_option
 @memory_option
 @click.option(
     "--repeat",
@@ -105,6 +113,7 @@ def run(
     seeds: tuple[int, ...],
     repeat: int | None,
     captures: tuple[str, ...],
+    hops: bool,
     memory: str | None,
     timeout: float | None,
     as_json: bool,
@@ -120,6 +129,7 @@ def run(
     testbed run metro_slices --set flood=0.5 --set flood=1.2     (a sweep)
     testbed run metro_slices --repeat 10                         (ten seeds)
     testbed run metro_slices --pcap park:eth0 --json
+    testbed run metro_slices --hops                              (delay by hop)
     """
     from testbed.keep import recover  # noqa: PLC0415  (--help stays fast)
     from testbed.memory import fitted  # noqa: PLC0415
@@ -133,14 +143,15 @@ def run(
             memory_bytes = stored.memory_bytes
     else:
         points, numbers = runs.points(settings(pairs)), runs.seeds(seeds, repeat)
-        first = [prepare(name, point, seed=numbers[0], captures=captures) for point in points]
+        planned = partial(prepare, name, captures=captures, hops=hops)
+        first = [planned(point, seed=numbers[0]) for point in points]
         plans = [each.plan for each in first]
         if told := cost.told(plans, len(numbers), discovery.home() / "results"):
             show_note(err, told)
         wanted = [
             asked
             for prepared, point in zip(first, points, strict=True)
-            for asked in runs.series(prepared, point, numbers, captures)
+            for asked in runs.series(prepared, point, numbers, planned)
         ]
     chosen, notes = _lab(lab)
     listing.show_recovered(recover(discovery.home() / "results"), err)
@@ -148,7 +159,7 @@ def run(
         wanted,
         lambda plan: fitted(chosen, plan, memory_bytes),
         notes=notes,
-        options=runs.shared_options(lab, captures, memory, timeout),
+        options=runs.shared_options(lab, captures, memory, timeout, hops=hops),
         timeout_s=timeout,
         as_json=as_json,
     )
@@ -275,9 +286,11 @@ def captures(run: str) -> None:
     """
     from testbed.probes.capture_read import verify_capture  # noqa: PLC0415
     from testbed.results.folder import CAPTURES, RunFolder, find_run  # noqa: PLC0415
+    from testbed.scenario.model import HEADS  # noqa: PLC0415
 
     folder = RunFolder(find_run(run, discovery.home() / "results"))
-    files = sorted((folder.path / CAPTURES).glob("*.pcap"))
+    found = sorted((folder.path / CAPTURES).glob("*.pcap"))
+    files = [file for file in found if not file.name.endswith(HEADS)]
     if not files:
         raise InputError(
             "this run has no captures",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.analysis.reproduction import Compared
     from testbed.results.folder import RunFolder
 
-_FIXED = ("pairs", "seeds", "repeat", "captures")
+_FIXED = ("pairs", "seeds", "repeat", "captures", "hops")
 """Parameters of `run` that a stored run has already."""
 
 

@@ -78,16 +78,21 @@ def seeds(given: Sequence[int], repeat: int | None) -> Sequence[int]:
 
 
 def series(
-    first: Prepared, point: Mapping[str, str], numbers: Sequence[int], captures: tuple[str, ...]
+    first: Prepared,
+    point: Mapping[str, str],
+    numbers: Sequence[int],
+    planned: Callable[..., Prepared],
 ) -> Iterator[Asked]:
     """A point's runs, one for each seed, of which the first has its plan already: what is wrong
-    with one is wrong with all."""
-    from testbed.prepare import prepare  # noqa: PLC0415
+    with one is wrong with all.
 
+    Args:
+        planned: the plan of a point, `seed=` a seed.
+    """
     name = first.scenario.experiment
 
     def later(seed: int) -> Prepared:
-        prepared = prepare(name, point, seed=seed, captures=captures)
+        prepared = planned(point, seed=seed)
         _unchanged(first, prepared)
         return prepared
 
@@ -207,10 +212,16 @@ def _together(kept: Sequence[Kept], *, as_json: bool) -> None:
 
 
 def shared_options(
-    lab: str | None, captures: Sequence[str], memory: str | None, timeout: float | None
+    lab: str | None,
+    captures: Sequence[str],
+    memory: str | None,
+    timeout: float | None,
+    *,
+    hops: bool = False,
 ) -> list[str]:
     """The options of a command line that all its runs share."""
     words = ["--lab", lab] if lab is not None else []
     words += [word for text in captures for word in ("--pcap", text)]
+    words += ["--hops"] if hops else []
     words += ["--memory", memory] if memory is not None else []
     return words + (["--timeout", f"{timeout:g}"] if timeout is not None else [])

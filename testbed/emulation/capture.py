@@ -1,6 +1,6 @@
 """Packet captures: tcpdump at ports, one file each, with nanosecond time stamps.
 
-A packet that leaves is captured behind the port's queue, as it goes on the fibre.
+A packet that leaves is captured behind the port, when it is at the other end of the fibre.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.emulation.netns import entered
@@ -18,17 +19,34 @@ from testbed.errors import EmulationError
 _START_S, _STOP_S = 20, 10
 
 
+_HEADS_BYTES = 96
+"""Of a packet: Ethernet, a label, IPv4, UDP, and both numbers of a STAMP packet."""
+_BLOCK_S = 1.2
+"""tcpdump is shown packets in blocks, each at most a second after its first one."""
+
+
 class Capture:
     """A running capture of one interface; `stop` completes the file.
 
     One that ended by itself is left as it is: whoever watches `process` tells of it.
     """
 
-    def __init__(self, interface: str, namespace: int, file: Path) -> None:
+    def __init__(
+        self, interface: str, namespace: int, file: Path, probes: Sequence[int] = ()
+    ) -> None:
+        """`probes`: of what leaves, only the heads of STAMP packets of reflectors at these UDP
+        ports; without, everything whole, both ways."""
         self.file = file
+        self.lag_s = _BLOCK_S if probes else 0.0
+        """How long after a packet it may be written."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        command = ["tcpdump", "-i", interface, "-w", str(file), "-n", "-s", "0", "-Z", "root"]
-        command += ["--time-stamp-precision=nano", "--immediate-mode", "--packet-buffered"]
+        command = ["tcpdump", "-i", interface, "-w", str(file), "-n", "-Z", "root"]
+        command += ["--time-stamp-precision=nano"]
+        if probes:
+            told = " or ".join(f"udp port {port}" for port in probes)
+            command += ["-s", str(_HEADS_BYTES), "-Q", "out", f"{told} or (mpls and ({told}))"]
+        else:
+            command += ["-s", "0", "--immediate-mode", "--packet-buffered"]
         try:
             with entered(namespace):
                 self.process = subprocess.Popen(

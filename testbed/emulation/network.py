@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -349,16 +350,17 @@ class LabNet(Mininet):  # type: ignore[misc]
     def start_captures(
         self, wanted: Iterable[Wanted], folder: Path, watch: Watch | None = None
     ) -> list[Path]:
-        """Capture at ports into `folder`/<node>-<peer>.pcap, until `stop_captures` or
-        `stop`; all listen when this returns. Raises EmulationError, InputError."""
+        """Capture at ports into `folder`, each by its name, until `stop_captures` or `stop`;
+        all listen when this returns. Raises EmulationError, InputError."""
         files = []
         for one in wanted:
             port = next((p for p in self._ports[one.node] if p.peer_node == one.peer), None)
             if port is None:
                 peers = [p.peer_node for p in self._ports[one.node]]
                 raise unknown("neighbour", one.peer, peers, where=f"capture at {one.node}")
-            file = folder / f"{one.node}-{one.peer}.pcap"
-            self._captures.append(Capture(port.name, self.netns(one.node), file))
+            file = folder / one.file
+            ports = {s.reflector_port for s in self.plan.sessions} if one.probes else ()
+            self._captures.append(Capture(port.name, self.netns(one.node), file, sorted(ports)))
             if watch is not None:
                 means = f"{file.name} has only the packets until then"
                 name = f"the capture (tcpdump) at {port.name}"
@@ -368,6 +370,7 @@ class LabNet(Mininet):  # type: ignore[misc]
 
     def stop_captures(self, watch: Watch | None = None) -> None:
         """Complete all capture files. Raises EmulationError."""
+        time.sleep(max((capture.lag_s for capture in self._captures), default=0.0))
         while self._captures:
             capture = self._captures.pop()
             if watch is not None:

@@ -34,6 +34,8 @@ class Clocks:
         """Times are told from `start_ns` (CLOCK_MONOTONIC)."""
         self._start_ns = start_ns
         self._last = clock_pair()
+        self.began_realtime_ns = start_ns + self._last.offset_ns
+        """`start_ns` by the clock that stamps packets."""
         self._rate = _rate()
         self._found: list[str] = []
 

@@ -8,6 +8,7 @@ remedies.py  what to type so that what was not shown is
 beforehand.py  what is decided before anything runs
 table.py    the summary on a terminal
 over_runs.py  several runs as one table
+hops.py      where each microsecond went, by hop and queue
 lifecycle.py  slices that came, changed and left
 style.py    colours of slices, verdicts and delay parts
 map.py      the network with its slice paths

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
+from testbed.analysis.hops import spent
 from testbed.analysis.outage import outages
 from testbed.analysis.promises import promises_of
 from testbed.analysis.summary import SummaryRow, summarise_run
 from testbed.errors import ResultError
 from testbed.files import write_whole
 from testbed.plan.model import Plan
-from testbed.report import figures, style, wording
+from testbed.report import figures, hops, style, wording
 from testbed.report.headline import headline
 from testbed.report.lifecycle import requests
 from testbed.report.map import draw_map
@@ -59,6 +60,9 @@ def write_report(run: Path, output: Path | None = None) -> Path:
             events=wording.events(folder.scenario.headline, costs),
             promises=promises_of(folder),
             requests=requests(folder),
+            hops=[(hops.title(one), hops.lines(one)) for one in spent(folder)],
+            hop_columns=hops.COLUMNS,
+            hop_reading=hops.READING,
         )
         write_whole(target, page.encode())
     except OSError as error:

@@ -308,12 +308,23 @@ class Recovery(Frozen, frozen=True, kw_only=True):
     None: only a carrier that is lost is a failure."""
 
 
+HEADS = ".probes.pcap"
+"""How the names of captures of probes' first bytes end."""
+
+
 class Capture(Frozen, frozen=True, kw_only=True):
     """A packet capture at a node's port."""
 
     node: str
     peer: str
     """The port is the one towards this neighbour."""
+    probes: bool = False
+    """Of what leaves by it only the probes' packets, by their first bytes: when they left."""
+
+    @property
+    def file(self) -> str:
+        """Its name among a run's captures."""
+        return f"{self.node}-{self.peer}{HEADS if self.probes else '.pcap'}"
 
 
 Scheduler = Literal["fifo", "htb", "strict_priority", "time_aware"]

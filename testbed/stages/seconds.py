@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 from testbed.probes.clocks import Clocks
 from testbed.stages.stage import RunStage
@@ -26,6 +27,9 @@ class Seconds(RunStage):
             time.sleep(max(0, start_ns + second * _SECOND_NS - time.monotonic_ns()) / 1e9)
             self.clocks.look()
             self.run.say("traffic", text, second, seconds)
+
+    def collect(self) -> dict[str, Any]:
+        return {"began_realtime_ns": self.clocks.began_realtime_ns}
 
     def judge(self) -> None:
         self.clocks.check()

@@ -43,7 +43,7 @@ def test_seeds_that_cannot_be(given: tuple[int, ...], repeat: int | None, what: 
 
 def test_the_command_of_a_run_is_its_own() -> None:
     point = {"flooded": "video"}
-    (asked,) = runs.series(prepare(RING, point, seed=4), point, (4,), ())
+    (asked,) = runs.series(prepare(RING, point, seed=4), point, (4,), prepare)
     options = runs.shared_options("virtual", ("h2:eth0",), None, 30.0)
     assert runs.command(asked, options) == (
         *("testbed", "run", RING, "--set", "flooded=video", "--seed", "4"),

@@ -1,0 +1,105 @@
+"""Where each microsecond went: a table of a session's hops, for a terminal and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from testbed.analysis.hops import Spent
+from testbed.report import wording
+from testbed.report.naming import called
+from testbed.text import visible
+from testbed.units import show_ns
+
+COLUMNS = (
+    "hop",
+    "queue",
+    "propagation",
+    "devices",
+    "radio",
+    "serialisation",
+    "wait, mean",
+    "wait, max",
+    "of the slowest",
+)
+READING = (
+    "From one port's leaving to the next: what the link and its devices take, transmission, and "
+    "the wait in the port's queue; the rows of a column sum to what is below it, which is what was "
+    "measured between the hosts."
+)
+
+
+def title(one: Spent) -> str:
+    """Of a session's table."""
+    told = f"{one.messages:,} messages"
+    if one.messages < one.arrived:
+        told += f" of {one.arrived:,} that arrived"
+    return (
+        f"{called(one)}, {told}: {show_ns(one.mean_ns)} on average, {_exactly(one.slowest_ns)} "
+        "the slowest"
+    )
+
+
+def lines(one: Spent) -> list[tuple[str, ...]]:
+    """A row for each hop; the last one has the sums."""
+    rows = [
+        (
+            f"{hop.port} > {hop.peer}",
+            str(hop.queue),
+            *map(_some, (hop.propagation_ns, hop.device_ns, hop.radio_ns, hop.serialisation_ns)),
+            *map(_some, (hop.wait_mean_ns, hop.wait_max_ns)),
+            _exactly(hop.fixed_ns + hop.slowest_ns),
+        )
+        for hop in one.hops
+    ]
+    if one.beyond_slowest_ns or one.beyond_mean_ns:
+        rows.append(
+            ("to the receiver's stamp", "", "", "", "", "", _some(one.beyond_mean_ns), "",
+             _exactly(one.beyond_slowest_ns))
+        )  # fmt: skip
+    sums = [
+        sum(getattr(hop, name) for hop in one.hops)
+        for name in ("propagation_ns", "device_ns", "radio_ns", "serialisation_ns", "wait_mean_ns")
+    ]
+    rows.append(
+        ("together", "", *map(_some, sums[:4]), _some(sums[4] + one.beyond_mean_ns), "",
+         _exactly(one.slowest_ns))
+    )  # fmt: skip
+    return rows
+
+
+def hops_table(found: Sequence[Spent]) -> RenderableType | None:
+    """All sessions; None: nothing was taken down."""
+    if not found:
+        return None
+    parts: list[RenderableType] = [Text("Where each microsecond went", style="bold")]
+    for one in found:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        keep = _kept(one)
+        for number in keep:
+            table.add_column(COLUMNS[number], justify="right" if number else "left", no_wrap=True)
+        *rows, last = lines(one)
+        for row in rows:
+            table.add_row(*(visible(row[number]) for number in keep))
+        table.add_section()
+        table.add_row(*(Text(last[number], "bold") for number in keep))
+        parts += [Text(visible(title(one))), table]
+    return Group(*parts, Text(READING))
+
+
+def _kept(one: Spent) -> Iterable[int]:
+    """Places of the columns that have something to say."""
+    radio = any(hop.radio_ns for hop in one.hops)
+    return [n for n, name in enumerate(COLUMNS) if radio or name != "radio"]
+
+
+def _some(value: float) -> str:
+    return show_ns(value) if value else wording.NONE
+
+
+def _exactly(value: int) -> str:
+    return f"{value:,} ns"
