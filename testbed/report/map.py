@@ -34,10 +34,14 @@ _APART = 15.0
 """Nodes nearer than this are pushed apart, points."""
 _ASIDE = 12.0
 """Least distance of a node from a link of others."""
+_ROUNDS = 8
+"""Of moving nodes from one another and off links, each of which may undo the other."""
 _LANE = 3.6
 """Between neighbouring paths on one link, points."""
 _CHAR, _LINE = 4.9, 9.5
 """Size of a label's character, points."""
+_BETWEEN = 4.0
+"""Between two labels in a line, points."""
 
 _MARKERS = {"ue": "D", "compute": "s", "host": "D", "gnb": "^"}
 _NAMES = {"ue": "terminal or host", "host": "terminal or host", "compute": "compute", "gnb": "gNB"}
@@ -96,8 +100,11 @@ def place(plan: Plan) -> tuple[dict[str, Point], float]:
     scale = min(room[i] / span[i] for i in (0, 1) if span[i] > 0)
     points = (points - points.min(axis=0) - span / 2) * scale + room / 2 + _MARGIN
     points[:, 1] += _LEGEND
-    _push_apart(points)
-    _off_lines(points, [(names.index(a), names.index(b)) for a, b in sorted(graph.edges)])
+    lines = [(names.index(a), names.index(b)) for a, b in sorted(graph.edges)]
+    for _ in range(_ROUNDS):
+        _push_apart(points)
+        _off_lines(points, lines)
+    _push_apart(points)  # last: nodes that hide one another tell less than one on a link
     found = {name: (float(x), float(y)) for name, (x, y) in zip(names, points, strict=True)}
     return found, height
 
@@ -238,7 +245,7 @@ def _labels(axes: Axes, plan: Plan, at: Mapping[str, Point]) -> None:
         box = _room(name, at[name], taken, lines, top)
         if box is None:
             continue
-        taken.append(box)
+        taken.append((box[0] - _BETWEEN, box[1], box[2] + _BETWEEN, box[3]))
         axes.text(
             (box[0] + box[2]) / 2,
             (box[1] + box[3]) / 2,

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.text import Text
 
 from testbed.plan.model import Plan
+from testbed.prepare import prepare
 from testbed.report import style
 from testbed.report.map import draw_map, lanes, links, place, spares
 from testbed.scenario.events.link import LinkEvent
@@ -38,6 +39,14 @@ def test_all_nodes_are_placed_apart_and_inside(plan: Plan, known: str) -> None:
         assert 0 < y < height
     for a, b in combinations(at.values(), 2):
         assert math.dist(a, b) > 10
+
+
+def test_a_hundred_nodes_do_not_hide_one_another() -> None:
+    """Also where moving one off a link puts it on another node."""
+    at, _ = place(prepare("zoo_reach", {}).plan)
+    assert len(at) > 100
+    nearest = min(math.dist(a, b) for a, b in combinations(at.values(), 2))
+    assert nearest > 14.9, "points; a node of a path is 9 wide"
 
 
 def test_nodes_on_one_line(plan: Plan) -> None:
