@@ -69,29 +69,35 @@ def flood_packets(load: Load) -> Iterator[Packet]:
 
 def predicted(plan: Plan, packets: list[Packet]) -> dict[tuple[str, int], int]:
     """(owner, number) -> when the packet is at its host, of those that get there."""
+    return {which: moments[-1] for which, moments in followed(plan, packets).items()}
+
+
+def followed(plan: Plan, packets: list[Packet]) -> dict[tuple[str, int], list[int]]:
+    """(owner, number) -> when the packet is sent, and then at each node of its way, of those that
+    get to the last one."""
     order = nx.DiGraph(
         pair
         for nodes in {packet.way.nodes for packet in packets}
         for pair in pairwise(list(pairwise(nodes)))
     )
-    at = {(packet.owner, packet.number): packet.time_ns for packet in packets}
+    at = {(packet.owner, packet.number): [packet.time_ns] for packet in packets}
     for node, peer in nx.topological_sort(order):
         port = plan.port(node, peer)
         here = [p for p in packets if (p.owner, p.number) in at and (node, peer) in _hops(p.way)]
-        here.sort(key=lambda p: at[p.owner, p.number])
+        here.sort(key=lambda p: at[p.owner, p.number][-1])
         offered = []
         for p in here:
             hop = p.way.nodes.index(node)
             label = label_bytes(hop, p.way.nodes, p.way.label is not None)
             size = p.payload_bytes + UDP_HEADERS_BYTES + label
             queue = p.way.queue if port.queues or port.policers else 0
-            offered.append(Arrival(at[p.owner, p.number], size, queue))
+            offered.append(Arrival(at[p.owner, p.number][-1], size, queue))
         fates = run(port, offered, arrivals(*port.sources))
         for p, fate in zip(here, fates, strict=True):
             if fate.delivery_ns is None:
                 del at[p.owner, p.number]
             else:
-                at[p.owner, p.number] = fate.delivery_ns
+                at[p.owner, p.number].append(fate.delivery_ns)
     return at
 
 
