@@ -32,6 +32,7 @@ repeat.py    a stored run, ready to be carried out again
 keep.py      what a run leaves is kept, however it ended
 memory.py    how much memory a plan's lab is given
 terminal.py  a run and its user's terminal
+heard.py     what a lab's programs tell the host, who believes none of it
 run.py       a run from the host's side
 guest.py     a run inside the lab
 cli/         the verbs

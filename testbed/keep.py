@@ -7,13 +7,12 @@ run that is killed cannot; the folder stays, and `recover` finds it.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,6 +22,7 @@ from testbed.analysis.summary import write_summary
 from testbed.errors import ResultError, TestbedError
 from testbed.files import write_json, write_whole
 from testbed.folders import remove
+from testbed.heard import outcome
 from testbed.lab.unprivileged import take_back
 from testbed.prepare import Prepared
 from testbed.process import ended
@@ -31,6 +31,7 @@ from testbed.results.folder import BEGUN, CONTROL, HOST, PROVENANCE, collect, re
 from testbed.results.janitor import measured
 from testbed.results.provenance import HostState, Provenance, measure_host
 from testbed.results.staging import PREFIX, alone
+from testbed.scenario.model import UNREADABLE
 
 FINISH = (write_summary, write_outages, write_promises)
 """What is made of the samples."""
@@ -82,12 +83,19 @@ def conclude(job: Path, root: Path, problem: str | None) -> Path | None:
 def _died(job: Path) -> list[str]:
     """The processes that ended unasked, and what that means; those of loads are told there."""
     for name in ("control.json", CONTROL):  # as it is called before it is collected, and after
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            died = json.loads((job / name).read_bytes())["died"]
-            return [
-                row["told"][0].upper() + row["told"][1:] + "." for row in died if not row["about"]
-            ]
+        with suppress(*UNREADABLE):
+            died = msgspec.json.decode((job / name).read_bytes(), type=_Control).died
+            return [row.told[:1].upper() + row.told[1:] + "." for row in died if not row.about]
     return []
+
+
+class _Death(msgspec.Struct):
+    told: str
+    about: tuple[str, ...]
+
+
+class _Control(msgspec.Struct):
+    died: tuple[_Death, ...]
 
 
 def stays(job: Path, error: ResultError) -> ResultError:
@@ -189,7 +197,7 @@ def _recovered(job: Path, root: Path) -> Recovered:
 def _problem(job: Path) -> str | None:
     """What the guest program says went wrong; that it was killed, if it says nothing."""
     try:
-        outcome: dict[str, Any] = json.loads((job / "done.json").read_text())
-        return None if outcome["status"] == "ok" else str(outcome["error"]["what"])
-    except (OSError, ValueError, KeyError, TypeError):
+        error = outcome(job)
+    except FileNotFoundError:
         return "it was killed"
+    return None if error is None else error.what

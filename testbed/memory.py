@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from testbed.errors import LabError
+from testbed.heard import found
 from testbed.lab import host
 from testbed.lab.base import CONSOLE, Lab
 from testbed.plan.memory import needed_bytes, wanted_bytes
@@ -40,18 +40,17 @@ def fitted(lab: Lab, plan: Plan, memory_bytes: int | None = None) -> Lab:
 def lack(job: Path, lab: Lab, plan: Plan | None) -> LabError | None:
     """That a lab, or the host for it, ran out of memory, if it did; with how much would do."""
     console = job / CONSOLE
-    words = console.read_text(errors="replace") if console.exists() else ""
     had = lab.memory_bytes or 0
-    killed = re.findall(r"^Out of memory: Killed process \d+ \((.+?)\) ", words, re.MULTILINE)
+    killed = found(console, rb"^Out of memory: Killed process \d+ \((.+?)\) ")
     if killed:
         would_do = max(wanted_bytes(plan) if plan else 0, 2 * had) // MIB
         return LabError(
-            "the lab ran out of memory: its kernel ended " + ", ".join(dict.fromkeys(killed)),
+            "the lab ran out of memory: its kernel ended " + ", ".join(killed),
             where=f"lab {lab.name} with {had // MIB} MiB",
             expected=_expected(plan),
             remedy=f'--memory "{would_do} MiB", a smaller network, or fewer programs at once',
         )
-    if re.search(r"^Bus error - the host /dev/shm", words, re.MULTILINE):
+    if found(console, rb"^Bus error - the host /dev/shm"):
         return LabError(
             "the host had no memory left for the lab",
             where=f"lab {lab.name} with {had // MIB} MiB, "

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from testbed import errors, keep
+from testbed import keep
 from testbed.errors import LabError, ResultError, Stopped, TestbedError
-from testbed.files import open_plain
-from testbed.lab.base import Lab
+from testbed.heard import DONE, PROGRESS, Follower, last_words, outcome
+from testbed.lab.base import CONSOLE, Lab
 from testbed.lab.process import lacking
 from testbed.lab.unprivileged import take_back
 from testbed.memory import lack
@@ -39,8 +39,6 @@ from testbed.results.staging import scratch, staging, unwritable
 from testbed.terminal import Pauses, finishing, kept
 
 GUEST = ("python3", "-m", "testbed.guest", "/results")
-DONE = "done.json"
-"""File in the job folder in which the guest program says, last, how it ended."""
 SETUP_SECONDS = 300
 """What a lab may take besides the traffic itself before it is given up."""
 PACKET_S = 0.3e-3
@@ -196,7 +194,7 @@ def _watched(
         def clock_s() -> float:
             return time.monotonic() - pauses.total_s
 
-        progress = _Follower(job / "progress.jsonl", show, clock_s)
+        progress = Follower(job / PROGRESS, show, clock_s)
         look = clock_s()
         end = look + limit.whole_s
         while process.poll() is None:
@@ -216,7 +214,7 @@ def _watched(
     return _verdict(job, process.returncode, lab, prepared.plan)
 
 
-def _stuck(what: str, lab: Lab, progress: _Follower) -> LabError:
+def _stuck(what: str, lab: Lab, progress: Follower) -> LabError:
     memory = ""
     if progress.available_bytes is not None:
         memory = f", {progress.available_bytes >> 20} MiB of memory available when last heard of"
@@ -232,57 +230,16 @@ def _verdict(job: Path, code: int, lab: Lab, plan: Plan | None) -> TestbedError 
     short = lack(job, lab, plan)
     if short is not None:
         return short
-    done = job / DONE
-    if not done.exists():
+    try:
+        return outcome(job)
+    except FileNotFoundError:
+        words = last_words(job / "guest.log") or last_words(job / CONSOLE)
         return LabError(
             f"the lab ended with code {code} before the guest program was done",
             where=f"lab {lab.name}",
-            expected="done.json in the job folder",
-            remedy=_tail(job),
+            expected=f"{DONE} in the job folder",
+            remedy=f"last lines of its log: {words}" if words else "testbed doctor",
         )
-    outcome = json.loads(done.read_text())
-    if outcome["status"] == "ok":
-        return None
-    return errors.retold(outcome["error"])
-
-
-def _tail(job: Path) -> str:
-    for name in ("guest.log", "console.log"):
-        if (job / name).exists():
-            lines = (job / name).read_text(errors="replace").strip().splitlines()
-            if lines:
-                return "last lines of its log: " + " | ".join(lines[-3:])
-    return "testbed doctor"
-
-
-class _Follower:
-    """Reads a growing file of JSON lines."""
-
-    def __init__(self, path: Path, show: Stage, clock_s: Callable[[], float]) -> None:
-        self._path, self._show, self._at = path, show, 0
-        self._clock_s = clock_s
-        self.stage = "boot"
-        self.heard_s = clock_s()
-        self.available_bytes: int | None = None
-
-    def poll(self) -> None:
-        try:
-            file = open_plain(self._path)
-        except OSError:
-            return
-        with file:
-            file.seek(self._at)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                self._at += len(line)
-                try:
-                    row = json.loads(line)
-                    self.stage, self.available_bytes = row["stage"], row["available_bytes"]
-                except (ValueError, KeyError, TypeError):  # torn by a full disk, or another's
-                    continue
-                self.heard_s = self._clock_s()
-                self._show(row)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -140,14 +139,3 @@ def test_a_lab_that_does_not_end_is_told_and_its_folder_left(
     with pytest.raises(LabError, match="still there") as caught:
         lab.__exit__(None, None, None)
     assert f"testbed collect {tmp_path}" in caught.value.remedy
-
-
-def test_progress_that_is_none_is_passed_over(tmp_path: Path) -> None:
-    row = {"stage": "traffic", "available_bytes": 1}
-    text = "\n".join(["{}", "[]", "7", "torn", json.dumps(row), '{"stage": "half'])
-    (tmp_path / "progress.jsonl").write_text(text)
-    shown: list[dict[str, Any]] = []
-    follower = run._Follower(tmp_path / "progress.jsonl", shown.append, lambda: 0.0)
-    follower.poll()
-    assert shown == [row]
-    assert follower.stage == "traffic"
