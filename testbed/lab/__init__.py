@@ -11,6 +11,7 @@
     cache.py      what is built once, by one builder at a time
     checksums.py  whether it is whole
     unprivileged.py  a lab that root starts is an ordinary user's all the same
+    keys.py       no kernel key of the caller is a lab's
     sandbox.py    bubblewrap argument lists
     process.py    starting a lab so that it cannot outlive its caller
     host.py       what this machine offers: programs, namespaces, modules

@@ -73,6 +73,7 @@ class NativeLab:
             argv,
             lambda handshake, terminal: self._command(job, handshake, terminal),
             interactive=interactive,
+            keyless=True,
         )
 
     def sized(self, memory_bytes: int) -> Lab:

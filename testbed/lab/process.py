@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from testbed.errors import LabError
-from testbed.lab import cache, image, unprivileged
+from testbed.lab import cache, image, keys, unprivileged
 from testbed.lab.base import COMMAND, CONSOLE, EXIT, Lab, Missing
 from testbed.process import ended, hold
 
@@ -39,11 +39,13 @@ def spawn(
     command: Callable[[int, bool], list[str]],
     *,
     interactive: bool,
+    keyless: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start what runs `argv` from job/command.
 
     `command` is given the descriptor of the handshake and whether input and output
-    are a terminal; an interactive guest has input only from a terminal.
+    are a terminal; an interactive guest has input only from a terminal. `keyless`: of the
+    host's kernel it gets no keys (keys.py).
     Raises LabError when the lab lacks something.
     """
     lacks = lab.missing()
@@ -67,12 +69,20 @@ def spawn(
                     stderr=console,
                     pass_fds=[theirs.fileno(), alive.fileno()],
                     start_new_session=not interactive,  # Ctrl-C is the caller's to act on
+                    preexec_fn=keys.without(refused=keyless),  # noqa: PLW1509 - system calls only
                 )
             except OSError as error:
                 raise LabError(
                     f"the {lab.name} lab cannot be started: {error.strerror}",
                     where=started[0],
                     remedy="check PATH, and the limits of this user (ulimit -a)",
+                ) from error
+            except subprocess.SubprocessError as error:
+                raise LabError(
+                    f"the {lab.name} lab cannot be kept from this user's kernel keys",
+                    where="keyrings(7)",
+                    expected="a kernel with seccomp filters",
+                    remedy="--lab virtual or --lab wall",
                 ) from error
         try:
             with contextlib.suppress(OSError):  # it ended already: its exit code tells

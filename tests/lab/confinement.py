@@ -39,6 +39,7 @@ ROOTS = (
 )
 _MS_BIND, _MS_REMOUNT = 4096, 32
 _CLONE_NEWCGROUP = 0x02000000
+_KEYCTL, _KEYCTL_LINK, _KEYCTL_READ, _SESSION = 250, 8, 11, -3
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Probe = Callable[[dict[str, Any]], list[str]]
@@ -176,6 +177,23 @@ def sockets(asked: dict[str, Any]) -> list[str]:
     return found
 
 
+def keys(asked: dict[str, Any]) -> list[str]:
+    """Keys of whoever started the lab: of the session, and of the user, whose keyring one of the
+    same user may link into its own. The first number asked is that keyring's.
+    """
+    if asked["lab"] != "native":
+        return []  # the lab kernel has keyrings of its own, and their numbers
+    found = []
+    room = ctypes.create_string_buffer(32)
+    for ring in (None, *asked["keys"][:1]):
+        if ring is not None:
+            _libc.syscall(_KEYCTL, _KEYCTL_LINK, ring, _SESSION)
+        for key in asked["keys"][1:]:
+            if _libc.syscall(_KEYCTL, _KEYCTL_READ, key, room, len(room)) > 0:
+                found.append(f"reads key {key}, keyring {ring}")
+    return found
+
+
 def kernel(asked: dict[str, Any]) -> list[str]:
     """What only the root of the host's kernel may do."""
     if asked["lab"] != "native":
@@ -221,6 +239,7 @@ PROBES: tuple[Probe, ...] = (
     processes,
     devices,
     sockets,
+    keys,
     kernel,
     plants,
 )
