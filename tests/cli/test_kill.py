@@ -110,6 +110,7 @@ def _started(project: Path, stage: str, seconds: int = 5) -> Iterator[subprocess
 
 
 @pytest.mark.lab
+@pytest.mark.exact
 @pytest.mark.parametrize("stage", STAGES)
 def test_kill_9_leaves_nothing_but_what_was_measured(project: Path, stage: str) -> None:
     interfaces = _here("/sys/class/net")
@@ -145,6 +146,7 @@ def _janitors(family: set[int]) -> list[int]:
 
 
 @pytest.mark.lab
+@pytest.mark.exact
 @pytest.mark.parametrize(
     ("stage", "number"),
     [("", signal.SIGINT), ("Traffic", signal.SIGINT), ("Traffic", signal.SIGTERM)],
@@ -169,6 +171,7 @@ def test_a_signal_ends_a_run_cleanly(project: Path, stage: str, number: signal.S
 
 
 @pytest.mark.lab
+@pytest.mark.exact
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_command_in_a_lab_that_is_ended_leaves_nothing(
     tmp_path: Path, number: signal.Signals
@@ -247,6 +250,7 @@ def _state(pid: int) -> str:
 
 
 @pytest.mark.lab
+@pytest.mark.exact
 def test_ctrl_z_stops_a_run_and_its_clock(project: Path) -> None:
     for process in _started(project, "Traffic", 20):
         process.send_signal(signal.SIGTSTP)

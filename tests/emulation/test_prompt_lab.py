@@ -20,7 +20,7 @@ import pytest
 
 from testbed.lab.base import PROJECT
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 SHELL = (sys.executable, "-m", "testbed.cli", "shell", "metro_ring", "--lab", "virtual")
 

@@ -23,7 +23,7 @@ from tests.lab.kernel_keys import planted, revoke
 from tests.lab.ordinary import as_user
 from tests.lab.test_labs import belonging_to
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.exact]
 
 LABS: dict[str, Lab] = {
     "virtual": VirtualLab(memory_bytes=512 << 20),

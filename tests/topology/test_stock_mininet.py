@@ -14,7 +14,7 @@ from testbed.lab import choose
 from testbed.lab.base import CONSOLE
 from tests.topology.test_topologies import FILES
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
 OVS = """
 while [ "$(cut -d. -f1 /proc/uptime)" -lt 12 ]; do sleep 0.2; done  # else OVS has no handlers

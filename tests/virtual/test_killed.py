@@ -121,6 +121,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
     return _found(LABS["virtual"], tmp_path_factory.mktemp("virtual"), CASES)
 
 
+@pytest.mark.exact
 def test_nothing_is_said_where_nothing_died(found: dict[str, Found]) -> None:
     job, problem = found["nothing"]
     assert problem is None
@@ -129,6 +130,7 @@ def test_nothing_is_said_where_nothing_died(found: dict[str, Found]) -> None:
     assert _died(job) == []
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("case", VITAL)
 def test_what_a_run_cannot_do_without_ends_it(case: str, found: dict[str, Found]) -> None:
     job, problem = found[case]
@@ -139,6 +141,7 @@ def test_what_a_run_cannot_do_without_ends_it(case: str, found: dict[str, Found]
     assert len(Logs(job / "samples").samples("p")) > 50  # what was measured is kept
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("case", NOTED)
 def test_what_it_can_do_without_is_noted(case: str, found: dict[str, Found]) -> None:
     job, problem = found[case]
@@ -151,6 +154,7 @@ def test_what_it_can_do_without_is_noted(case: str, found: dict[str, Found]) -> 
     assert WHEN in note
 
 
+@pytest.mark.exact
 def test_controller_that_ends_again_fails_with_its_last_words(found: dict[str, Found]) -> None:
     problem = found["controller again"].problem
     assert problem is not None
@@ -158,6 +162,7 @@ def test_controller_that_ends_again_fails_with_its_last_words(found: dict[str, F
     assert "again" in problem.what
 
 
+@pytest.mark.exact
 @pytest.mark.parametrize("case", LOADS)
 def test_load_names_what_killed_it(case: str, found: dict[str, Found]) -> None:
     job, problem = found[case]
@@ -172,6 +177,7 @@ def test_load_names_what_killed_it(case: str, found: dict[str, Found]) -> None:
     assert _died(job) == []
 
 
+@pytest.mark.exact
 def test_a_clock_that_is_set_is_told_and_its_surroundings_left_out(
     found: dict[str, Found],
 ) -> None:
@@ -187,6 +193,7 @@ def test_a_clock_that_is_set_is_told_and_its_surroundings_left_out(
     assert abs(samples["schedule_error_ns"]).max() < 1e9
 
 
+@pytest.mark.exact
 def test_every_process_is_tried() -> None:
     assert set(WORDS) <= set(CASES)
 

@@ -15,7 +15,7 @@ from testbed.results.folder import RunFolder, list_runs
 from testbed.run import Limits
 from tests.virtual.asked import asked, run
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.exact, pytest.mark.slow]
 
 STOP_AT_S, LIMIT_S, ASKED_S = 10, 40, 100_000
 SHORT_S = 15
