@@ -52,7 +52,7 @@ class Times(NamedTuple):
         return self.start + self.stop
 
 
-class Mesh(Topo):  # type: ignore[misc]
+class Mesh(Topo):
     """A tree of switches, each with two hosts; with `ring`, neighbours are linked too."""
 
     def build(self, switches: int = 200, *, ring: bool = False) -> None:

@@ -135,8 +135,8 @@ def control(way: str, argv: list[str]) -> int:
     from controllers import encode, launch  # noqa: PLC0415 - only this process has a framework
 
     if way != WAYS[0]:
-        from controllers.compat import handler, ofp, ofp_event, on  # noqa: PLC0415
-        from controllers.slice_app import CONNECTED, SliceApp  # noqa: PLC0415
+        from controllers.compat import handler, ofp, ofp_event, on  # noqa: PLC0415 - as above
+        from controllers.slice_app import CONNECTED, SliceApp  # noqa: PLC0415 - as above
 
         def messages(app: Any, dpid: int) -> Iterator[bytes]:
             batch = app._batches[dpid]
@@ -169,8 +169,8 @@ def control(way: str, argv: list[str]) -> int:
             confirmed(self, event)
             send(event.msg.datapath)
 
-        SliceApp.connected = message_by_message  # type: ignore[method-assign]
-        SliceApp.installed = next_message  # type: ignore[method-assign]
+        SliceApp.connected = message_by_message  # type: ignore[method-assign]  # the peer
+        SliceApp.installed = next_message  # type: ignore[method-assign]  # the peer
     return launch.main(argv)
 
 

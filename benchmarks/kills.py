@@ -126,7 +126,7 @@ class Seen(NamedTuple):
 def look() -> Seen:
     """What is there before a run."""
     mounts = Path("/proc/self/mounts").read_text()
-    return Seen(mounts, set(os.listdir("/sys/class/net")), spaces([os.getpid()]))  # noqa: PTH208
+    return Seen(mounts, set(os.listdir("/sys/class/net")), spaces([os.getpid()]))  # noqa: PTH208 - names
 
 
 def end(way: str, after_s: float, early: bool, home: Path) -> tuple[set[str], float]:
@@ -182,7 +182,7 @@ def left(home: Path, seen: Seen, had: set[str], ended_s: float) -> str:
         time.sleep(0.05)
     found = [f"{len(alive)} processes"] if alive else []
     found += sorted(held(had - seen.own, ended_s))
-    found += sorted(set(os.listdir("/sys/class/net")) - seen.interfaces)  # noqa: PTH208
+    found += sorted(set(os.listdir("/sys/class/net")) - seen.interfaces)  # noqa: PTH208 - names
     found += [path.name for path in (home / "results").glob(f"{PREFIX}*")]
     found += [path.name for path in (home.parent / "tmp").glob("*")]
     if Path("/proc/self/mounts").read_text() != seen.mounts:

@@ -80,7 +80,7 @@ class _Change:
         self.done.set()
 
 
-class SliceApp(App):  # type: ignore[misc]  # the framework is untyped
+class SliceApp(App):
     """Installs `plan`; calls `notify` when something the main thread waits for happened."""
 
     OFP_VERSIONS = (ofp.OFP_VERSION,)

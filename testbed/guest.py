@@ -87,8 +87,8 @@ def _innermost(problem: BaseException) -> str:
 def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
     """Build, install, and what testbed/stages/ lists."""
     # imports cost seconds in a lab: each verb pays for its own
-    from testbed.stages.kinds import STAGES  # noqa: PLC0415
-    from testbed.stages.network import stand  # noqa: PLC0415
+    from testbed.stages.kinds import STAGES
+    from testbed.stages.network import stand
 
     here = stand(job, Progress(job), stack)
     stages = [kind(here) for kind in STAGES if kind.asked(here.plan)]
@@ -111,9 +111,9 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
 
 def shell(job: Path, order: dict[str, Any], stack: ExitStack) -> int:
     """The Mininet prompt on the built network, or the commands of JOB/script."""
-    from testbed.emulation.prompt import Prompt  # noqa: PLC0415
-    from testbed.stages.network import stand  # noqa: PLC0415
-    from testbed.stages.northbound import serve  # noqa: PLC0415
+    from testbed.emulation.prompt import Prompt
+    from testbed.stages.network import stand
+    from testbed.stages.northbound import serve
 
     here = stand(job, Progress(job), stack)
     here.ready()
@@ -127,7 +127,7 @@ def shell(job: Path, order: dict[str, Any], stack: ExitStack) -> int:
 def execute(_job: Path, order: dict[str, Any], stack: ExitStack) -> int:
     """A command, with Open vSwitch running at its usual place."""
     if order.get("ovs", True):
-        from testbed.emulation.ovs import start_ovs  # noqa: PLC0415
+        from testbed.emulation.ovs import start_ovs
 
         stack.callback(start_ovs(Path("/run/openvswitch")).stop)
     try:

@@ -100,6 +100,6 @@ def _open_elsewhere(fd: int) -> bool:
             for name in os.listdir(process / "fd"):  # noqa: PTH208 - names, and many
                 link = f"{process}/fd/{name}"
                 with suppress(OSError):
-                    if link != own and os.path.samestat(os.stat(link), this):  # noqa: PTH116
+                    if link != own and os.path.samestat(os.stat(link), this):  # noqa: PTH116 - many
                         return True
     return False

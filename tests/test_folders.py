@@ -47,7 +47,7 @@ def _odd(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     for name in (b"\xff\n", b"-rf", b".", b".x"):
         if name != b".":
-            os.makedirs(os.path.join(os.fsencode(folder), name, name))  # noqa: PTH103, PTH118
+            os.makedirs(os.path.join(os.fsencode(folder), name, name))  # noqa: PTH103, PTH118 - octets
 
 
 def _many(folder: Path) -> None:

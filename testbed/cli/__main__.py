@@ -5,7 +5,7 @@ Ctrl-C ends it quietly already while it imports, which takes a third of a second
 this is read, `scripts/testbed` holds Ctrl-C back.
 """
 
-import _signal  # type: ignore[import-not-found]
+import _signal  # type: ignore[import-not-found]  # no stub: CPython's own
 import os
 import sys
 
@@ -14,12 +14,12 @@ def main() -> None:
     """Carry out the command line."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed: else what is opened next takes its number
-            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115 - stays open
     before = _signal.getsignal(_signal.SIGINT)
     if before != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _at_once)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))
-    from testbed.cli.main import main as verbs  # noqa: PLC0415
+    from testbed.cli.main import main as verbs
 
     _signal.signal(_signal.SIGINT, before)
     try:

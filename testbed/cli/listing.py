@@ -34,7 +34,7 @@ def everything(broken: list[InputError]) -> dict[str, list[Row]]:
 
     Class files that are wrong go to `broken`.
     """
-    from testbed.prepare import classes  # noqa: PLC0415
+    from testbed.prepare import classes
 
     rows: dict[str, list[Row]] = {}
     for kind in ("experiment", "topology", "policy"):
@@ -112,7 +112,7 @@ def _table(title: str, padding: int = 1) -> Table:
 
 def show_plan(plan: Plan, console: Terminal, *, rules: bool) -> None:
     """Print a plan's paths, delay budgets, loads, ports and, if asked, its rules."""
-    from testbed.plan import show  # noqa: PLC0415
+    from testbed.plan import show
 
     for part in show.tables(plan):
         if not part.rows or (part.title.startswith("Rules") and not rules):
@@ -127,7 +127,7 @@ def show_plan(plan: Plan, console: Terminal, *, rules: bool) -> None:
 
 def show_beforehand(prepared: Prepared, console: Terminal) -> None:
     """Print which deadlines are settled without a run, and which promises are broken so."""
-    from testbed.report.beforehand import beforehand, broken  # noqa: PLC0415
+    from testbed.report.beforehand import beforehand, broken
 
     if told := beforehand(prepared.plan):
         console.print(told)
@@ -173,15 +173,15 @@ def show_checks(checks: Any, console: Terminal) -> None:
 
 def usable(checks: Any) -> bool:
     """Whether any lab can run."""
-    from testbed.lab import LABS  # noqa: PLC0415
+    from testbed.lab import LABS
 
     return any(check.ok for check in checks if check.name in {f"lab {name}" for name in LABS})
 
 
 def show_recovered(found: Iterable[Recovered], console: Terminal) -> bool:
     """Print a line for each folder that a killed run left; whether all could be kept."""
-    from testbed.report.wording import outcome  # noqa: PLC0415
-    from testbed.results.folder import RunFolder  # noqa: PLC0415
+    from testbed.report.wording import outcome
+    from testbed.results.folder import RunFolder
 
     good = True
     for each in found:
@@ -219,11 +219,11 @@ def verdicts(
 ) -> None:
     """Print a run's verdict table below what was set for it, or its answer alone if `brief`, or
     one JSON object."""
-    from testbed.analysis.hops import spent  # noqa: PLC0415
-    from testbed.report.headline import headline  # noqa: PLC0415
-    from testbed.report.hops import hops_table  # noqa: PLC0415
-    from testbed.report.lifecycle import lifecycle_table  # noqa: PLC0415
-    from testbed.report.table import verdict_table  # noqa: PLC0415
+    from testbed.analysis.hops import spent
+    from testbed.report.headline import headline
+    from testbed.report.hops import hops_table
+    from testbed.report.lifecycle import lifecycle_table
+    from testbed.report.table import verdict_table
 
     if as_json:
         made = run.provenance
@@ -255,7 +255,7 @@ def verdicts(
 
 def rows_of(run: RunFolder) -> list[SummaryRow]:
     """A run's summary. Raises ResultError."""
-    from testbed.analysis.summary import summarise_run  # noqa: PLC0415
+    from testbed.analysis.summary import summarise_run
 
     return summarise_run(run)[0]
 
@@ -268,7 +268,7 @@ def show_over_runs(
     console: Terminal,
 ) -> None:
     """Print what runs with these seeds show together."""
-    from testbed.report.over_runs import over_runs_table  # noqa: PLC0415
+    from testbed.report.over_runs import over_runs_table
 
     if given:
         console.print(settings_text(given), style="bold cyan")
@@ -281,8 +281,8 @@ def show_sweep(
     console: Terminal,
 ) -> None:
     """Print the points of a sweep side by side: a row for each, p99 or else max, and verdict."""
-    from testbed.analysis.percentiles import Estimate  # noqa: PLC0415
-    from testbed.report import wording  # noqa: PLC0415
+    from testbed.analysis.percentiles import Estimate
+    from testbed.report import wording
 
     cells: list[dict[str, str]] = []
     for rows in found:

@@ -131,9 +131,9 @@ def run(
     testbed run metro_slices --pcap park:eth0 --json
     testbed run metro_slices --hops                              (delay by hop)
     """
-    from testbed.keep import recover  # noqa: PLC0415  (--help stays fast)
-    from testbed.memory import fitted  # noqa: PLC0415
-    from testbed.prepare import prepare  # noqa: PLC0415
+    from testbed.keep import recover
+    from testbed.memory import fitted
+    from testbed.prepare import prepare
 
     memory_bytes = _memory(memory)
     if (stored := to_repeat(name)) is not None:
@@ -195,7 +195,7 @@ def check(
 
     NAME may be "all".
     """
-    from testbed.prepare import prepare  # noqa: PLC0415
+    from testbed.prepare import prepare
 
     names = list(discovery.files("experiment")) if name == "all" else [name]
     for each in names:
@@ -222,7 +222,7 @@ def plan(
     name: str, pairs: tuple[str, ...], seeds: tuple[int, ...], show_rules: bool, as_json: bool
 ) -> None:
     """Print what a run would install: paths, queues, delay budget, rules."""
-    from testbed.prepare import prepare  # noqa: PLC0415
+    from testbed.prepare import prepare
 
     for point, seed in product(runs.points(settings(pairs)), runs.seeds(seeds, None)):
         prepared = prepare(name, point, seed=seed)
@@ -244,9 +244,9 @@ def plan(
 @json_option
 def report(run: str, output: Path | None, as_json: bool) -> None:
     """Write a run's HTML report (RUN: a folder, its id, or "last")."""
-    from testbed.keep import left  # noqa: PLC0415
-    from testbed.report.html import write_report  # noqa: PLC0415
-    from testbed.results.folder import find_run  # noqa: PLC0415
+    from testbed.keep import left
+    from testbed.report.html import write_report
+    from testbed.results.folder import find_run
 
     listing.show_left(left(discovery.home() / "results"), err)
     path = write_report(find_run(run, discovery.home() / "results"), output)
@@ -264,7 +264,7 @@ def collect(folder: Path | None) -> None:
     FOLDER: the one that a killed run left; without it, all of this project. The next
     `testbed run` does the same.
     """
-    from testbed.keep import recover, recover_one  # noqa: PLC0415
+    from testbed.keep import recover, recover_one
 
     if folder is not None:
         found = [recover_one(folder.resolve())]
@@ -284,9 +284,9 @@ def captures(run: str) -> None:
 
     Captures come from --pcap NODE:PORT or from Experiment.capture().
     """
-    from testbed.probes.capture_read import verify_capture  # noqa: PLC0415
-    from testbed.results.folder import CAPTURES, RunFolder, find_run  # noqa: PLC0415
-    from testbed.scenario.model import HEADS  # noqa: PLC0415
+    from testbed.probes.capture_read import verify_capture
+    from testbed.results.folder import CAPTURES, RunFolder, find_run
+    from testbed.scenario.model import HEADS
 
     folder = RunFolder(find_run(run, discovery.home() / "results"))
     found = sorted((folder.path / CAPTURES).glob("*.pcap"))
@@ -308,7 +308,7 @@ def captures(run: str) -> None:
 @json_option
 def doctor(as_json: bool) -> None:
     """Say which labs are available, what is missing, and the remedy."""
-    from testbed.lab.doctor import diagnose  # noqa: PLC0415
+    from testbed.lab.doctor import diagnose
 
     checks = diagnose()
     if as_json:
@@ -352,9 +352,9 @@ def shell(
 
     The lab sees this project's files, as /project, and none beside it.
     """
-    from testbed.memory import fitted  # noqa: PLC0415
-    from testbed.prepare import bare  # noqa: PLC0415
-    from testbed.run import converse  # noqa: PLC0415
+    from testbed.memory import fitted
+    from testbed.prepare import bare
+    from testbed.run import converse
 
     given = {key: values[-1] for key, values in settings(pairs).items()}
     prepared = bare(topology, given, policy)
@@ -384,7 +384,7 @@ def exec_(lab: str | None, memory: str | None, ovs: bool, command: tuple[str, ..
     testbed exec -- mn --custom topologies/metro_ring.py --topo metro_ring --test none
     testbed exec --no-ovs -- ip link
     """
-    from testbed.run import converse  # noqa: PLC0415
+    from testbed.run import converse
 
     memory_bytes = _memory(memory)
     chosen, _ = _lab(lab)
@@ -404,7 +404,7 @@ main.add_command(parts.image)
 @click.argument("name")
 def new(kind: str, name: str) -> None:
     """Write a commented template that passes `check`: experiment, topology, policy, class."""
-    from testbed.cli.new import write_template  # noqa: PLC0415
+    from testbed.cli.new import write_template
 
     path = write_template(kind, name)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -417,7 +417,7 @@ def _of(items: Sequence[object], one: str) -> str:
 
 def _lab(name: str | None) -> tuple[Any, tuple[str, ...]]:
     """The lab to use, and what the user should know about the choice; said on stderr."""
-    from testbed.lab import choose  # noqa: PLC0415
+    from testbed.lab import choose
 
     lab, notes = choose(name)
     for note in notes:
@@ -432,6 +432,6 @@ def _memory(text: str | None) -> int | None:
 
 def _interactive() -> str | None:
     """The lab for a person at a prompt: one whose clock runs as theirs does."""
-    from testbed.lab import LABS as KNOWN  # noqa: PLC0415
+    from testbed.lab import LABS as KNOWN
 
     return next((name for name in ("wall", "native") if not KNOWN[name].missing()), None)

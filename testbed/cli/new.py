@@ -154,6 +154,6 @@ def write_template(kind: str, name: str) -> Path:
 def _taken(kind: str) -> set[str]:
     if kind != "class":
         return set(discovery.files(kind))
-    from testbed.prepare import classes  # noqa: PLC0415
+    from testbed.prepare import classes
 
     return set(classes())

@@ -55,8 +55,8 @@ def check(
     """
     nodes = None
     if topology is not None:
-        from testbed.prepare import network  # noqa: PLC0415  (--help stays fast)
-        from testbed.scenario.model import TopologyRef  # noqa: PLC0415
+        from testbed.prepare import network
+        from testbed.scenario.model import TopologyRef
 
         nodes = [node.name for node in network(TopologyRef(name=topology))[0].nodes]
     slices: list[Slice] = []
@@ -93,7 +93,7 @@ def convert(
     \b
     testbed orders convert --terminal ue1 --server park experiments/orders/remote_driving_3gpp.json
     """
-    from testbed.scenario.orders.write import to_ietf  # noqa: PLC0415
+    from testbed.scenario.orders.write import to_ietf
 
     found = read_orders(file, format_, Ends(terminal, server))
     document, rounded = to_ietf(found.slices)

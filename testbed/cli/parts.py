@@ -24,7 +24,7 @@ def build_kernel(force: bool) -> None:
 
     One that is there is checked, and built again if it is damaged.
     """
-    from testbed.lab import kernel as part  # noqa: PLC0415
+    from testbed.lab import kernel as part
 
     built = part.build(lambda text: err.print(f"kernel: {text}"), force=force)
     out.print(f"lab kernel {built.release}, {built.source}, id {built.id}")
@@ -34,7 +34,7 @@ def build_kernel(force: bool) -> None:
 @json_option
 def kernel_status(as_json: bool) -> None:
     """Say which lab kernel is there and whether it is whole, and what it was built from."""
-    from testbed.lab import kernel as part  # noqa: PLC0415
+    from testbed.lab import kernel as part
 
     built = part.existing("whole")
     size = built.program.stat().st_size
@@ -55,7 +55,7 @@ def build_image(force: bool) -> None:
 
     One that is there is checked, and built again if it is damaged.
     """
-    from testbed.lab import image as part  # noqa: PLC0415
+    from testbed.lab import image as part
 
     built = part.build(lambda text: err.print(f"image: {text}"), force=force)
     out.print(f"lab image, Debian {part.SUITE}, id {built.id}")
@@ -65,7 +65,7 @@ def build_image(force: bool) -> None:
 @json_option
 def image_status(as_json: bool) -> None:
     """Say which lab image is there, and whether it is whole."""
-    from testbed.lab import image as part  # noqa: PLC0415
+    from testbed.lab import image as part
 
     built = part.existing("whole")
     facts = {"suite": part.SUITE, "id": built.id}

@@ -41,7 +41,7 @@ def to_repeat(name: str) -> Stored | None:
 
     Raises InputError where other options ask for another run than that.
     """
-    from testbed.repeat import stored  # noqa: PLC0415
+    from testbed.repeat import stored
 
     run = stored(name, discovery.home() / "results")
     if run is None:
@@ -61,7 +61,7 @@ def to_repeat(name: str) -> Stored | None:
 
 
 def _asked(run: RunFolder) -> Asked:
-    from testbed.repeat import again  # noqa: PLC0415
+    from testbed.repeat import again
 
     prepared = again(run)
     scenario = run.scenario
@@ -84,12 +84,12 @@ def reproduce(run: str, timeout: float | None, as_json: bool) -> None:
     shown, and the exit code is 1. What has changed since, in files, plan and versions, is
     told before it runs; the repetition is kept as a run of its own.
     """
-    from testbed.analysis.reproduction import compare  # noqa: PLC0415
-    from testbed.lab import choose  # noqa: PLC0415
-    from testbed.memory import fitted  # noqa: PLC0415
-    from testbed.repeat import changed  # noqa: PLC0415
-    from testbed.results.folder import RunFolder, find_run  # noqa: PLC0415
-    from testbed.run import execute  # noqa: PLC0415
+    from testbed.analysis.reproduction import compare
+    from testbed.lab import choose
+    from testbed.memory import fitted
+    from testbed.repeat import changed
+    from testbed.results.folder import RunFolder, find_run
+    from testbed.run import execute
 
     root = discovery.home() / "results"
     before = RunFolder(find_run(run, root))

@@ -132,8 +132,8 @@ def carry_out(
         lab: the lab for a plan.
         options: those of the command line that all runs share.
     """
-    from testbed.results.folder import RunFolder  # noqa: PLC0415
-    from testbed.run import execute  # noqa: PLC0415
+    from testbed.results.folder import RunFolder
+    from testbed.run import execute
 
     kept: list[Kept] = []
     failed: list[tuple[Asked, TestbedError]] = []
@@ -188,7 +188,7 @@ def _told(asked: Asked, repeated: bool) -> dict[str, str]:
 
 def _together(kept: Sequence[Kept], *, as_json: bool) -> None:
     """Print what the runs of each point say together, and the points side by side."""
-    from testbed.analysis.over_runs import over_runs  # noqa: PLC0415
+    from testbed.analysis.over_runs import over_runs
 
     by_point: dict[tuple[tuple[str, str], ...], list[Kept]] = {}
     for each in kept:

@@ -48,7 +48,7 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many are."""
 
 
-class LabNet(Mininet):  # type: ignore[misc]
+class LabNet(Mininet):
     """The network of a plan.
 
     Args:
@@ -62,7 +62,7 @@ class LabNet(Mininet):  # type: ignore[misc]
     hosts: list[LabHost]
     switches: list[LabSwitch]
     links: list[LabLink]
-    nameToNode: dict[str, LabHost | LabSwitch]  # noqa: N815 - Mininet's names
+    nameToNode: dict[str, LabHost | LabSwitch]
 
     def __init__(
         self,
@@ -317,7 +317,7 @@ class LabNet(Mininet):  # type: ignore[misc]
         self.ovs.remove_bridges([switch])
         self.ovs.add_bridges([self.nameToNode[switch].bridge], self._address)
 
-    def configLinkStatus(self, src: str, dst: str, status: str) -> None:  # noqa: N802
+    def configLinkStatus(self, src: str, dst: str, status: str) -> None:
         """Set the links between two nodes `up` or `down`, as at the `mininet>` prompt."""
         if status not in ("up", "down"):
             raise unknown("link status", status, ["up", "down"])
@@ -329,8 +329,8 @@ class LabNet(Mininet):  # type: ignore[misc]
     def iperf(
         self,
         hosts: Sequence[LabHost] | None = None,
-        l4Type: str = "TCP",  # noqa: N803
-        udpBw: str = "10M",  # noqa: N803
+        l4Type: str = "TCP",
+        udpBw: str = "10M",
         fmt: str | None = None,
         seconds: float = 5,
         port: int = 5001,
@@ -377,9 +377,7 @@ class LabNet(Mininet):  # type: ignore[misc]
                 watch.forget(capture.process)
             capture.stop()
 
-    def waitConnected(  # noqa: N802
-        self, timeout: float | None = None, delay: float = 0.05
-    ) -> bool:
+    def waitConnected(self, timeout: float | None = None, delay: float = 0.05) -> bool:
         """Wait until every switch is connected to its controller; False if not in time."""
         return bool(super().waitConnected(timeout, delay))
 

@@ -36,10 +36,10 @@ def _spare_distutils() -> None:
             return self.parts >= other.parts
 
     package, module = types.ModuleType("distutils"), types.ModuleType("distutils.version")
-    module.StrictVersion = StrictVersion  # type: ignore[attr-defined]
+    module.StrictVersion = StrictVersion  # type: ignore[attr-defined]  # made here
     sys.modules.update({"distutils": package, "distutils.version": module})
     try:
-        import mininet.node  # noqa: F401, PLC0415
+        import mininet.node  # noqa: F401, PLC0415 - while distutils is there
     finally:
         del sys.modules["distutils"], sys.modules["distutils.version"]
 
@@ -47,16 +47,16 @@ def _spare_distutils() -> None:
 _spare_distutils()
 
 from mininet.link import Intf, Link  # noqa: E402 - after the above
-from mininet.node import Host, Node, OVSSwitch  # noqa: E402
+from mininet.node import Host, Node, OVSSwitch  # noqa: E402 - after the above
 
 
-class LazyNode(Node):  # type: ignore[misc]
+class LazyNode(Node):
     """A Mininet node whose shell starts on first use."""
 
-    isSetup = True  # noqa: N815 - Mininet's name; nothing to check, the plan was
+    isSetup = True
     netns: int | None = None
     """Open file descriptor of the namespace; None is the testbed's own."""
-    inNamespace: bool  # noqa: N815
+    inNamespace: bool
     _pid: int | None = None
     _wanted = False
     _made = False
@@ -76,7 +76,7 @@ class LazyNode(Node):  # type: ignore[misc]
     def pid(self, value: int | None) -> None:
         self._pid = value
 
-    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
+    def startShell(self, mnopts: str | None = None) -> None:
         if not self._wanted:
             return
         isolated, self.inNamespace = self.inNamespace, False  # else mnexec makes another
@@ -96,7 +96,7 @@ class LazyNode(Node):  # type: ignore[misc]
         self._need_shell()
         return super().cmd(*args, **kwargs)
 
-    def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+    def sendCmd(self, *args: Any, **kwargs: Any) -> None:
         self._need_shell()
         super().sendCmd(*args, **kwargs)
 
@@ -136,7 +136,7 @@ class LazyNode(Node):  # type: ignore[misc]
         return f"<{type(self).__name__} {self.name}: {ports} pid={self._pid}>"
 
 
-class LabHost(LazyNode, Host):  # type: ignore[misc]
+class LabHost(LazyNode, Host):
     """A host: a network namespace."""
 
     def __init__(self, name: str, netns: int, plan: PlanHost, **params: Any) -> None:
@@ -145,7 +145,7 @@ class LabHost(LazyNode, Host):  # type: ignore[misc]
         super().__init__(name, ip=f"{plan.ip}/{plan.prefix}", **params)
 
 
-class LabSwitch(LazyNode, OVSSwitch):  # type: ignore[misc]
+class LabSwitch(LazyNode, OVSSwitch):
     """A switch: a bridge of the private Open vSwitch."""
 
     def __init__(self, name: str, bridge: Bridge, **params: Any) -> None:
@@ -165,7 +165,7 @@ class LabSwitch(LazyNode, OVSSwitch):  # type: ignore[misc]
         )
 
     @classmethod
-    def isOldOVS(cls) -> bool:  # noqa: N802
+    def isOldOVS(cls) -> bool:
         return False
 
     def dpctl(self, *args: str) -> Any:
@@ -187,14 +187,14 @@ class LabSwitch(LazyNode, OVSSwitch):  # type: ignore[misc]
         if first is not None:
             self.ovs.wait_rules(self.name, self.rules)
 
-    def stop(self, deleteIntfs: bool = False) -> None:  # noqa: N803
+    def stop(self, deleteIntfs: bool = False) -> None:
         """Remove the bridge; its links stay."""
         assert self.ovs is not None
         self.ovs.remove_bridges([self.name])
         self.running = False
 
 
-class LabIntf(Intf):  # type: ignore[misc]
+class LabIntf(Intf):
     """One end of a link."""
 
     def __init__(self, node: LazyNode, number: int | None, port: Port, link: Link) -> None:
@@ -213,7 +213,7 @@ class LabIntf(Intf):  # type: ignore[misc]
         return {}
 
 
-class LabLink(Link):  # type: ignore[misc]
+class LabLink(Link):
     """A veth pair that exists."""
 
     def __init__(self, one: tuple[LazyNode, Port], other: tuple[LazyNode, Port]) -> None:

@@ -28,7 +28,7 @@ _LOOK_S = 1.0
 """How often a node's shell is looked after while it is waited for."""
 
 
-class Prompt(CLI):  # type: ignore[misc]
+class Prompt(CLI):
     """Reads commands until its end: from the terminal, or from `script`."""
 
     def __init__(self, net: LabNet, script: Path | None = None) -> None:
@@ -152,7 +152,7 @@ class Prompt(CLI):  # type: ignore[misc]
         """Not in a lab, which has no screen."""
         self.do_x(f"{term} {line}")
 
-    def waitForNode(self, node: LazyNode) -> None:  # noqa: N802
+    def waitForNode(self, node: LazyNode) -> None:
         """Show what a node's command says, and give it what is typed, until it is done.
 
         A command may end the node's shell: then the next one starts another.

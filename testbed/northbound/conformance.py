@@ -132,7 +132,7 @@ def _broken(slo: Slo, seen: Measured) -> list[str]:
     return [
         name
         for name, value, most in held
-        if None not in (value, most) and value > most  # type: ignore[operator]
+        if value is not None and most is not None and value > most
     ]
 
 

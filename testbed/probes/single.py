@@ -114,7 +114,7 @@ def run_alone(argv: Sequence[str]) -> int:
     parser = ArgumentParser(prog="python -m testbed.probes.sender", description=__doc__)
     parser.add_argument("--to", required=True, help="IPv4 address of the reflector")
     parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("--source", default="0.0.0.0", help="IPv4 address to send from")  # noqa: S104
+    parser.add_argument("--source", default="0.0.0.0", help="IPv4 address to send from")  # noqa: S104 - any
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--interval", type=_quantity(time_ns), default=10_000_000)
     parser.add_argument("--size", type=_quantity(size_bytes), default=BASE_BYTES)

@@ -67,7 +67,7 @@ def folders(kind: str) -> list[Path]:
 
 def _is_folder(path: Path) -> bool:
     """Whether it is one; False where it may not be looked at, for which Path raises."""
-    return os.path.isdir(path)  # noqa: PTH112
+    return os.path.isdir(path)  # noqa: PTH112 - as it says
 
 
 def files(kind: str) -> dict[str, Path]:

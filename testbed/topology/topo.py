@@ -42,7 +42,7 @@ from testbed.units import rate_bps, time_ns
 _SMALLEST_PACKET_BITS = 64 * 8
 
 
-class MetroTopo(Topo):  # type: ignore[misc]  # mininet is untyped
+class MetroTopo(Topo):
     """Base of the topologies: override build() and call these methods in it.
 
     Every method raises InputError for bad input.

@@ -114,7 +114,7 @@ def _started(project: Path, stage: str, seconds: int = 5) -> Iterator[subprocess
 @pytest.mark.parametrize("stage", STAGES)
 def test_kill_9_leaves_nothing_but_what_was_measured(project: Path, stage: str) -> None:
     interfaces = _here("/sys/class/net")
-    memory = _here("/dev/shm")  # noqa: S108 - the lab's memory would be here
+    memory = _here("/dev/shm")
     measured = stage in ("Traffic", "Collecting")
     for process in _started(project, stage, LONG if stage == "Traffic" else 5):
         family = _descendants(process.pid)
@@ -127,7 +127,7 @@ def test_kill_9_leaves_nothing_but_what_was_measured(project: Path, stage: str) 
         process.wait()
         assert _gone(family, project, measured=measured)
     assert _here("/sys/class/net") == interfaces
-    assert _here("/dev/shm") <= memory  # noqa: S108
+    assert _here("/dev/shm") <= memory
     if measured:
         collected = subprocess.run(
             [sys.executable, "-m", "testbed.cli", "collect"],

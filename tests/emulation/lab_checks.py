@@ -200,9 +200,9 @@ def leftovers(_: Path) -> Any:
     with started(linear(3)) as net:
         net.get("h1").cmd("sleep 100 &")
         net.get("h2").popen("sleep 100")
-        net.start_captures([Capture(node="h1", peer="s1")], Path("/tmp"))  # noqa: S108
+        net.start_captures([Capture(node="h1", peer="s1")], Path("/tmp"))
         during = everything()
-    Path("/tmp/h1-s1.pcap").unlink()  # noqa: S108
+    Path("/tmp/h1-s1.pcap").unlink()
     time.sleep(0.5)  # the kernel frees namespaces in its own time
     return {"before": before, "during": during, "after": everything()}
 

@@ -120,7 +120,7 @@ def test_kill_ends_the_whole_lab(lab: Lab, tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment_s", [0.0, 0.01, 0.05, 0.3, 1.5, 4.0])
 def test_nothing_outlives_a_killed_caller(lab: Lab, moment_s: float, tmp_path: Path) -> None:
     mounts = Path("/proc/self/mounts").read_text()
-    shared = set(Path("/dev/shm").iterdir())  # noqa: S108 - looked at only
+    shared = set(Path("/dev/shm").iterdir())
     caller = start_caller(lab, tmp_path, interactive=False)
     assert caller.stdout is not None
     caller.stdout.readline()  # about to start the lab
@@ -129,7 +129,7 @@ def test_nothing_outlives_a_killed_caller(lab: Lab, moment_s: float, tmp_path: P
     caller.wait()
     wait_until(lambda: not belonging_to(tmp_path))
     assert Path("/proc/self/mounts").read_text() == mounts
-    left = set(Path("/dev/shm").iterdir()) - shared  # noqa: S108 - looked at only
+    left = set(Path("/dev/shm").iterdir()) - shared
     assert not [path for path in left if path.name.startswith("vm_file")]
 
 

@@ -21,7 +21,7 @@ from testbed.scenario.orders.schema import LIST
 from tests.northbound.asking import Wires, document, late, serving
 from tests.plan.ordered import admission
 
-TOKEN = "0123456789abcdef"  # noqa: S105
+TOKEN = "0123456789abcdef"
 
 
 def _service(folder: Path) -> Service:
@@ -29,7 +29,7 @@ def _service(folder: Path) -> Service:
     return Service(here, Journal(folder / "journal.json"), Wires(here))
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.1", "::", "", "example.org"])  # noqa: S104
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.1", "::", "", "example.org"])
 def test_others_may_ask_only_with_a_token(tmp_path: Path, address: str) -> None:
     with pytest.raises(InputError, match="open to others"):
         Server(_service(tmp_path), address, 0)
@@ -37,7 +37,7 @@ def test_others_may_ask_only_with_a_token(tmp_path: Path, address: str) -> None:
 
 def test_a_token_is_long(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="too short"):
-        Server(_service(tmp_path), token="secret")  # noqa: S106
+        Server(_service(tmp_path), token="secret")
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

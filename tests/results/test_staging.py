@@ -44,7 +44,7 @@ def test_vanishes_after_the_block_and_when_it_raises(tmp_path: Path) -> None:
     assert not path.exists()
     with pytest.raises(RuntimeError), staging(tmp_path) as path:
         raise RuntimeError
-    assert os.listdir(tmp_path) == ["new"]  # noqa: PTH208
+    assert os.listdir(tmp_path) == ["new"]
 
 
 def test_what_is_renamed_stays(tmp_path: Path) -> None:

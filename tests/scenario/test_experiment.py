@@ -12,7 +12,7 @@ from testbed.scenario.events import cut_fibre, mend_fibre
 from testbed.scenario.experiment import Experiment, scenario_of
 from testbed.scenario.scenario import Scenario
 
-UNUSED: Any = lambda _ref: None  # noqa: E731
+UNUSED: Any = lambda _ref: None
 
 
 class Sample(Experiment):

@@ -10,7 +10,7 @@ from testbed.errors import InputError
 from testbed.scenario.experiment import Experiment, scenario_of
 from testbed.scenario.model import Background
 
-UNUSED: Any = lambda _ref: None  # noqa: E731
+UNUSED: Any = lambda _ref: None
 
 
 def collected(**given: Any) -> tuple[Background, ...]:

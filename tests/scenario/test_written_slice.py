@@ -12,7 +12,7 @@ from testbed.scenario.experiment import Experiment, scenario_of
 from testbed.scenario.model import Slice
 from testbed.scenario.orders.write import to_ietf
 
-UNUSED: Any = lambda _ref: None  # noqa: E731
+UNUSED: Any = lambda _ref: None
 ORDER = Path(__file__).parents[2] / "experiments" / "orders"
 
 

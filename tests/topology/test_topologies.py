@@ -33,7 +33,7 @@ MN = Path(inspect.getfile(Topo)).parents[4] / "bin" / "mn"
 def load_as_mn(name: str) -> dict[str, Any]:
     """What `mn --custom` does with a file."""
     customs: dict[str, Any] = {}
-    exec(compile(FILES[name].read_text(), str(FILES[name]), "exec"), customs, customs)  # noqa: S102
+    exec(compile(FILES[name].read_text(), str(FILES[name]), "exec"), customs, customs)
     return customs
 
 

@@ -71,7 +71,7 @@ def timed(host: Any, command: str | list[str]) -> dict[str, Any]:
 
 def small_tools() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    scratch = Path("/tmp")  # noqa: S108 - the guest's own
+    scratch = Path("/tmp")
     (scratch / "file").write_bytes(bytes(range(250)) * (FILE_BYTES // 250))
     with line(100_000_000, 5 * MS) as (h1, h2):
         found["ping"] = timed(h1, f"ping -c 5 {PEER}")
