@@ -7,7 +7,7 @@
     deadline.py     miss ratio with its interval, and the verdict
     proof.py        what the bound or the budget decides without packets
     variation.py    IPDV, PDV, availability
-    bounds.py       measured maxima against the plan's bounds
+    within_bounds.py measured maxima against the plan's bounds
     loads.py        which loads were not sent as planned
     overload.py     how full shared links were
     fidelity.py     the lab's own error, and which verdicts can bear it

@@ -13,7 +13,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from testbed.analysis import bounds
+from testbed.analysis import within_bounds
 from testbed.net.paths import Path
 from testbed.plan.model import Plan, Session
 
@@ -45,7 +45,7 @@ def within(
     +inf where a queue may be too short for what comes."""
     if plan.events:
         return 0.0, math.inf
-    most_ns = bounds.bound_ns(session, direction)
+    most_ns = within_bounds.bound_ns(session, direction)
     told = {"forward": (session.forward_bound,), "reverse": (session.reverse_bound,)}.get(
         direction, (session.forward_bound, session.reverse_bound)
     )

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from testbed.analysis import bounds
 from testbed.analysis import fidelity as trust
+from testbed.analysis import within_bounds
 from testbed.analysis.cut import as_late, settled
 from testbed.analysis.deadline import Ground, Word, judge
 from testbed.analysis.fidelity import NOTHING_KNOWN, Doubt, Instrument, Trust
@@ -104,7 +104,7 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     """Of the messages that arrived."""
     bound_ns: int | None
     """What no conforming message takes longer than, by network calculus; None: no bound."""
-    bound: bounds.Kept
+    bound: within_bounds.Kept
     bound_over: int
     """Messages that took longer."""
     bound_assumptions: str
@@ -182,8 +182,8 @@ def summarise(
     """One row per session and judged direction, in the plan's order."""
     groups = dict(tuple(samples.groupby("session", observed=True)))
     empty = samples.iloc[:0]
-    on_time = bounds.punctual(samples) and not known.overloaded
-    lasting = bounds.windows(plan, timeline)
+    on_time = within_bounds.punctual(samples) and not known.overloaded
+    lasting = within_bounds.windows(plan, timeline)
     return [
         _row(
             plan, known, session, direction, groups.get(session.id, empty), lasting, on_time=on_time
@@ -297,7 +297,7 @@ def _row(
     session: Session,
     direction: Direction,
     packets: pd.DataFrame,
-    lasting: Sequence[bounds.Window],
+    lasting: Sequence[within_bounds.Window],
     *,
     on_time: bool,
 ) -> SummaryRow:
@@ -316,10 +316,10 @@ def _row(
     early = max(0.0, parts.total_ns - least) if least is not None else 0.0
     found = trust.fidelity(known, plan, paths, schedule_ns=late, early_ns=early)
     path = session.reverse if direction == "reverse" else session.forward
-    limit = bounds.bound_ns(session, direction)
+    limit = within_bounds.bound_ns(session, direction)
     sent_packets, lost_packets, late_packets = _packets(direction, kept)
     exact = on_time and found.trust == "exact"
-    kept_to, over = bounds.judge(lasting, session, direction, now, exact=exact)
+    kept_to, over = within_bounds.judge(lasting, session, direction, now, exact=exact)
     verdict = judge(told, session.deadline_ns, session.reliability)
     proved = decided(plan, session, direction, parts.total_ns)
     beyond = limit is not None and bool((arrived > limit + (found.error_ns or 0.0)).any())
@@ -357,7 +357,7 @@ def _row(
         bound_ns=limit,
         bound=kept_to,
         bound_over=over,
-        bound_assumptions="; ".join(bounds.assumptions(session, direction)),
+        bound_assumptions="; ".join(within_bounds.assumptions(session, direction)),
         residual_p50_ns=_less(p50, parts.total_ns),
         residual_min_ns=least - parts.total_ns if least is not None else None,
         deadline_ns=session.deadline_ns,
@@ -471,4 +471,4 @@ def write_summary(run: Path) -> TestbedError | None:
         for row in rows
     ]
     write_whole(run / FIDELITY, trust.as_record(known, told))
-    return bounds.exceeded(folder.plan, found, folder.record(CONTROL))
+    return within_bounds.exceeded(folder.plan, found, folder.record(CONTROL))

@@ -9,7 +9,7 @@ protection.py  backups of paths
 pacing.py    when senders begin, and how fast their clocks run
 traffic.py   probes to STAMP sessions, flows to loads
 budget.py    where the delay of a message goes
-bounds.py    the delay that no conforming packet exceeds, the backlog no queue does
+session_bounds.py  the delay that no conforming packet exceeds, the backlog no queue does
 background.py  modelled background: the sources of each port
 policing.py  what slices send beyond their maximum is dropped where it enters
 rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts

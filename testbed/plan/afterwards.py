@@ -19,8 +19,8 @@ from testbed.net.passage import passage_ns
 from testbed.net.paths import Path
 from testbed.net.state import State
 from testbed.net.ways import Way, sent_by, whole
-from testbed.plan.bounds import watching, with_bounds
 from testbed.plan.model import Afterwards, Plan
+from testbed.plan.session_bounds import watching, with_bounds
 from testbed.plan.wiring import Wiring
 from testbed.port.pipeline import Port
 from testbed.scenario.events.order import OrderEvent

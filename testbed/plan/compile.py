@@ -9,13 +9,13 @@ import msgspec
 from testbed.net.nodes import Link
 from testbed.plan.afterwards import afterwards
 from testbed.plan.background import backgrounds, with_sources
-from testbed.plan.bounds import hold_delays, watching, with_bounds
 from testbed.plan.matches import carried
 from testbed.plan.model import Load, Plan
 from testbed.plan.pacing import derived_seed
 from testbed.plan.policing import check_backgrounds, with_policers
 from testbed.plan.routing import Router
 from testbed.plan.rules import all_tables
+from testbed.plan.session_bounds import hold_delays, watching, with_bounds
 from testbed.plan.traffic import demands, loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire

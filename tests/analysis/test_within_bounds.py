@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from testbed.analysis import bounds
+from testbed.analysis import within_bounds
 from testbed.analysis.fidelity import Floor, Instrument
 from testbed.analysis.loads import Deviation
 from testbed.analysis.summary import SummaryRow, summarise
@@ -59,7 +59,7 @@ def test_to_the_nanosecond(took_ns: int, word: str, over: int) -> None:
     there, back = rows(plan(), raw(plan(), took_ns))
     assert (there.bound_ns, there.bound, there.bound_over) == (LIMIT_NS, word, over)
     assert (back.bound, back.bound_over) == ("kept", 0)
-    error = bounds.exceeded(plan(), [there, back], None)
+    error = within_bounds.exceeded(plan(), [there, back], None)
     assert (error is None) == (word == "kept")
     if error is not None:
         assert "1 ns more than its bound" in error.what
@@ -136,8 +136,8 @@ def test_a_reroute_that_did_not_come_leaves_the_state_unknown() -> None:
         path="p", cookie=1, way=1, nodes=(), prepare=(), switch_over=(), at_ns=cut.at_ns
     )
     entry = Entry(delta=moved, began_ns=cut.at_ns, actual_ns=cut.at_ns + 20)
-    assert len(bounds.windows(asked, (done,))) == 1
-    assert bounds.windows(asked, (done, entry))[1].from_ns == cut.at_ns + 20
+    assert len(within_bounds.windows(asked, (done,))) == 1
+    assert within_bounds.windows(asked, (done, entry))[1].from_ns == cut.at_ns + 20
 
 
 def test_a_queue_longer_than_its_bound() -> None:
@@ -150,11 +150,11 @@ def test_a_queue_longer_than_its_bound() -> None:
         queue = {"id": 1, "max_backlog_bytes": most}
         return {"ports": [{"name": "agg1-eth2", "queues": [queue]}]}
 
-    assert bounds.exceeded(asked, found, control(1500)) is None
+    assert within_bounds.exceeded(asked, found, control(1500)) is None
     eventful = msgspec.structs.replace(asked, events=plan(events=True).events)
-    assert bounds.exceeded(eventful, found, control(1501)) is None
-    assert bounds.exceeded(asked, found, control(None)) is None
-    error = bounds.exceeded(asked, found, control(1501))
+    assert within_bounds.exceeded(eventful, found, control(1501)) is None
+    assert within_bounds.exceeded(asked, found, control(None)) is None
+    error = within_bounds.exceeded(asked, found, control(1501))
     assert error is not None
     assert error.what == "queue 1 of agg1-eth2 held 1.501 kB"
 
@@ -188,4 +188,4 @@ def test_states_that_an_unfinished_run_did_not_reach_are_not_judged() -> None:
         Entry(delta=cut, event=number, began_ns=cut.at_ns, actual_ns=cut.at_ns)
         for number in range(2)
     ]
-    assert len(bounds.windows(asked, entries)) == 2
+    assert len(within_bounds.windows(asked, entries)) == 2

@@ -8,8 +8,8 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.errors import PlanError
-from testbed.plan.bounds import hold_delays
 from testbed.plan.model import DelayBound, Session
+from testbed.plan.session_bounds import hold_delays
 from testbed.port.gates import Gate, Window
 from testbed.scenario.model import Background, Scheduler, Slice
 from testbed.slices.policy import LATE_NS

@@ -1,7 +1,7 @@
 """Measured delays and backlogs against the plan's bounds.
 
-A bound (plan/bounds.py) holds for packets that keep to what was planned: senders on time, a
-lab that is exact, and the network in the state it is of: the first, or one that an event
+A bound (plan/session_bounds.py) holds for packets that keep to what was planned: senders on
+time, a lab that is exact, and the network in the state it is of: the first, or one that an event
 leaves until the next (plan/afterwards.py). Packets of a message leave together, so it holds
 for messages too. Such a message that takes longer than its bound is a defect of the
 emulation, and fails the run; so does a queue that was longer than its bound.
