@@ -22,6 +22,8 @@ _FILE, _RECORD = struct.Struct("<I20x"), struct.Struct("<IIII")
 _ETHERTYPE, _PORTS, _NUMBER = struct.Struct("!H"), struct.Struct("!HH"), struct.Struct("!I")
 _MPLS, _IPV4 = 0x8847, 0x0800
 _UDP = 17
+_LEAST = 14 + 4 + 60 + 8
+"""Bytes: Ethernet, a label, IPv4 with all its options, UDP."""
 _ASKED, _ANSWERED = 0, 24
 """Where the sender's number is in a STAMP packet and in its reply (RFC 8762)."""
 
@@ -38,10 +40,11 @@ def stamps(run: RunFolder) -> pd.DataFrame | None:
         for one in plan.captures
         if one.probes and (file := run.path / CAPTURES / one.file).exists()
     ]
-    if not files or not control or "began_realtime_ns" not in control:
+    began_ns = control.get("began_realtime_ns") if isinstance(control, dict) else None
+    if not files or not isinstance(began_ns, int):
         return None
     rows = [
-        (session, reply, seq, place, at_ns - control["began_realtime_ns"])
+        (session, reply, seq, place, at_ns - began_ns)
         for place, file in files
         for session, reply, seq, at_ns in _packets(file, plan)
     ]
@@ -54,10 +57,12 @@ def _packets(file: Path, plan: Plan) -> Iterator[tuple[str, bool, int, int]]:
     there = {(s.sender_port, s.reflector_port): s.id for s in plan.sessions}
     try:
         data = file.read_bytes()
+        if len(data) < _FILE.size:
+            return  # of a capture that ended before it began
         if _FILE.unpack_from(data)[0] != _MAGIC:
             raise ResultError("a capture has no nanoseconds", where=str(file))
         at = _FILE.size
-        while at < len(data):
+        while at + _RECORD.size <= len(data):
             seconds, ns, length, _ = _RECORD.unpack_from(data, at)
             at += _RECORD.size
             packet = data[at : at + length]
@@ -77,7 +82,9 @@ def _packets(file: Path, plan: Plan) -> Iterator[tuple[str, bool, int, int]]:
 
 
 def _stamp(packet: bytes) -> tuple[tuple[int, int], bytes] | None:
-    """UDP ports and payload."""
+    """UDP ports and payload; None: no UDP, or torn."""
+    if len(packet) < _LEAST:
+        return None
     at = 12
     (kind,) = _ETHERTYPE.unpack_from(packet, at)
     at += 2

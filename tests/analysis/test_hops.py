@@ -15,6 +15,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from testbed.analysis.hops import Spent, spent
+from testbed.errors import ResultError
 from testbed.frames import UDP_HEADERS_BYTES, label_bytes
 from testbed.plan.model import Plan, Session
 from testbed.prepare import prepare
@@ -139,6 +140,28 @@ def test_what_cannot_be_followed_is_left_out_and_counted(tmp_path: Path, planned
     (one,) = run.found()
     assert (one.messages, one.arrived) == (1, 2)
     assert "1 messages of 2 that arrived" in title(one)
+
+
+def test_torn_and_strange_captures_have_the_packets_that_are_whole(
+    tmp_path: Path, planned: Plan
+) -> None:
+    run = Run(tmp_path, planned)
+    hops = list(pairwise(run.session.forward.nodes))
+    run.message(0, [0] * len(hops))
+    first = run.path / CAPTURES / Capture(node=hops[0][0], peer=hops[0][1], probes=True).file
+    whole = first.read_bytes()
+    first.write_bytes(whole + b"\1\2\3")
+    assert run.found()[0].messages == 1
+    first.write_bytes(whole[:-5])
+    assert run.found() == []
+    first.write_bytes(b"")
+    assert run.found() == []
+    first.write_bytes(b"nonsense, and a lot of it")
+    with pytest.raises(ResultError, match="no nanoseconds"):
+        run.found()
+    for told in ("[]", "{}", '{"began_realtime_ns": "now"}'):
+        (run.path / CONTROL).write_text(told)
+        assert run.found() == []
 
 
 def test_messages_that_went_other_ways_are_told_apart(tmp_path: Path, planned: Plan) -> None:
