@@ -31,13 +31,14 @@ _WORDS = 3
 
 
 class Row(msgspec.Struct):
-    """Progress, as the guest program tells it."""
+    """Progress, as the guest program tells it; `at` is seconds of the lab's monotonic clock."""
 
     stage: str
     available_bytes: int
     text: str = ""
     done: int = 0
     of: int = 0
+    at: float = 0.0
     free_bytes: int = 0
 
 

@@ -13,7 +13,7 @@ import pytest
 from testbed.errors import InputError, LabError
 from testbed.heard import DONE, Follower, found, last_words, outcome
 
-ROW = {"stage": "traffic", "available_bytes": 5, "text": "1 s", "done": 1, "of": 2}
+ROW = {"stage": "traffic", "available_bytes": 5, "text": "1 s", "done": 1, "of": 2, "at": 0.5}
 ODD = ("", "{", "[]", "{}", '"x"', "5", "[" * 100_000, '{"status": 1}', '{"stage": []}')
 ODD_ERRORS: tuple[Any, ...] = (
     None,
