@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import shlex
 import signal
@@ -70,6 +71,22 @@ TITLES = {
 }
 
 
+class Seconds(click.FloatRange):
+    """Wall seconds: one or more, and not without end."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Fails for what is no such number."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is not in the range x>=1.", param, ctx)
+        return found
+
+
 class Verbs(click.Group):
     """A group that answers a misspelt verb with the nearest one, and errors in four parts."""
 
@@ -78,7 +95,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command named first. Raises InputError with the nearest name."""
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise unknown("verb", args[0], self.list_commands(ctx), where="testbed")
+            raise unknown("verb", args[0], self.list_commands(ctx), where=ctx.command_path)
         return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:

@@ -17,6 +17,7 @@ from rich.text import Text
 from testbed import __version__, units
 from testbed.cli import cost, listing, parts, runs
 from testbed.cli.console import (
+    Seconds,
     Verbs,
     err,
     json_option,
@@ -104,7 +105,7 @@ def main() -> None:
     metavar="N",
     help="Run it N times, with seeds from --seed on, and say what the runs show together.",
 )
-@click.option("--timeout", type=click.FloatRange(min=1), help="Wall seconds until given up.")
+@click.option("--timeout", type=Seconds(), help="Wall seconds until given up.")
 @json_option
 def run(
     name: str,

@@ -11,7 +11,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from testbed.cli.console import Terminal, err, json_option, out, progress, show_note
+from testbed.cli.console import Seconds, Terminal, err, json_option, out, progress, show_note
 from testbed.cli.runs import Asked, command
 from testbed.errors import InputError
 from testbed.scenario import discovery
@@ -75,7 +75,7 @@ def _memory(run: RunFolder) -> int | None:
 
 @click.command()
 @click.argument("run", default="last")
-@click.option("--timeout", type=click.FloatRange(min=1), help="Wall seconds until given up.")
+@click.option("--timeout", type=Seconds(), help="Wall seconds until given up.")
 @json_option
 def reproduce(run: str, timeout: float | None, as_json: bool) -> None:
     """Repeat a run of the virtual lab, and say whether every sample has the same bytes.

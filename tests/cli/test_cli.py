@@ -43,6 +43,9 @@ WRONG = [
     (("new", "experiment", "Not-A-Name"), 2, "name of an experiment"),
     (("new", "experiment", "class"), 2, "keyword of Python"),
     (("run", "metro_slices", "--seed", "x"), 2, "seed"),
+    (("run", "metro_slices", "--timeout", "nan"), 2, "nan is not in the range x>=1"),
+    (("reproduce", "--timeout", "inf"), 2, "inf is not in the range x>=1"),
+    (("kernel", "biuld"), 2, "where    testbed kernel"),
 ]
 
 
