@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import networkx as nx
 
 from testbed.scenario.model import Slice
-from testbed.slices.paths import constrained_path, least_cost_path
+from testbed.slices.costs import timely_path
+from testbed.slices.paths import least_cost_path
 from testbed.slices.policy import Demand, Policy
 
 
@@ -17,7 +18,7 @@ class DelayConstrained(Policy):
     def path(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:
         if demand.delay_ns is None:
             return least_cost_path(graph, demand.src, demand.dst)
-        return constrained_path(graph, demand.src, demand.dst, demand.delay_ns)
+        return timely_path(graph, demand, demand.delay_ns)
 
     def queue_of(self, slice_: Slice) -> str:
         return slice_.id

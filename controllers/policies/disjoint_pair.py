@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import networkx as nx
 
 from testbed.scenario.model import Slice
+from testbed.slices.costs import fastest_path, largest_bytes, sending
 from testbed.slices.disjoint import Avoid, Pair, disjoint_pair
-from testbed.slices.paths import least_cost_path
 from testbed.slices.policy import Demand, Policy
 
 
@@ -20,7 +20,7 @@ class DisjointPair(Policy):
 
     def path(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:
         if set(graph[demand.src]) == set(graph[demand.dst]):  # on one switch
-            return least_cost_path(graph, demand.src, demand.dst, weight="delay_ns")
+            return fastest_path(graph, demand)
         return self._pair(graph, demand).primary
 
     def backup(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:
@@ -30,13 +30,15 @@ class DisjointPair(Policy):
 
     def _pair(self, graph: nx.DiGraph, demand: Demand) -> Pair:
         avoid: Avoid = "link" if demand.slice.diversity == "link" else "node"
+        weight = sending(graph, largest_bytes(demand))
         return disjoint_pair(
             graph,
             demand.src,
             demand.dst,
             avoid=avoid,
-            weight="delay_ns",
+            weight=weight,
             bound_ns=demand.delay_ns,
+            delay=weight,
         )
 
     def queue_of(self, slice_: Slice) -> str:

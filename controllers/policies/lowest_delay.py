@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import networkx as nx
 
 from testbed.scenario.model import Slice
-from testbed.slices.paths import least_cost_path
+from testbed.slices.costs import fastest_path
 from testbed.slices.policy import Demand, Policy
 
 
@@ -15,7 +15,7 @@ class LowestDelay(Policy):
     """Least one-way delay, a queue for each slice, served by priority."""
 
     def path(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:
-        return least_cost_path(graph, demand.src, demand.dst, weight="delay_ns")
+        return fastest_path(graph, demand)
 
     def queue_of(self, slice_: Slice) -> str:
         return slice_.id

@@ -25,6 +25,7 @@ from testbed.net.paths import Path
 from testbed.plan.model import Budget
 from testbed.plan.wiring import Wiring
 from testbed.port.pipeline import Port
+from testbed.slices.costs import serialisation_ns
 
 
 def alone_ns(ports: Iterable[Port], nodes: Sequence[str], size: int) -> int:
@@ -39,19 +40,11 @@ def alone_ns(ports: Iterable[Port], nodes: Sequence[str], size: int) -> int:
 def path_budget(wiring: Wiring, path: Path, payloads: Sequence[int]) -> Budget:
     """Budget of a message sent as packets with these UDP payloads, back to back."""
     ports = wiring.along(path.nodes)
-    ready = [0] * len(payloads)
-    for hop, port in enumerate(ports):
-        if port.rate_bps is None:
-            continue
-        label = label_bytes(hop, path.nodes, path.label is not None)
-        free = 0  # when the port has sent all before, in ns times its rate
-        for number, payload in enumerate(payloads):
-            bits = port.transmitter.wire_bits(payload + UDP_HEADERS_BYTES + label)
-            free = max(free, ready[number] * port.rate_bps) + bits * 1_000_000_000
-            ready[number] = -(-free // port.rate_bps)
+    senders = [port.transmitter for port in ports]
+    sizes = [payload + UDP_HEADERS_BYTES for payload in payloads]
     return Budget(
         propagation_ns=sum(port.parts.propagation_ns for port in ports),
         device_ns=sum(port.parts.device_ns for port in ports),
-        serialisation_ns=ready[-1],
+        serialisation_ns=serialisation_ns(senders, path.nodes, sizes, path.label is not None),
         radio_ns=sum(port.parts.radio_ns for port in ports),
     )

@@ -34,6 +34,7 @@ from testbed.plan.wiring import Wiring
 from testbed.port.pipeline import Port
 from testbed.port.queues import MAX_QUEUES, Queue
 from testbed.scenario.model import Contract, Frozen, Slice
+from testbed.slices.costs import sending
 from testbed.slices.paths import least_cost_path
 from testbed.slices.policy import BEST_EFFORT, BEST_EFFORT_SHARE, Demand, Policy
 from testbed.units import show_bps, show_ns
@@ -258,17 +259,18 @@ class Intake:
             delay_ns=most,
         )
         graph = self._graph
+        weight = sending(graph, contract.packet_bytes)
         if full := [link for link, left in room.items() if left < rate]:
             graph = graph.copy()
             graph.remove_edges_from(full)
             graph = nx.freeze(graph)
         try:
-            fastest = least_cost_path(graph, contract.src, contract.dst, weight="delay_ns")
+            fastest = least_cost_path(graph, contract.src, contract.dst, weight)
         except PlanError:
             raise self._full(room, order, contract) from None
         least_ns = self._delay_ns(fastest, contract.packet_bytes)
         if most is not None and least_ns > most:
-            free = least_cost_path(self._graph, contract.src, contract.dst, weight="delay_ns")
+            free = least_cost_path(self._graph, contract.src, contract.dst, weight)
             about = "" if free == fastest else f" over links with room for {show_bps(rate)}"
             raise RefusedError(
                 f"the least one-way delay from {contract.src} to {contract.dst}{about} is "
@@ -297,7 +299,8 @@ class Intake:
             graph.remove_edges_from([link for link, left in room.items() if left < widest])
             if nx.has_path(graph, contract.src, contract.dst):
                 break
-        way = least_cost_path(graph, contract.src, contract.dst, weight="delay_ns")
+        weight = sending(graph, contract.packet_bytes)
+        way = least_cost_path(graph, contract.src, contract.dst, weight)
         a, b = next(link for link in pairwise(way) if room.get(link, rate) < rate)
         offer = max(widest, 0)
         return RefusedError(

@@ -24,6 +24,7 @@ import networkx as nx
 
 from testbed.errors import PlanError
 from testbed.net.paths import Backup
+from testbed.slices.costs import largest_bytes, sending
 from testbed.slices.disjoint import Pair, disjoint_pair
 from testbed.slices.paths import least_cost_path
 from testbed.slices.policy import Demand, Route
@@ -49,13 +50,14 @@ class Protector:
 
     def _pair(self, demand: Demand) -> Pair:
         ends = (self._graph, demand.src, demand.dst)
+        weight = sending(self._graph, largest_bytes(demand))
         if demand.slice.diversity != "link":
             try:
-                return disjoint_pair(*ends, avoid="node", weight="delay_ns")
+                return disjoint_pair(*ends, avoid="node", weight=weight)
             except PlanError:
                 if demand.slice.diversity == "node":
                     raise
-        return disjoint_pair(*ends, avoid="link", weight="delay_ns")
+        return disjoint_pair(*ends, avoid="link", weight=weight)
 
     def backups(
         self, demand: Demand, route: Route, find: Find, labels: Iterator[int]
@@ -75,7 +77,7 @@ class Protector:
             if frozenset(link) in self._bridges:
                 continue
             if protection == "fast_failover":
-                way = self._detour(link, route.nodes)
+                way = self._detour(demand, link, route.nodes)
             elif route.backup and not {link, link[::-1]} & set(pairwise(route.backup)):
                 way = route.backup
             else:
@@ -90,15 +92,18 @@ class Protector:
             )
         return tuple(found)
 
-    def _detour(self, link: tuple[str, str], nodes: Sequence[str]) -> tuple[str, ...]:
+    def _detour(
+        self, demand: Demand, link: tuple[str, str], nodes: Sequence[str]
+    ) -> tuple[str, ...]:
         """From the link's first switch to the last host, round its second if possible."""
         here, peer = link
+        weight = sending(self._graph, largest_bytes(demand))
         if peer != nodes[-2]:
             try:
-                return least_cost_path(self._less(peer), here, nodes[-1], weight="delay_ns")
+                return least_cost_path(self._less(peer), here, nodes[-1], weight)
             except PlanError:
                 pass
-        return least_cost_path(self._less(*link), here, nodes[-1], weight="delay_ns")
+        return least_cost_path(self._less(*link), here, nodes[-1], weight)
 
     def _less(self, *gone: str) -> nx.DiGraph:
         """The network without a node, or without the link between two."""

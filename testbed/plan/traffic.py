@@ -137,6 +137,7 @@ def train(payloads: Sequence[int], interval_ns: int, periodic: bool) -> Traffic:
         burst_packets=len(sizes),
         largest_bytes=max(sizes),
         smallest_bytes=sizes[-1],
+        message_packets=len(sizes),
     )
 
 

@@ -40,7 +40,7 @@ class Server(NamedTuple):
 
     def wait_ns(self, curve: Curve, told_bits: int) -> int | None:
         """The longest wait of a packet of the curve's traffic for its transmission."""
-        ahead = min((b.bits for b in curve if b.bps <= self.bps), default=None)
+        ahead = most_bits(curve, self.bps)
         if ahead is None:
             return None
         return self.latency_ns + up(max(0, ahead - told_bits) * S, self.bps)
@@ -49,6 +49,23 @@ class Server(NamedTuple):
         """The most that waits or is in transmission (theorem 1.4.1)."""
         fit = [b.late(self.latency_ns).bits for b in curve if b.bps <= self.bps]
         return min(fit, default=None)
+
+
+def most_bits(curve: Curve, bps: int) -> int | None:
+    """How far the curve is ever above bps x t; None: without end.
+
+    A faster bucket with a smaller burst holds until it meets a slower one.
+    """
+    found = []
+    for slow in curve:
+        if slow.bps > bps:
+            continue
+        found.append(slow.bits)
+        for fast in curve:
+            if fast.bps > bps and fast.bits < slow.bits:
+                less = (bps - slow.bps) * (slow.bits - fast.bits) // (fast.bps - slow.bps)
+                found.append(slow.bits - less)
+    return min(found, default=None)
 
 
 def together(buckets: Iterable[Bucket]) -> Bucket:

@@ -10,9 +10,10 @@ most T + (b - l) / R for its transmission, b being the burst of all that share i
     hop by hop    the sum over the ports. A flow's burst grows by its rate x all it may
                   have waited before (theorem 1.4.3). What comes over one link comes no
                   faster than that link sends, whoever sends it.
-    concatenated  the flow's own server at every port, in a row (theorem 1.4.6): its burst
+    separated     the flow's own server at every port, in a row (theorem 1.4.6): its burst
                   is paid once, at the slowest; at every port the others' in its queue
                   (proposition 6.2.1), and one packet for store-and-forward (theorem 1.7.1).
+    along         the bursts of others, too, once over the ports that they share (along.py).
 
 A full queue drops, so what waits behind a full buffer is bounded too, whoever fills it.
 Bursts that depend on each other in a ring are iterated upwards from none; a fixed point
@@ -31,6 +32,7 @@ from testbed.port.pipeline import Pipeline
 from testbed.port.policers import Policer
 from testbed.port.queues import Load, Loads, Queue
 from testbed.port.transmitter import ROUNDING_NS
+from testbed.slices.along import Along
 
 EXACT_ROUNDS = 8
 """When a port was worked out so often, waits there grow by steps, and so settle sooner."""
@@ -115,12 +117,14 @@ def bounds(ports: Mapping[str, Pipeline], flows: Iterable[Flow]) -> dict[str, Bo
 
 
 @dataclass
-class _Served:
+class Served:
     """A queue, and what is known of it."""
 
     servers: list[Server]
     curve: Curve
+    """All that comes to it."""
     full: bool = False
+    """Nothing but the size of the buffer limits what waits."""
 
 
 class Network:
@@ -134,10 +138,15 @@ class Network:
         self.flows: dict[str, Flow] = {}
         self.touched: set[str] = set()
         """Ports that settle() has worked out anew."""
-        self._wait: dict[str, tuple[int | None, ...]] = {}
-        self._members: dict[str, dict[int, tuple[tuple[Flow, int], ...]]] = {}
+        self.waits: dict[str, tuple[int | None, ...]] = {}
+        """Flow -> its longest waits, hop by hop; None: nothing bounds it."""
+        self.members: dict[str, dict[int, tuple[tuple[Flow, int], ...]]] = {}
+        """Port -> queue -> the flows in it, each with its hop's place on its path."""
+        self.at: dict[tuple[str, int], Served] = {}
+        """Port and queue -> what is known of it."""
+        self.loads: dict[str, Loads] = {}
+        """Port -> what comes to its queues."""
         self._answers: dict[str, tuple[Flow, ...]] = {}
-        self._at: dict[tuple[str, int], _Served] = {}
         self._depth: dict[str, int] = {}
         self._due: set[str] = set()
         self._late_at: dict[str, int] = {}
@@ -146,30 +155,30 @@ class Network:
         """The same again, for a trial."""
         other = Network()
         other.__dict__ = {name: value.copy() for name, value in self.__dict__.items()}
-        other._members = {port: queues.copy() for port, queues in self._members.items()}
+        other.members = {port: queues.copy() for port, queues in self.members.items()}
         return other
 
     def add(self, ports: Mapping[str, Pipeline], flows: Iterable[Flow]) -> None:
         """Further flows, and ports: one that is there already is now this one."""
         for name, port in ports.items():
             self.ports[name] = port
-            self._members.setdefault(name, {})
+            self.members.setdefault(name, {})
             self._due.add(name)
             if port.spread_ns:
                 self._late_at[name] = port.spread_ns
         for flow in flows:
             self.flows[flow.id] = flow
-            self._wait[flow.id] = (0,) * len(flow.hops)
+            self.waits[flow.id] = (0,) * len(flow.hops)
             self._answers[flow.after] = (*self._answers.get(flow.after, ()), flow)
             for place, hop in enumerate(flow.hops):
-                queues = self._members.setdefault(hop.port, {})
+                queues = self.members.setdefault(hop.port, {})
                 queues[hop.queue] = (*queues.get(hop.queue, ()), (flow, place))
                 self._depth[hop.port] = max(self._depth.get(hop.port, 0), place)
                 self._due.add(hop.port)
 
     def crossing(self, ports: Iterable[str]) -> dict[str, None]:
         """The flows that pass any of these ports."""
-        members = (self._members.get(name, {}).values() for name in ports)
+        members = (self.members.get(name, {}).values() for name in ports)
         return {flow.id: None for queues in members for each in queues for flow, _ in each}
 
     def settle(self) -> None:
@@ -199,7 +208,7 @@ class Network:
             return []
         grown = []
         for queue, served in self._served(name, port):
-            members = self._members[name][queue.id]
+            members = self.members[name][queue.id]
             largest = max(bits for bits, _ in map(_sizes, members))
             room = (Bucket((queue.limit_packets + 1) * largest, 0),)
             for flow, place in members:
@@ -208,39 +217,40 @@ class Network:
                 most = _wait(served.servers, room, told)
                 if most is not None and (wait is None or most < wait):
                     wait, served.curve, served.full = most, room, True
-                waits = self._wait[flow.id]
+                waits = self.waits[flow.id]
                 before = waits[place]
                 if before is not None and (wait is None or wait > before):
                     now = _coarser(wait, times)
-                    self._wait[flow.id] = (*waits[:place], now, *waits[place + 1 :])
+                    self.waits[flow.id] = (*waits[:place], now, *waits[place + 1 :])
                     # a queue that may wait while the transmitter is free counts its own waits
                     again = queue.peak_bps or port.windows(queue.id) is not None
                     grown.append((flow, place if again else place + 1))
         return grown
 
-    def _served(self, name: str, port: Pipeline) -> list[tuple[Queue, _Served]]:
-        queues = [q for q in port.served if q.id in self._members[name]]
-        curves = {q.id: self._curve(self._members[name][q.id]) for q in queues}
+    def _served(self, name: str, port: Pipeline) -> list[tuple[Queue, Served]]:
+        queues = [q for q in port.served if q.id in self.members[name]]
+        curves = {q.id: self._curve(self.members[name][q.id]) for q in queues}
         loads = {}
         for queue in queues:
-            members = self._members[name][queue.id]
+            members = self.members[name][queue.id]
             sizes = list(map(_sizes, members))
             largest, smallest = max(s[0] for s in sizes), min(s[1] for s in sizes)
             curve = curves[queue.id]
             if queue.peak_bps or port.windows(queue.id) is not None:
                 # it may wait while the transmitter is free: what it takes came before
-                waits = [self._wait[flow.id][place] for flow, place in members]
+                waits = [self.waits[flow.id][place] for flow, place in members]
                 known = [wait for wait in waits if wait is not None]
                 whole = len(known) == len(waits)
-                curve = tuple(b.late(max(known)) for b in curve) if whole else ()
+                sent_ns = up(largest * S, port.rate_bps or 1)  # one may be in transmission
+                curve = tuple(b.late(max(known) + sent_ns) for b in curve) if whole else ()
             if queue.peak_bps:
                 curve = (*curve, Bucket(largest, queue.peak_bps))
             loads[queue.id] = Load(curve, largest, smallest)
         found = []
-        here = Loads(port, loads)
+        here = self.loads[name] = Loads(port, loads)
         for queue in queues:
-            served = _Served(here.servers(queue), curves[queue.id])
-            self._at[name, queue.id] = served
+            served = Served(here.servers(queue), curves[queue.id])
+            self.at[name, queue.id] = served
             found.append((queue, served))
         return found
 
@@ -266,7 +276,7 @@ class Network:
 
     def _over(self, link: str, members: Sequence[tuple[Flow, int]]) -> Curve:
         curve: list[Bucket] = []
-        each = [self._bucket(flow, place) for flow, place in members]
+        each = [self.bucket(flow, place) for flow, place in members]
         whole = [bucket for bucket in each if bucket is not None]
         if len(whole) == len(each):
             curve.append(Bucket(sum(b.bits for b in whole), sum(b.bps for b in whole)))
@@ -280,30 +290,35 @@ class Network:
             curve.append(Bucket(largest, max(rate, wider)).late(ROUNDING_NS))
         return tuple(curve)
 
-    def _bucket(self, flow: Flow, place: int) -> Bucket | None:
+    def bucket(self, flow: Flow, place: int, extra_bits: int | None = None) -> Bucket | None:
         """What a flow sends, as it comes to a hop; or what a policer on its way lets pass,
-        where that is less."""
+        where that is less. In bits that packets have there, or with `extra_bits`."""
         late = self._late(flow, 0, place)
         sent = None
+        extra = flow.hops[place].extra_bits if extra_bits is None else extra_bits
         if flow.burst is not None and late is not None:
-            sent = _wider(flow, flow.hops[place]).late(late)
+            sent = _wider(flow, extra).late(late)
         for passed in range(place - 1, -1, -1):
             policer, late = flow.hops[passed].policer, self._late(flow, passed, place)
             if policer is not None and late is not None:
-                if sent is None or policer.passes.bps < sent.bps:
-                    return policer.passes.late(late + ROUNDING_NS)
+                smallest = flow.smallest_bits
+                passes = _longer(
+                    policer.passes, smallest + flow.hops[passed].extra_bits, smallest + extra
+                )
+                if sent is None or passes.bps < sent.bps:
+                    return passes.late(late + ROUNDING_NS)
                 break
         return sent
 
     def _late(self, flow: Flow, first: int, place: int) -> int | None:
         """How much longer than the fastest a packet may take from hop `first` to this."""
-        waits = self._wait[flow.id][first:place]
+        waits = self.waits[flow.id][first:place]
         late = self._spread(flow, first, place)
         if first == 0:
             late += flow.late_ns
             if flow.after:
                 asked = self.flows[flow.after]
-                waits = self._wait[flow.after] + waits
+                waits = self.waits[flow.after] + waits
                 late += asked.late_ns + self._spread(asked, 0, len(asked.hops))
         known = [wait for wait in waits if wait is not None]
         return late + sum(known) if len(known) == len(waits) else None
@@ -316,7 +331,7 @@ class Network:
 
     def bound(self, flow: Flow) -> Bound | Endless:
         waits = []
-        for hop, wait in zip(flow.hops, self._wait[flow.id], strict=True):
+        for hop, wait in zip(flow.hops, self.waits[flow.id], strict=True):
             if wait is None:
                 return Endless(hop.port)
             waits.append(wait)
@@ -327,7 +342,7 @@ class Network:
             sent = up(bits * S, port.rate_bps) + ROUNDING_NS if port.rate_bps else 0
             fixed += sent + port.delay_ns
         by_hop = fixed + sum(waits) + self._spread(flow, 0, len(flow.hops))
-        once = self._once(flow)
+        once = self._concatenated(flow)
         return Bound(
             latency_ns=by_hop if once is None else min(by_hop, once),
             fixed_ns=fixed,
@@ -338,42 +353,49 @@ class Network:
         )
 
     def _at_port(self, hop: Hop, wait: int) -> AtPort:
-        served = self._at.get((hop.port, hop.queue))
+        served = self.at.get((hop.port, hop.queue))
         if served is None:
             return AtPort(hop.port, wait, 0, full=False, lossless=hop.policer is None)
         backlogs = [server.backlog_bits(served.curve) for server in served.servers]
         least = min((bits for bits in backlogs if bits is not None), default=None)
         return AtPort(hop.port, wait, least, served.full, self._lossless(hop, served, least))
 
-    def _lossless(self, hop: Hop, served: _Served, backlog_bits: int | None) -> bool:
+    def _lossless(self, hop: Hop, served: Served, backlog_bits: int | None) -> bool:
         """Whether the backlog fits into the queue, were all its packets of the smallest size and
         another queue's in transmission."""
         if hop.policer is not None or served.full or backlog_bits is None:
             return False
         (queue,) = (queue for queue in self.ports[hop.port].served if queue.id == hop.queue)
-        members = self._members[hop.port][hop.queue]
+        members = self.members[hop.port][hop.queue]
         least_bits = min(flow.smallest_bits + flow.hops[at].extra_bits for flow, at in members)
         return backlog_bits <= queue.limit_packets * least_bits
 
-    def _once(self, flow: Flow) -> int | None:
+    def _concatenated(self, flow: Flow) -> int | None:
+        """The least bound with all ports in a row."""
+        late = self._late(flow, 0, 0)
+        if flow.burst is None or late is None:
+            return None
+        widest_bits = max(hop.extra_bits for hop in flow.hops)
+        burst = _wider(flow, widest_bits).late(late)
+        found = self._separated(flow, burst, widest_bits), Along(self, flow).least_ns(burst)
+        return min((once for once in found if once is not None), default=None)
+
+    def _separated(self, flow: Flow, burst: Bucket, widest_bits: int) -> int | None:
         """The bound with the flow's own servers concatenated."""
         shaped = [n for n, hop in enumerate(flow.hops) if self.ports[hop.port].rate_bps]
-        late = self._late(flow, 0, 0)
-        if flow.burst is None or late is None or not shaped:
+        if not shaped:
             return None
-        widest = max(flow.hops, key=lambda hop: hop.extra_bits)
-        burst = _wider(flow, widest).late(late)
         ahead = max(0, burst.bits - flow.told_bits)
-        packet = flow.largest_bits + widest.extra_bits
+        packet = flow.largest_bits + widest_bits
         latency = sum(self.ports[hop.port].delay_ns for hop in flow.hops)
         latency += self._spread(flow, 0, len(flow.hops))
         slowest: list[int] = []
         for place in shaped:
             hop = flow.hops[place]
-            cross = self._curve(self._members[hop.port][hop.queue], without=flow.id)
+            cross = self._curve(self.members[hop.port][hop.queue], without=flow.id)
             own = [
                 Server(s.bps - c.bps, s.latency_ns + up(c.bits * S, s.bps))
-                for s in self._at[hop.port, hop.queue].servers
+                for s in self.at[hop.port, hop.queue].servers
                 for c in cross
                 if s.bps - c.bps >= max(1, burst.bps)
             ]
@@ -401,11 +423,18 @@ def _before(flow: Flow, place: int) -> int:
     return flow.smallest_bits + flow.hops[place - 1].extra_bits
 
 
-def _wider(flow: Flow, hop: Hop) -> Bucket:
+def _wider(flow: Flow, extra_bits: int) -> Bucket:
     """A flow's token bucket where its packets are longer."""
     assert flow.burst is not None
-    bits = flow.burst.bits + flow.packets * hop.extra_bits
+    bits = flow.burst.bits + flow.packets * extra_bits
     return Bucket(bits, up(flow.burst.bps * bits, flow.burst.bits))
+
+
+def _longer(bucket: Bucket, smallest_bits: int, then_bits: int) -> Bucket:
+    """Of packets that grow, the smallest from so many bits to so many, or do not."""
+    if then_bits <= smallest_bits:
+        return bucket
+    return Bucket(*(up(number * then_bits, smallest_bits) for number in bucket))
 
 
 def _coarser(wait: int | None, times: int) -> int | None:

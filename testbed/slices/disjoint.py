@@ -1,6 +1,6 @@
 """Two paths that no single failure cuts both of, with the least cost together.
 
-    pair = disjoint_pair(graph, "h1", "h2", avoid="node", weight="delay_ns")
+    pair = disjoint_pair(graph, "h1", "h2", avoid="node", weight=sending(graph, 1514))
     pair.primary, pair.backup
 
 The cheapest path first and then what is left can fail where a pair exists (the trap of
@@ -25,9 +25,11 @@ import networkx as nx
 from testbed.errors import PlanError
 from testbed.slices.paths import (
     Nodes,
+    Weight,
     constrained_path,
     least_cost_path,
     least_cost_paths,
+    measure_of,
     path_sum,
 )
 from testbed.units import show_ns
@@ -60,14 +62,14 @@ def disjoint_pair(
     dst: str,
     *,
     avoid: Avoid = "node",
-    weight: str | None = None,
+    weight: Weight = None,
     bound_ns: int | None = None,
-    delay: str = "delay_ns",
+    delay: Weight = "delay_ns",
 ) -> Pair:
     """The two paths from `src` to `dst` of least cost together, disjoint by link or node.
 
     Args:
-        weight: edge attribute that is minimised; None counts hops.
+        weight: what is minimised (paths.py); None counts hops.
         bound_ns: the one-way delay of each path is at most this. That problem is NP-hard:
             primaries are tried by cost, each with the best backup left, until no other
             pair can cost less, or MOST_PRIMARIES have been tried (`proved` is False).
@@ -102,7 +104,7 @@ def _stub(graph: nx.DiGraph, end: str, other: str) -> tuple[list[str], str]:
     return passed, node
 
 
-def _least_sum(graph: nx.DiGraph, src: str, dst: str, avoid: Avoid, weight: str | None) -> Pair:
+def _least_sum(graph: nx.DiGraph, src: str, dst: str, avoid: Avoid, weight: Weight) -> Pair:
     arcs = _split(graph, src, dst, avoid, weight)
     source, sink = (src, 1), (dst, 0)
     distance, parent = _dijkstra(arcs, source)
@@ -133,10 +135,11 @@ def _least_sum(graph: nx.DiGraph, src: str, dst: str, avoid: Avoid, weight: str 
 
 
 def _split(
-    graph: nx.DiGraph, src: str, dst: str, avoid: Avoid, weight: str | None
+    graph: nx.DiGraph, src: str, dst: str, avoid: Avoid, weight: Weight
 ) -> dict[_Side, dict[_Side, int]]:
     """Arcs from leaving to entering sides. Hops break ties: each costs 1 of `scale`."""
     scale = 2 * len(graph) + 1
+    measure = measure_of(weight)
     arcs: dict[_Side, dict[_Side, int]] = defaultdict(dict)
 
     def enters(name: str) -> _Side:
@@ -144,8 +147,7 @@ def _split(
 
     for tail, head, edge in graph.edges(data=True):
         if tail != dst and head != src:
-            cost = 1 if weight is None else edge[weight]
-            arcs[tail, 1][enters(head)] = cost * scale + 1
+            arcs[tail, 1][enters(head)] = measure(tail, head, edge) * scale + 1
     if avoid == "node":
         for name in graph:
             if name not in (src, dst):
@@ -183,10 +185,10 @@ def _in_time(
     graph: nx.DiGraph,
     least: Pair,
     avoid: Avoid,
-    weight: str | None,
+    weight: Weight,
     bound_ns: int,
     spent_ns: int,
-    delay: str,
+    delay: Weight,
 ) -> Pair:
     """The cheapest pair of which each path takes at most `bound_ns`, `spent_ns` outside."""
     left_ns = bound_ns - spent_ns

@@ -25,11 +25,12 @@ import networkx as nx
 from testbed.errors import PlanError
 from testbed.frames import LABEL_BYTES, LABELLED_FRAME_BYTES
 from testbed.port.queues import MAX_QUEUES
+from testbed.slices.costs import sender
 from testbed.slices.disjoint import disjoint_pair
 from testbed.slices.order import Diversity, Offer, Order, Placed, Refused, with_delays
 from testbed.slices.paths import constrained_path, least_cost_path, path_sum
 from testbed.slices.policy import BEST_EFFORT_SHARE, Demand, Route
-from testbed.slices.promises import Link, Passing, Promises, sender
+from testbed.slices.promises import Link, Passing, Promises
 from testbed.units import least_ns, show_bps, show_ns
 
 ALONE = "alone_ns"

@@ -6,7 +6,8 @@
 
 All order paths in full: by cost (or what they minimise), then hops, then node names.
 Costs and delays are whole numbers, so that sums are exact and ties are ties. A weight is
-the name of an edge attribute; None counts hops.
+the name of an edge attribute, or a function of the two nodes and the attributes of the edge
+between them (costs.py has some); None counts hops.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from testbed.units import show_ns
 Nodes = tuple[str, ...]
 Ranked = tuple[int, int, Nodes]
 """Cost, hops, node names."""
-_Measure = Callable[[Mapping[str, Any]], int]
+_Measure = Callable[[str, str, Mapping[str, Any]], int]
+Weight = str | _Measure | None
 
 
-def least_cost_path(graph: nx.DiGraph, src: str, dst: str, weight: str | None = None) -> Nodes:
-    """The path with the least sum of the edge attribute `weight`; hop count without one.
+def least_cost_path(graph: nx.DiGraph, src: str, dst: str, weight: Weight = None) -> Nodes:
+    """The path with the least sum of `weight`; hop count without one.
 
     Of equal sums the path with fewer hops wins, then the one whose node names sort
     first. networkx would break ties by insertion order, and listing all its ties can be
@@ -36,20 +38,20 @@ def least_cost_path(graph: nx.DiGraph, src: str, dst: str, weight: str | None = 
 
     Raises PlanError when there is no path.
     """
-    found = _search(graph, (src,), dst, _measure(weight))
+    found = _search(graph, (src,), dst, measure_of(weight))
     if found is None:
         raise _none(graph, src, dst)
     return found[2]
 
 
 def least_cost_paths(
-    graph: nx.DiGraph, src: str, dst: str, weight: str | None = None
+    graph: nx.DiGraph, src: str, dst: str, weight: Weight = None
 ) -> Iterator[Nodes]:
     """Every path without a loop, the cheapest first (Yen, Management Science 17, 1971).
 
     Take as many as needed; nothing comes if there is no path.
     """
-    measure = _measure(weight)
+    measure = measure_of(weight)
     first = _search(graph, (src,), dst, measure)
     heap = [] if first is None else [first]
     known = {ranked[2] for ranked in heap}
@@ -73,8 +75,8 @@ def constrained_path(
     dst: str,
     bound_ns: int,
     *,
-    cost: str | None = None,
-    delay: str = "delay_ns",
+    cost: Weight = None,
+    delay: Weight = "delay_ns",
 ) -> Nodes:
     """The path of least cost whose one-way delay is at most `bound_ns`. Exact.
 
@@ -85,12 +87,12 @@ def constrained_path(
 
     Raises PlanError when there is none; it tells the least delay there is.
     """
-    price, lag = _measure(cost), _measure(delay)
+    price, lag = measure_of(cost), measure_of(delay)
     left = _least_to(graph, dst, lag)
     if src not in left:
         raise _none(graph, src, dst)
     if left[src] > bound_ns:
-        raise _too_slow(graph, src, dst, bound_ns, left[src])
+        raise too_slow(graph, src, dst, bound_ns, left[src])
     heap: list[tuple[int, int, int, Nodes]] = [(0, 0, 0, (src,))]
     fastest: dict[str, int] = {}
     while heap:
@@ -102,20 +104,25 @@ def constrained_path(
             continue
         fastest[node] = spent
         for peer, edge in graph[node].items():
-            then = spent + lag(edge)
+            then = spent + lag(node, peer, edge)
             if peer in left and then + left[peer] <= bound_ns:
-                heapq.heappush(heap, (paid + price(edge), then, hops + 1, (*nodes, peer)))
+                more = price(node, peer, edge)
+                heapq.heappush(heap, (paid + more, then, hops + 1, (*nodes, peer)))
     raise AssertionError("the fastest path is within the bound")
 
 
-def path_sum(graph: nx.DiGraph, nodes: Nodes, weight: str | None) -> int:
-    """The sum of an edge attribute along a path; hops without one."""
-    measure = _measure(weight)
-    return sum(measure(graph.edges[hop]) for hop in pairwise(nodes))
+def path_sum(graph: nx.DiGraph, nodes: Nodes, weight: Weight) -> int:
+    """The sum of a weight along a path; hops without one."""
+    measure = measure_of(weight)
+    return sum(measure(*hop, graph.edges[hop]) for hop in pairwise(nodes))
 
 
-def _measure(weight: str | None) -> _Measure:
-    def value(edge: Mapping[str, Any]) -> int:
+def measure_of(weight: Weight) -> _Measure:
+    """The weight as a function of an edge."""
+    if callable(weight):
+        return weight
+
+    def value(tail: str, head: str, edge: Mapping[str, Any]) -> int:
         return 1 if weight is None else int(edge[weight])
 
     return value
@@ -133,7 +140,7 @@ def _search(
     Dijkstra (1959) over (cost, hops, names): appending a link keeps that order, so the
     first time a node is taken from the heap its path is the best one.
     """
-    cost = sum(measure(graph.edges[hop]) for hop in pairwise(root))
+    cost = sum(measure(*hop, graph.edges[hop]) for hop in pairwise(root))
     heap: list[Ranked] = [(cost, len(root) - 1, root)]
     done = set(root[:-1])
     while heap:
@@ -146,7 +153,7 @@ def _search(
         done.add(node)
         for peer, edge in graph[node].items():
             if peer not in done and not (peer in taken and len(nodes) == len(root)):
-                heapq.heappush(heap, (cost + measure(edge), hops + 1, (*nodes, peer)))
+                heapq.heappush(heap, (cost + measure(node, peer, edge), hops + 1, (*nodes, peer)))
     return None
 
 
@@ -161,7 +168,7 @@ def _least_to(graph: nx.DiGraph, dst: str, measure: _Measure) -> dict[str, int]:
         least[node] = cost
         for peer, edge in graph.pred[node].items():
             if peer not in least:
-                heapq.heappush(heap, (cost + measure(edge), peer))
+                heapq.heappush(heap, (cost + measure(peer, node, edge), peer))
     return least
 
 
@@ -169,7 +176,8 @@ def _none(graph: nx.DiGraph, src: str, dst: str) -> PlanError:
     return PlanError(f"there is no path from {src} to {dst}", where=f"topology {graph.name!r}")
 
 
-def _too_slow(graph: nx.DiGraph, src: str, dst: str, bound_ns: int, least_ns: int) -> PlanError:
+def too_slow(graph: nx.DiGraph, src: str, dst: str, bound_ns: int, least_ns: int) -> PlanError:
+    """That even the fastest path, which takes `least_ns`, is later than `bound_ns`."""
     return PlanError(
         f"no path from {src} to {dst} takes {show_ns(bound_ns)} or less",
         where=f"topology {graph.name!r}",

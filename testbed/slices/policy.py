@@ -6,7 +6,7 @@ A policy is one file in controllers/policies/ with one subclass of Policy:
         \"\"\"Least one-way delay, a queue for each slice.\"\"\"
 
         def path(self, graph, demand):
-            return least_cost_path(graph, demand.src, demand.dst, weight="delay_ns")
+            return fastest_path(graph, demand)
 
         def queue_of(self, slice_):
             return slice_.id
@@ -54,6 +54,8 @@ class Traffic(Frozen, frozen=True, kw_only=True):
     largest_bytes: int
     smallest_bytes: int
     """Of the packets whose delay is told: the last of each message."""
+    message_packets: int = 1
+    """Sent back to back; all but the last are of the largest size."""
 
 
 class Demand(Frozen, frozen=True, kw_only=True):
@@ -100,8 +102,9 @@ class Policy(ABC):
 
         `graph` is the whole network and cannot be changed: copy it first. A host has one
         link, so no path leads through it. Edges have `delay_ns` (one-way: propagation,
-        extra and the sending node's forwarding), `rate_bps` (None: not shaped) and `km`;
-        nodes have `role` and `kind`; `graph.graph` has the ports' `scheduler`.
+        extra and the sending node's forwarding), `rate_bps` (None: not shaped),
+        `overhead_bytes` on the wire and `km`; nodes have `role` and `kind`; `graph.graph` has
+        the ports' `scheduler`. What packets take with their transmission is in costs.py.
         """
 
     def backup(self, graph: nx.DiGraph, demand: Demand) -> Sequence[str]:

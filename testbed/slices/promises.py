@@ -19,9 +19,9 @@ from testbed.port.channel import Channel
 from testbed.port.curves import Bucket
 from testbed.port.pipeline import Pipeline
 from testbed.port.queues import Queues
-from testbed.port.transmitter import Transmitter
 from testbed.scenario.model import Scheduler
 from testbed.slices.bounds import Bound, Flow, Hop, Network
+from testbed.slices.costs import sender
 from testbed.slices.policy import LATE_NS, Demand
 from testbed.slices.queues import Member, served
 
@@ -155,12 +155,6 @@ def _hops(
         )
         for number, link in enumerate(pairwise(nodes))
     )
-
-
-def sender(edge: Mapping[str, Any]) -> Transmitter:
-    """What sends on a link, by its attributes in the graph."""
-    overhead_bytes = edge.get("overhead_bytes", 0)
-    return Transmitter(rate_bps=edge["rate_bps"], overhead_bytes=overhead_bytes)
 
 
 def _port(edge: Mapping[str, Any]) -> Pipeline:

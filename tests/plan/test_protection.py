@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import get_args
 
 import msgspec
@@ -14,7 +15,9 @@ from testbed.net.openflow import IN_PORT
 from testbed.net.tables import Group, Rule
 from testbed.net.walk import walk_failures
 from testbed.plan.model import Plan
+from testbed.plan.protection import Protector
 from testbed.scenario.model import Protection, Recovery
+from testbed.slices.policy import Demand, Route
 from tests.plan.graphs import connected, demands, protected, two_connected
 from tests.plan.networks import GOLD, compiled, scenario
 
@@ -214,3 +217,24 @@ def test_bounds_know_of_bfd() -> None:
     more_ns = bound_ns(Recovery(bfd_ns=10_000_000)) - bound_ns(Recovery())
     packet_ns = 66 * 8 * 10  # at 100 Mbit/s
     assert more_ns >= 2 * packet_ns
+
+
+def test_a_detour_avoids_the_next_node_though_a_way_by_it_is_faster() -> None:
+    """s0 - s1 - s2: round the first link a fast way leads back to s1, and a slow one does not."""
+    graph = nx.DiGraph(name="detour")
+    graph.add_nodes_from(["s0", "s1", "s2", "s3", "s4"], role="switch")
+    graph.add_nodes_from(["h0", "h1"], role="host")
+    ends = [("h0", "s0", 0), ("s0", "s1", 1), ("s1", "s2", 1), ("s2", "h1", 0)]
+    ends += [("s0", "s3", 2), ("s3", "s1", 2), ("s0", "s4", 90), ("s4", "s2", 90)]
+    for a, b, delay_ns in ends:
+        graph.add_edge(a, b, delay_ns=delay_ns, rate_bps=None)
+        graph.add_edge(b, a, delay_ns=delay_ns, rate_bps=None)
+    demand = Demand(
+        id="d", slice=replace(GOLD, protection="fast_failover"), src="h0", dst="h1", delay_ns=None
+    )
+    nodes = ("h0", "s0", "s1", "s2", "h1")
+    detours = Protector(graph).backups(demand, Route(nodes=nodes), lambda _: (), count(16))
+    assert [(one.failed, one.nodes) for one in detours] == [
+        (("s0", "s1"), ("s0", "s4", "s2", "h1")),
+        (("s1", "s2"), ("s1", "s0", "s4", "s2", "h1")),
+    ]
