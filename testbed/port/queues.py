@@ -272,9 +272,14 @@ def _kept(server: Server, queue: Queue, own: Load) -> list[Server]:
 
 
 def _turns(other: Queue, queue: Queue, loads: Mapping[int, Load]) -> int:
-    """What another queue of the level may have beyond its share by quanta."""
+    """What another queue of the level may have beyond its share by quanta.
+
+    It has at most a turn more than the queue is given quanta, and of an earlier turn less than
+    a packet. The queue is given one when its packet is not covered: after s bits fewer than
+    (s + packet) / quantum + 1, the first of them at once.
+    """
     rounds = up(8 * other.quantum_bytes * loads[queue.id].largest_bits, 8 * queue.quantum_bytes)
-    return 2 * 8 * other.quantum_bytes + rounds + loads[other.id].largest_bits
+    return 8 * other.quantum_bytes + rounds + loads[other.id].largest_bits
 
 
 def _held(

@@ -113,13 +113,18 @@ def test_turns_of_queues_of_one_level() -> None:
     assert share(Case({"p0": port}, flows, sent), "own") > 0.85
 
 
-def test_turns_of_a_large_quantum() -> None:
-    wide = Queue(id=0, limit_packets=9999, quantum_bytes=15_000)
-    port = shaped(10 * MBIT, queues=(wide, Queue(id=1)))
-    own = flow("own", (Hop("p0", 1),), 1500, burst(1500, 2, MBIT // 2), 2)
-    flows = (flow("flood", (P0,), 1500, None), own)
-    sent = {"flood": [Packet(0, 1500)] * 300, "own": [Packet(1, 1500)] * 2}
-    assert share(Case({"p0": port}, flows, sent), "own") > 0.15
+@pytest.mark.parametrize("wide", [1, 2])
+def test_turns_of_large_quanta(wide: int) -> None:
+    """A small packet finds others that each have a whole turn before them, and of the turn
+    before what did not suffice for a packet. One quantum less, or more, of each would show."""
+    large = [Queue(id=n, limit_packets=9999, quantum_bytes=20_000) for n in range(1, wide + 1)]
+    port = shaped(10 * MBIT, queues=(Queue(id=0, quantum_bytes=20_000), *large))
+    own = flow("own", (Hop("p0", 0),), 100, burst(100, 1, MBIT // 100))
+    others = [flow(f"flood{q.id}", (Hop("p0", q.id),), 700, None) for q in large]
+    packet = 8 * 700 * S // (10 * MBIT)  # 28 of them a turn; the first of all finds no one
+    sent = {other.id: [Packet(0, 700)] * 300 for other in others}
+    sent["own"] = [Packet((28 * wide + 1) * packet + 1, 100)]
+    assert share(Case({"p0": port}, (*others, own), sent), "own") > 0.9
 
 
 def test_a_burst_grows_where_it_waits() -> None:
