@@ -177,7 +177,7 @@ def test_the_sum_over_backlogged_periods_is_never_more() -> None:
         for _ in range(50):
             periods = [Fraction(draw.randint(0, 200), 10) for _ in servers]
             served = sum(
-                max(0, s.bps * (d - Fraction(s.latency_ns, S)))
+                max(Fraction(0), s.bps * (d - Fraction(s.latency_ns, S)))
                 for s, d in zip(servers, periods, strict=True)
             )
             others = sum(
