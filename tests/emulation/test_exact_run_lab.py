@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.exact]
 LAB = VirtualLab()
 ODD_BPS = (7 * MBIT, 10_000 * MBIT, 9_999_991)
 """Few packets take a whole number of nanoseconds at these."""
+_SENT = ("seq", "sent_ns")
 SLOW_GOLD = msgspec.structs.replace(GOLD, guaranteed_bps=MBIT)
 
 
@@ -141,9 +142,10 @@ def test_each_hop_is_the_models_and_all_sum_to_the_delay(tmp_path: Path) -> None
     packets = [
         Packet(int(sent_ns), session.id, int(seq), session.size_bytes, session.forward)
         for session in plan.sessions
-        for seq, sent_ns in found.samples.query("session == @session.id")[
-            ["seq", "sent_ns"]
-        ].itertuples(index=False)
+        for seq, sent_ns in zip(
+            *(found.samples[found.samples["session"] == session.id][name] for name in _SENT),
+            strict=True,
+        )
     ]
     floods = [packet for load in plan.loads for packet in flood_packets(load)]
     model = followed(plan, sorted([*packets, *floods], key=lambda packet: packet.time_ns))
