@@ -248,7 +248,7 @@ def verdicts(
     console.print(verdict_table(run))
     if (orders := lifecycle_table(run)) is not None:
         console.print(orders)
-    if (by_hop := hops_table(spent(run))) is not None:
+    if (by_hop := hops_table(spent(run), console.width)) is not None:
         console.print(by_hop)
     console.print(f"\nrun folder  {run.path}\nreport      testbed report {run.path.name}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -18,18 +18,21 @@ from testbed.units import show_ns
 COLUMNS = (
     "hop",
     "queue",
-    "propagation",
+    "fibre",
     "devices",
     "radio",
-    "serialisation",
-    "wait, mean",
-    "wait, max",
-    "of the slowest",
+    "sending",
+    "waits",
+    "at most",
+    "the slowest",
 )
+_SPARED = ("at most", "queue", "devices", "fibre", "sending")
+"""Which go first where the terminal is narrow; numbers are never cut."""
+_GAP = 2
 READING = (
-    "From one port's leaving to the next: what the link and its devices take, transmission, and "
-    "the wait in the port's queue; the rows of a column sum to what is below it, which is what was "
-    "measured between the hosts."
+    "From one port's leaving to the next: propagation, devices, radio and transmission, and the "
+    "wait in the port's queue, on average and at most; then all of it of the slowest message. What "
+    "is in a column sums to what is below it, which was measured between the hosts."
 )
 
 
@@ -72,29 +75,35 @@ def lines(one: Spent) -> list[tuple[str, ...]]:
     return rows
 
 
-def hops_table(found: Sequence[Spent]) -> RenderableType | None:
-    """All sessions; None: nothing was taken down."""
+def hops_table(found: Sequence[Spent], width: int) -> RenderableType | None:
+    """All sessions, in `width` characters; None: nothing was taken down."""
     if not found:
         return None
     parts: list[RenderableType] = [Text("Where each microsecond went", style="bold")]
     for one in found:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        keep = _kept(one)
+        rows = lines(one)
+        keep = _kept(one, rows, width)
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False)
         for number in keep:
             table.add_column(COLUMNS[number], justify="right" if number else "left", no_wrap=True)
-        *rows, last = lines(one)
-        for row in rows:
+        for row in rows[:-1]:
             table.add_row(*(visible(row[number]) for number in keep))
         table.add_section()
-        table.add_row(*(Text(last[number], "bold") for number in keep))
+        table.add_row(*(Text(rows[-1][number], "bold") for number in keep))
         parts += [Text(visible(title(one))), table]
     return Group(*parts, Text(READING))
 
 
-def _kept(one: Spent) -> Iterable[int]:
-    """Places of the columns that have something to say."""
+def _kept(one: Spent, rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Places of the columns that have something to say and fit."""
     radio = any(hop.radio_ns for hop in one.hops)
-    return [n for n, name in enumerate(COLUMNS) if radio or name != "radio"]
+    wide = [max(len(text) for text in column) for column in zip(COLUMNS, *rows, strict=True)]
+    keep = [n for n, name in enumerate(COLUMNS) if radio or name != "radio"]
+    for name in _SPARED:
+        if sum(wide[n] + _GAP for n in keep) <= width:
+            break
+        keep.remove(COLUMNS.index(name))
+    return keep
 
 
 def _some(value: float) -> str:

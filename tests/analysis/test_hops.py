@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from scapy.contrib.mpls import MPLS
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
@@ -19,7 +21,7 @@ from testbed.errors import ResultError
 from testbed.frames import UDP_HEADERS_BYTES, label_bytes
 from testbed.plan.model import Plan, Session
 from testbed.prepare import prepare
-from testbed.report.hops import COLUMNS, lines, title
+from testbed.report.hops import COLUMNS, hops_table, lines, title
 from testbed.results.folder import CAPTURES, CONTROL, PLAN, RunFolder
 from testbed.scenario.model import Capture
 from tests.results import synthetic
@@ -122,6 +124,20 @@ def test_a_page_shows_what_sums(tmp_path: Path, planned: Plan) -> None:
     exact = [int(row[-1].removesuffix(" ns").replace(",", "")) for row in rows]
     assert sum(exact) == int(last[-1].removesuffix(" ns").replace(",", "")) == delay
     assert f"{delay:,} ns the slowest" in title(one)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_numbers_are_whole_in_any_terminal(tmp_path: Path, planned: Plan, width: int) -> None:
+    run = Run(tmp_path, planned)
+    hops = len(run.session.forward.nodes) - 1
+    delay = run.message(0, [123_456] * hops)
+    found = run.found()
+    console = Console(width=width, file=StringIO())
+    console.print(hops_table(found, width))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in said
+    assert f"{delay:,} ns" in said
+    assert max(map(len, said.splitlines())) <= width
 
 
 def test_what_cannot_be_followed_is_left_out_and_counted(tmp_path: Path, planned: Plan) -> None:
