@@ -132,7 +132,7 @@ def carry_out(
         lab: the lab for a plan.
         options: those of the command line that all runs share.
     """
-    from testbed.results.folder import RunFolder
+    from testbed.results.folder import SUMMARY, RunFolder
     from testbed.run import execute
 
     kept: list[Kept] = []
@@ -154,7 +154,7 @@ def carry_out(
                     timeout_s=timeout_s,
                 )
         except (TestbedError, Stopped) as error:
-            if error.kept is not None:
+            if error.kept is not None and (error.kept / SUMMARY).exists():
                 told = asked.point if as_json else _told(asked, repeated)
                 listing.verdicts(RunFolder(error.kept), told, as_json=as_json, console=out)
             if isinstance(error, Stopped) or (not kept and not failed):

@@ -50,7 +50,7 @@ from testbed.results.janitor import LOG_FOLDER, measured
 from testbed.results.older import entries_of_schema_1, plan_of_schema_1
 from testbed.results.provenance import Provenance, Status
 from testbed.results.samples import Written, load_samples, write_samples
-from testbed.results.staging import PREFIX, unwritable
+from testbed.results.staging import FULL, PREFIX, unwritable
 from testbed.scenario import scenario as scenario_model
 from testbed.scenario.model import UNREADABLE
 from testbed.scenario.scenario import Scenario
@@ -114,8 +114,8 @@ def collect(
     Args:
         problem: what kept the run from its end, or went wrong by then.
         finish: stages that add their files (summary) before the folder appears; an error
-            that one of them returns makes the run a failed one, and is raised when the
-            folder is there.
+            that one of them returns, or that it cannot read what the run left beside its
+            samples, makes the run a failed one, and is raised when the folder is there.
 
     Raises ResultError: full disk, folder not writable, samples unreadable. The job folder
     stays then.
@@ -136,7 +136,7 @@ def collect(
                 (job / LOG_FOLDER).rename(job / _RELEASED)
         made = read_json(job / PROVENANCE, Provenance, provenance_model.SCHEMA)
         _arrange(job)
-        defects = [defect for step in finish if (defect := step(job)) is not None]
+        defects = [defect for step in finish if (defect := _finished(step, job)) is not None]
         if defects and made.status == "ok":
             _write(job, msgspec.structs.replace(made, status="failed", error=str(defects[0])))
         began = datetime.fromisoformat(made.started_utc)
@@ -148,6 +148,24 @@ def collect(
         defects[0].kept_in(final)
         raise defects[0]
     return final
+
+
+def _finished(step: Callable[[Path], TestbedError | None], job: Path) -> TestbedError | None:
+    """What a stage finds wrong with a run, or with what the run left for it. Raises OSError."""
+    try:
+        return step(job)
+    except ResultError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+            raise
+        return error
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        told = ResultError(
+            f"what the run left beside its samples cannot be read: {type(error).__name__}: {error}",
+            expected="the files of the guest program, as it wrote them",
+            remedy="run it again; a program in the lab may have written there",
+        )
+        told.__cause__ = error
+        return told
 
 
 def _concluded(

@@ -20,6 +20,7 @@ import pytest
 
 from testbed import keep
 from testbed.analysis.outage import write_outages
+from testbed.analysis.promises import write_promises
 from testbed.analysis.summary import write_summary
 from testbed.errors import EmulationError, InputError, ResultError, TestbedError
 from testbed.files import write_json
@@ -33,6 +34,7 @@ from testbed.results.folder import (
     BEGUN,
     PROVENANCE,
     SAMPLES,
+    SUMMARY,
     RunFolder,
     collect,
     find_run,
@@ -180,6 +182,19 @@ def test_a_defect_found_at_the_end_fails_the_run_and_keeps_it(job: Path, tmp_pat
     assert len(RunFolder(run).samples) == 17_880
 
 
+@pytest.mark.parametrize("odd", ["", "5", "[{}]", '{"ports": 1}', "[" * 100_000])
+@pytest.mark.parametrize("name", ["control.json", "readback.json", "loads.json", "timeline.jsonl"])
+def test_samples_are_kept_whatever_is_beside_them(name: str, odd: str, job: Path) -> None:
+    (job / name).write_text(odd)
+    with suppress(ResultError):  # some of it is not read, or is as good as nothing
+        kept(job, finish=(write_summary, write_outages, write_promises))
+    (run,) = (job.parent / "made_up").iterdir()
+    assert len(RunFolder(run).samples) == 17_880
+    if not (run / SUMMARY).exists():
+        assert RunFolder(run).provenance.status == "failed"
+        assert RunFolder(run).provenance.error
+
+
 def test_a_run_that_failed_before_traffic_leaves_nothing(job: Path) -> None:
     log = job / LOG_FOLDER / SENT_FILE
     log.write_bytes(log.read_bytes()[: -EVENT.size])  # the message that was sent
@@ -238,8 +253,8 @@ def test_a_collection_that_is_cut_short_can_be_made_again(
 def test_a_run_notes_what_died_in_it(job: Path) -> None:
     (job / "begun.json").write_bytes(msgspec.json.encode(synthetic.provenance()))
     died = [
-        {"about": "", "told": "the controller was ended by SIGKILL"},
-        {"about": "load one", "told": "its iperf3 server was ended by SIGKILL"},
+        {"about": [], "told": "the controller was ended by SIGKILL"},
+        {"about": ["load", "one"], "told": "its iperf3 server was ended by SIGKILL"},
     ]
     (job / "control.json").write_text(json.dumps({"died": died}))
     run = conclude(job, job.parent, None)
