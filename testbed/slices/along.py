@@ -84,6 +84,7 @@ class Along:
 
     def __init__(self, network: Network, flow: Flow) -> None:
         self.network, self.flow = network, flow
+        self._buckets: dict[tuple[str, int, int], Bucket | None] = {}
         self._shaped = [n for n, h in enumerate(flow.hops) if network.ports[h.port].rate_bps]
 
     def least_ns(self, burst: Bucket) -> int | None:
@@ -167,16 +168,16 @@ class Along:
             if other.id == queue.id:
                 continue
             here = list(map(_At._make, members[other.id]))
-            buckets = [self.network.bucket(*at) for at in here]
-            known = [bucket for bucket in buckets if bucket is not None]
-            if len(known) < len(buckets):
+            if not all(at.flow.burst or any(hop.policer for hop in at.flow.hops) for at in here):
                 return None
             if not other.peak_bps:
                 others += here
                 continue
             # it may wait while others are served, and be in transmission as a period begins
+            buckets = [self._bucket(at, at.flow.hops[at.place].extra_bits) for at in here]
+            known = [bucket for bucket in buckets if bucket is not None]
             waits = [self.network.waits[at.flow.id][at.place] for at in here]
-            if None in waits:
+            if None in waits or len(known) < len(buckets):
                 return None
             late_ns = max(wait or 0 for wait in waits) + up(longest * S, rate)
             held = together([held, together(known).late(late_ns)])
@@ -253,9 +254,8 @@ class Along:
             whole: a packet counts when it has been sent at the way's last port. So it came
                 to the first as much earlier as it took to be sent at each.
         """
-        flow, place = way.at[0]
         extra = max(at.flow.hops[at.place].extra_bits for at in way.at)
-        bucket = self.network.bucket(flow, place, extra)
+        bucket = self._bucket(way.at[0], extra)
         if bucket is None:
             return None
         if whole:
@@ -264,6 +264,13 @@ class Along:
             sent_ns = sum(self._sent_ns(at) for at in early)
             bucket = Bucket(max(0, bucket.bits - bucket.bps * sent_ns // S), bucket.bps)
         return Cross(bucket, way.first, way.last)
+
+    def _bucket(self, at: _At, extra_bits: int) -> Bucket | None:
+        """What a flow sends as it comes there."""
+        key = at.flow.id, at.place, extra_bits
+        if key not in self._buckets:
+            self._buckets[key] = self.network.bucket(*at, extra_bits)
+        return self._buckets[key]
 
     def _sent_ns(self, at: _At) -> int:
         """What a flow's packet is sent there at least."""
