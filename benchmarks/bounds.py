@@ -121,7 +121,7 @@ def modelled(plan: Plan) -> dict[str, int]:
     for session in plan.sessions:
         for number, at_ns in enumerate(moments(session)):
             sent[session.id, number] = at_ns
-            packets.append(Packet(at_ns, session.id, number, session.size_bytes, session.forward))
+            packets.append(Packet(at_ns, session.id, number, session.size_bytes, session.paths[0]))
     arrived = predicted(plan, packets)
     largest: dict[str, int] = {}
     for (owner, number), at_ns in sent.items():
@@ -159,9 +159,9 @@ def main() -> int:
         model = modelled(what.plan)
         lab = measured(what) if seed <= asked.lab else {}
         for session in what.plan.sessions:
-            assert session.forward_bound is not None
-            bound_ns = session.forward_bound.latency_ns
-            assert bound_ns is not None, session.forward_bound.assumptions
+            assert session.legs[0].bound is not None
+            bound_ns = session.legs[0].bound.latency_ns
+            assert bound_ns is not None, session.legs[0].bound.assumptions
             sessions += 1
             for name, found in (("model", model), ("lab", lab)):
                 if session.id in found:

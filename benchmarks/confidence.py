@@ -372,7 +372,7 @@ def in_the_lab(runs: int) -> bool:
         (session,) = plan.sessions
         sent = samples["sent_ns"].astype(int).tolist()
         packets = [
-            Packet(at_ns, session.id, place, session.size_bytes, session.forward)
+            Packet(at_ns, session.id, place, session.size_bytes, session.paths[0])
             for place, at_ns in enumerate(sent)
         ]
         at = predicted(plan, packets)

@@ -256,7 +256,7 @@ def soak(console: Console, seconds: int, hertz: int) -> bool:
     with ran(what, lab, watch) as (run, _):
         samples, null = run.samples, run.null_path
         (session,) = run.plan.sessions
-        planned_ns = session.forward_budget.total_ns
+        planned_ns = session.legs[0].budget.total_ns
         largest_ns = abs(samples.forward_ns - planned_ns)[samples.received].max()
         lost = int((~samples.received).sum())
         console.print(

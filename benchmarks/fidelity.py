@@ -62,8 +62,8 @@ def rows(run: RunFolder) -> list[Row]:
     for session in run.plan.sessions:
         mine = samples[samples.session == session.id]
         good = mine[mine.received]
-        there = session.forward_budget.total_ns
-        back = session.reverse_budget.total_ns
+        there = session.legs[0].budget.total_ns
+        back = session.legs[1].budget.total_ns
         off = np.concatenate([good.forward_ns - there, good.reverse_ns - back])
         lost = len(mine) - len(good)
         found.append((session, lost, errors(off), errors((good.rtt_ns - there - back).to_numpy())))
@@ -71,7 +71,7 @@ def rows(run: RunFolder) -> list[Row]:
 
 
 def name(session: Session) -> str:
-    planned = nanoseconds(session.forward_budget.total_ns)
+    planned = nanoseconds(session.legs[0].budget.total_ns)
     return planned if session.reflector == "edge" else f"{planned} ({HOPS} switches)"
 
 

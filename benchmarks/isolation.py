@@ -60,7 +60,7 @@ def flood_packets(load: Load) -> Iterator[Packet]:
     while due_ns < load.duration_ns:
         while due_ns <= now_ns and due_ns < load.duration_ns:
             moment_ns = load.start_ns + now_ns
-            yield Packet(moment_ns, load.id, sent, load.packet_bytes, load.forward)
+            yield Packet(moment_ns, load.id, sent, load.packet_bytes, load.path)
             sent += 1
             due_ns = stretched(sent * bits_ns // load.rate_bps, slow)
         tick_ns = stretched(by_clock(now_ns, slow) + FLOOD_TICK_NS, slow)
@@ -122,7 +122,7 @@ def measured(run_: RunFolder) -> dict[str, Cell]:
         rows = samples[samples["session"] == session.id]
         for number, sent_ns in zip(rows["seq"], rows["sent_ns"], strict=True):
             probes.append(
-                Packet(int(sent_ns), session.id, int(number), session.size_bytes, session.forward)
+                Packet(int(sent_ns), session.id, int(number), session.size_bytes, session.paths[0])
             )
     floods = [list(flood_packets(load)) for load in plan.loads]
     arrived = predicted(plan, list(heapq.merge(probes, *floods, key=lambda p: p.time_ns)))
@@ -139,7 +139,7 @@ def measured(run_: RunFolder) -> dict[str, Cell]:
         real = got["forward_ns"].to_numpy(float)
         same = len(got) == sum(owner == session.id for owner, _ in arrived)
         differs = float(np.abs(real - model).max(initial=0)) if same else float("inf")
-        above = float((real - session.forward_budget.total_ns).max(initial=0))
+        above = float((real - session.legs[0].budget.total_ns).max(initial=0))
         cells[session.id] = Cell(above, float(rows["lost_forward"].mean()), differs)
     return cells
 

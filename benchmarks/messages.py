@@ -155,7 +155,7 @@ def captured(pcap: Path, session: Session) -> Iterator[Seen]:
 
 def by_captures(plan: Plan, folder: Path, session: Session) -> list[Told]:
     """Every message of a session as the wire had it."""
-    nodes = session.forward.nodes
+    nodes = session.paths[0].nodes
     left: dict[int, int] = {}
     for at_ns, number, _ in captured(folder / f"{nodes[0]}-{nodes[1]}.pcap", session):
         left.setdefault(number, at_ns)

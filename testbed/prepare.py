@@ -183,7 +183,7 @@ def _hops(plan: Plan) -> list[Capture]:
     ways = {
         hop
         for session in plan.sessions
-        for path in (session.forward, session.reverse)
+        for path in session.paths
         for nodes in (path.nodes, *(backup.nodes for backup in path.backups))
         for hop in pairwise(nodes)
     }

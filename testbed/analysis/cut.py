@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from testbed.plan.model import Session
-from testbed.probes.schedule import HOLD_NS
 
 
 def under_way(direction: str, messages: pd.DataFrame) -> NDArray[np.bool_]:
@@ -36,11 +35,10 @@ def settled(session: Session, direction: str, messages: pd.DataFrame) -> pd.Data
         return messages
     due_ns = messages["intended_ns"].to_numpy(float)
     waited_ns = due_ns.max() - due_ns
-    forward_ns = messages["forward_ns"].to_numpy(float, na_value=np.nan)
-    if direction == "reverse":
-        waited_ns -= forward_ns + HOLD_NS
-    elif direction == "rtt":
-        waited_ns -= HOLD_NS
+    before = session.before(direction)
+    for leg in before:
+        waited_ns -= messages[f"{leg.name}_ns"].to_numpy(float, na_value=np.nan)
+    waited_ns -= sum(leg.end.hold_ns for leg in (*before, *session.over(direction)[:-1]))
     time_ns = session.deadline_ns
     if time_ns is None:
         taken_ns = messages[f"{direction}_ns"].to_numpy(float, na_value=np.nan)

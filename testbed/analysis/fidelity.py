@@ -221,7 +221,7 @@ def port_errors(plan: Plan, readback: Any) -> dict[str, float]:
     """Port name -> shaper error, ns, from 3-readback.json; a port not in it has none."""
     queues: dict[tuple[str, str], set[int]] = defaultdict(set)
     flows: list[Session | Load] = [*plan.sessions, *plan.loads]
-    for path in [path for flow in flows for path in (flow.forward, flow.reverse)]:
+    for path in [path for flow in flows for path in flow.paths]:
         for hop in pairwise(path.nodes):
             queues[hop].add(path.queue)
     peers = {port.name: (port.node, port.peer_node) for port in plan.ports}

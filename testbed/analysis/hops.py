@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from testbed.analysis.summary import Direction, judged, measured
+from testbed.analysis.summary import judged, measured
 from testbed.frames import UDP_HEADERS_BYTES, label_bytes
+from testbed.net.legs import RTT, Direction
 from testbed.net.paths import Path
 from testbed.plan.model import Plan, Session
 from testbed.port.pipeline import Port
@@ -101,10 +102,9 @@ def spent(run: RunFolder) -> list[Spent]:
 
 def _ways(session: Session) -> Iterator[tuple[Direction, Path]]:
     directions = judged(session)
-    if "forward" in directions or "rtt" in directions:
-        yield "forward", session.forward
-    if "reverse" in directions or "rtt" in directions:
-        yield "reverse", session.reverse
+    for leg in session.legs:
+        if leg.name in directions or RTT in directions:
+            yield leg.name, leg.path
 
 
 def _spent(
@@ -200,7 +200,7 @@ def _one(
         )
     return Spent(
         session=session.id,
-        direction=session.directions.get(direction, direction),
+        direction=session.called(direction),
         slice=session.slice,
         nodes=nodes,
         messages=len(delay),

@@ -61,7 +61,7 @@ def deviations(plan: Plan, rows: Any, reached_ns: int | None = None) -> tuple[De
     if rows is None and reached_ns is None:
         return ()
     return tuple(
-        Deviation(load=load.id, way=way, what=what, hops=frozenset(pairwise(load.forward.nodes)))
+        Deviation(load=load.id, way=way, what=what, hops=frozenset(pairwise(load.path.nodes)))
         for load in plan.loads
         if load.start_ns < measured_ns or not plan.sessions
         for way, what in _of(load, told.get(load.id), measured_ns)

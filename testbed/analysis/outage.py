@@ -18,11 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from testbed.analysis.cut import as_late, settled
-from testbed.analysis.summary import REORDERED, Direction, judged, series
+from testbed.analysis.summary import REORDERED, judged, series
 from testbed.analysis.variation import Integers
 from testbed.files import write_whole
+from testbed.net.legs import RTT, Direction
 from testbed.plan.model import Plan, Session
-from testbed.probes.schedule import HOLD_NS
 from testbed.results.folder import OUTAGES, RunFolder
 from testbed.scenario.events import Event
 from testbed.scenario.model import Frozen
@@ -65,10 +65,10 @@ def _seen(
     packets = settled(session, direction, packets.sort_values("seq"))
     found = series(direction, as_late(direction, packets))
     known = np.isin(found.seq, series(direction, packets).seq)
-    flights_ns = [series(way, packets).delay_ns for way in ("forward", "rtt")]
+    flights_ns = [series(way, packets).delay_ns for way in (session.legs[0].name, RTT)]
     early_ns = max(took[np.isfinite(took)].max(initial=0) for took in flights_ns)
-    if direction != "forward":
-        early_ns += HOLD_NS  # replies leave so long after their requests arrived
+    passed = (*session.before(direction), *session.over(direction))
+    early_ns += sum(leg.end.hold_ns for leg in passed[:-1])  # later legs begin so much later
     starts_ns = np.array([event.at_ns - early_ns for event in events])
 
     def cause(due_ns: Integers) -> Integers:
@@ -91,7 +91,7 @@ def _seen(
                 at_ns=event.at_ns,
                 session=session.id,
                 app=session.app,
-                direction=session.directions.get(direction, direction),
+                direction=session.called(direction),
                 lost=sum(int(known[first:end].sum()) for first, end in mine),
                 reordered=int((reordered == number).sum()),
                 outage_ns=_longest(found.intended_ns, mine),

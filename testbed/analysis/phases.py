@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from testbed.analysis.summary import Direction, judged, series
+from testbed.analysis.summary import judged, series
+from testbed.net.legs import Direction
 from testbed.plan.model import Plan, Session
 from testbed.scenario.model import Frozen
 
@@ -56,7 +57,7 @@ def _phases(
         yield Phase(
             event=number - 1 if number else None,
             session=session.id,
-            direction=session.directions.get(direction, direction),
+            direction=session.called(direction),
             messages=len(delays),
             lost=len(delays) - len(arrived),
             max_ns=round(float(arrived.max())) if len(arrived) else None,

@@ -42,9 +42,7 @@ from testbed.analysis.percentiles import needed
 from testbed.analysis.rates import rates
 from testbed.analysis.structure import structure
 from testbed.analysis.summary import (
-    Direction,
     Series,
-    budget,
     differences,
     measured,
     observed,
@@ -54,6 +52,7 @@ from testbed.analysis.summary import (
 from testbed.analysis.terms import Held, Promise, Term
 from testbed.analysis.variation import availability, down, ipdv
 from testbed.files import write_whole
+from testbed.net.legs import Leg
 from testbed.plan.model import Load, Plan, Session
 from testbed.results.folder import LOADS, PROMISES, RunFolder
 from testbed.scenario.model import Slice, Slo
@@ -91,17 +90,15 @@ def promises(
     groups = dict(tuple(samples.groupby("session", observed=True)))
     groups = {session.id: groups.get(session.id, samples.iloc[:0]) for session in plan.sessions}
     by_id = {slice_.id: slice_ for slice_ in slices}
-    directions: tuple[Direction, ...] = ("forward", "reverse")
     rows = [
         row
         for session in plan.sessions
         if session.slice in by_id
-        for direction in directions
-        for path in (session.forward if direction == "forward" else session.reverse,)
-        if (slo := by_id[session.slice].promised(path.src, path.dst)) is not None
+        for leg in session.legs
+        if (slo := by_id[session.slice].promised(leg.path.src, leg.path.dst)) is not None
         for row in (
-            *_rows(plan, known, session, direction, groups[session.id], slo),
-            *_planned(plan, by_id[session.slice], session, direction),
+            *_rows(plan, known, session, leg, groups[session.id], slo),
+            *_planned(plan, by_id[session.slice], session, leg),
         )
     ]
     after = {session.id: measured(session, groups[session.id]) for session in plan.sessions}
@@ -112,9 +109,7 @@ def promises(
 def _unused(plan: Plan, slices: Iterable[Slice]) -> Iterator[Promise]:
     """Terms of which a run can say nothing, since no session or load is theirs."""
     flows: list[Session | Load] = [*plan.sessions, *plan.loads]
-    ways = {
-        (flow.slice, path.src, path.dst) for flow in flows for path in (flow.forward, flow.reverse)
-    }
+    ways = {(flow.slice, path.src, path.dst) for flow in flows for path in flow.paths}
     used = {slice_ for slice_, _, _ in ways}
     for slice_ in slices:
         promised = [(f"{c.src} to {c.dst}", c.slo, c.src, c.dst) for c in slice_.contracts()]
@@ -154,15 +149,12 @@ def _terms(slo: Slo) -> Iterator[tuple[Term, float | None, float]]:
             yield term, percentile, asked
 
 
-def _planned(
-    plan: Plan, slice_: Slice, session: Session, direction: Direction
-) -> Iterator[Promise]:
-    path = session.forward if direction == "forward" else session.reverse
-    for term, asked, held, how in structure(plan, slice_, path):
+def _planned(plan: Plan, slice_: Slice, session: Session, leg: Leg) -> Iterator[Promise]:
+    for term, asked, held, how in structure(plan, slice_, leg.path):
         yield Promise(
             slice=slice_.id,
             session=session.id,
-            direction=session.directions.get(direction, direction),
+            direction=leg.called,
             term=term,
             asked=asked,
             held=held,
@@ -174,7 +166,7 @@ def _doubted(plan: Plan, known: Instrument, row: Promise) -> Promise:
     """A rate that was kept beside a load of less than planned proves nothing."""
     flows: list[Session | Load] = [*plan.sessions, *plan.loads]
     flow = next(flow for flow in flows if flow.id == row.session)
-    if row.held == "kept" and known.unplanned("less", (flow.forward, flow.reverse)):
+    if row.held == "kept" and known.unplanned("less", flow.paths):
         return msgspec.structs.replace(row, held="not valid", condition=_UNPLANNED)
     return row
 
@@ -196,23 +188,23 @@ def _rows(
     plan: Plan,
     known: Instrument,
     session: Session,
-    direction: Direction,
+    leg: Leg,
     packets: pd.DataFrame,
     slo: Slo,
 ) -> Iterator[Promise]:
+    direction, path = leg.name, leg.path
     kept = settled(session, direction, measured(session, packets))
     overdue = int(under_way(direction, kept).sum())
     now = series(direction, kept)
     delay = now.delay_ns
     arrived = delay[np.isfinite(delay)]
     least = float(arrived.min()) if len(arrived) else math.inf
-    path = session.forward if direction == "forward" else session.reverse
     error = trust.fidelity(
         known,
         plan,
         (path,),
         schedule_ns=schedule_error(kept),
-        early_ns=max(0.0, budget(session, direction).total_ns - least),
+        early_ns=max(0.0, leg.budget.total_ns - least),
     ).error_ns
     twice = None if error is None else 2 * error
     seen = observed(plan, session, direction, now, known)
@@ -244,7 +236,7 @@ def _rows(
         return Promise(
             slice=session.slice,
             session=session.id,
-            direction=session.directions.get(direction, direction),
+            direction=leg.called,
             term=of.term,
             percentile=percentile,
             asked=asked,

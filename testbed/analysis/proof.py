@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from testbed.analysis import within_bounds
+from testbed.net.legs import Direction, bound_over_ns
 from testbed.net.paths import Path
 from testbed.plan.model import Plan, Session
-
-if TYPE_CHECKING:
-    from testbed.analysis.summary import Direction
 
 
 def decided(
@@ -30,9 +27,7 @@ def decided(
     least_ns, most_ns = within(plan, session, direction, budget_ns)
     if least_ns > session.deadline_ns:
         return "missed"
-    ways = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
-        direction, (session.forward, session.reverse)
-    )
+    ways = [leg.path for leg in session.over(direction)]
     if most_ns > session.deadline_ns or any(_lossy(plan, way) for way in ways):
         return None
     return "met"
@@ -45,11 +40,9 @@ def within(
     +inf where a queue may be too short for what comes."""
     if plan.events:
         return 0.0, math.inf
-    most_ns = within_bounds.bound_ns(session, direction)
-    told = {"forward": (session.forward_bound,), "reverse": (session.reverse_bound,)}.get(
-        direction, (session.forward_bound, session.reverse_bound)
-    )
-    if most_ns is None or not all(bound is not None and bound.lossless for bound in told):
+    legs = session.over(direction)
+    most_ns = bound_over_ns(legs)
+    if most_ns is None or not all(leg.bound is not None and leg.bound.lossless for leg in legs):
         return float(budget_ns), math.inf
     return float(budget_ns), float(most_ns)
 

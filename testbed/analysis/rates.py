@@ -41,6 +41,7 @@ from testbed.frames import (
     TCP_HEADERS_BYTES,
     UDP_HEADERS_BYTES,
 )
+from testbed.net.legs import Leg
 from testbed.net.paths import Path
 from testbed.plan.model import Load, Plan, Session
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
@@ -292,13 +293,14 @@ def _sessions(plan: Plan, samples: Mapping[Any, pd.DataFrame]) -> Iterator[Traff
     for session in plan.sessions:
         if session.id in samples:
             rows = samples[session.id]
-            yield _forward(session, rows)
-            yield _reverse(session, rows)
+            there, back = session.legs
+            yield _forward(session, there, rows)
+            yield _reverse(session, back, rows)
 
 
-def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
+def _forward(session: Session, leg: Leg, rows: pd.DataFrame) -> Traffic:
     rows = rows[~under_way("forward", rows)]
-    path, fragments = session.forward, session.fragments
+    path, fragments = leg.path, session.fragments
     head = UDP_HEADERS_BYTES + _label(path) + ETHERNET_OVERHEAD_BYTES
     last, lead = 8.0 * (session.size_bytes + head), 8.0 * (session.fragment_bytes + head)
     answered = rows["answered"].to_numpy(float)
@@ -307,7 +309,7 @@ def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
     largest = session.fragment_bytes if fragments > 1 else session.size_bytes
     return Traffic(
         id=session.id,
-        direction=session.directions.get("forward", "forward"),
+        direction=leg.called,
         path=path,
         judged=session.judged != ("reverse",),
         frame_bytes=largest + UDP_HEADERS_BYTES + FCS_BYTES,
@@ -318,15 +320,15 @@ def _forward(session: Session, rows: pd.DataFrame) -> Traffic:
     )
 
 
-def _reverse(session: Session, rows: pd.DataFrame) -> Traffic:
+def _reverse(session: Session, leg: Leg, rows: pd.DataFrame) -> Traffic:
     rows = rows[~under_way("reverse", rows)]
-    path = session.reverse
+    path = leg.path
     frame = session.size_bytes + UDP_HEADERS_BYTES
     bits = 8.0 * (frame + _label(path) + ETHERNET_OVERHEAD_BYTES)
     answered, received = rows["answered"].to_numpy(float), rows["received"].to_numpy(float)
     return Traffic(
         id=session.id,
-        direction=session.directions.get("reverse", "reverse"),
+        direction=leg.called,
         path=path,
         judged=bool({"reverse", "rtt"} & set(session.judged)),
         frame_bytes=frame + FCS_BYTES,
@@ -357,7 +359,7 @@ def _load(load: Load, row: Mapping[str, Any]) -> Traffic:
     tcp = load.kind == "tcp"
     payload = TCP_SEGMENT_BYTES if tcp else load.packet_bytes
     frame = payload + (TCP_HEADERS_BYTES if tcp else UDP_HEADERS_BYTES)
-    bits = 8.0 * (frame + _label(load.forward) + ETHERNET_OVERHEAD_BYTES) / payload
+    bits = 8.0 * (frame + _label(load.path) + ETHERNET_OVERHEAD_BYTES) / payload
     arrived = bits * (row.get("received_bytes") or 0)
     # TCP sends again what was lost, and no more than what arrives: it offers that
     sent = arrived if tcp else bits * row["sent_bytes"]
@@ -365,7 +367,7 @@ def _load(load: Load, row: Mapping[str, Any]) -> Traffic:
     return Traffic(
         id=load.id,
         direction=f"to {load.dst}",
-        path=load.forward,
+        path=load.path,
         judged=True,
         frame_bytes=frame + FCS_BYTES,
         arrived_whole=arrived > 0,

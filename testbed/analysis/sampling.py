@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +31,6 @@ from testbed.net.paths import Carried, Path
 from testbed.net.tables import Match
 from testbed.plan.model import FLOOD_TICK_NS, Plan, Session
 from testbed.port.background import Source
-from testbed.probes.schedule import HOLD_NS
 from testbed.scenario.events.link import LinkEvent
 from testbed.scenario.events.node import NodeEvent
 
@@ -135,17 +134,16 @@ def severed(
 def _loss(plan: Plan, session: Session, paths: Iterable[Path], ways: _Ways) -> float:
     """Least probability that links lose a packet of a message, each by chance; 0 where copies go
     another way."""
-    arrives = 1.0
+    arrives, packets = 1.0, {leg.path.id: len(session.payloads(leg)) for leg in session.legs}
     for path in paths:
         if any(way.failed is None for way in path.backups):
             return 0.0
-        packets = session.fragments if path == session.forward else 1
         arrives *= (
             max(
                 math.prod(1 - plan.port(*hop).loss for hop in pairwise(nodes))
                 for nodes in ways(path)
             )
-            ** packets
+            ** packets[path.id]
         )
     return 1 - arrives
 
@@ -161,7 +159,7 @@ def _senders(
                 other.drift_ppb,
                 other.start_ns,
                 other.start_ns + other.count * other.interval_ns,
-                _hops(ways, (other.forward, other.reverse)),
+                _hops(ways, other.paths),
             )
     for load in plan.loads:
         tick_ns = FLOOD_TICK_NS if load.kind == "flood" else 0
@@ -171,7 +169,7 @@ def _senders(
             load.drift_ppb,
             load.start_ns,
             load.start_ns + load.duration_ns,
-            _hops(ways, (load.forward, load.reverse)),
+            _hops(ways, load.paths),
         )
     for port in plan.ports:
         at = frozenset([(port.node, port.peer_node)])
@@ -252,8 +250,10 @@ def _phases(period_ns: Fraction, other: _Sender, drift_ppb: int, span_ns: int) -
 
 
 def _answered_ns(session: Session, paths: Iterable[Path]) -> int:
-    """How long after its request is due an answer leaves, if answers alone are sampled."""
-    return 0 if session.forward in paths else HOLD_NS + session.forward_budget.total_ns
+    """How long after its message is due a packet leaves on the first of the paths."""
+    sampled = {path.id for path in paths}
+    before = takewhile(lambda leg: leg.path.id not in sampled, session.legs)
+    return sum(leg.budget.total_ns + leg.end.hold_ns for leg in before)
 
 
 def _parts(plan: Plan, beside: Iterable[_Sender], intended_ns: Integers) -> tuple[int, ...]:

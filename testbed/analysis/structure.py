@@ -66,7 +66,7 @@ def _isolation(plan: Plan, path: Path) -> tuple[Held, str]:
     others = {
         flow.slice
         for flow in flows
-        for one in (flow.forward, flow.reverse)
+        for one in flow.paths
         if one.queue == path.queue and flow.slice != path.slice
     } | {
         source.slice

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -36,14 +36,12 @@ from testbed.analysis.sampling import sampling, severed
 from testbed.analysis.variation import Integers, availability, ipdv, pdv
 from testbed.errors import TestbedError
 from testbed.files import write_whole
+from testbed.net.legs import RTT, Direction, assumptions, bound_over_ns, budget_over
 from testbed.net.paths import Path as Way
 from testbed.net.timeline import Entry
-from testbed.plan.model import Budget, Plan, Session
-from testbed.probes.schedule import HOLD_NS
+from testbed.plan.model import Plan, Session
 from testbed.results.folder import CONTROL, FIDELITY, SUMMARY, RunFolder
 from testbed.scenario.model import Frozen
-
-Direction = Literal["forward", "reverse", "rtt"]
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
 """Field of a row -> percentile."""
@@ -195,7 +193,7 @@ def summarise(
 
 def judged(session: Session) -> tuple[Direction, ...]:
     """The directions a session has rows for."""
-    return session.judged or ("rtt",)
+    return session.judged or (RTT,)
 
 
 def series(direction: Direction, packets: pd.DataFrame) -> Series:
@@ -227,23 +225,9 @@ def measured(session: Session, packets: pd.DataFrame) -> pd.DataFrame:
     return packets[packets["intended_ns"] >= session.warmup_ns]
 
 
-def budget(session: Session, direction: Direction) -> Budget:
-    """The delay budget of a direction; of a round trip, the sum of both."""
-    if direction == "forward":
-        return session.forward_budget
-    if direction == "reverse":
-        return session.reverse_budget
-    there, back = session.forward_budget, session.reverse_budget
-    return Budget(
-        **{name: getattr(there, name) + getattr(back, name) for name in Budget.__struct_fields__}
-    )
-
-
 def passed(session: Session, direction: Direction) -> tuple[Way, ...]:
     """The paths of a direction."""
-    if direction == "rtt":
-        return session.forward, session.reverse
-    return (session.forward,) if direction == "forward" else (session.reverse,)
+    return tuple(leg.path for leg in session.over(direction))
 
 
 def observed(
@@ -252,12 +236,14 @@ def observed(
     """A session's delays in a direction, and how its plan had them sample the network."""
     sampled = sampling(plan, session, passed(session, direction), now.intended_ns, known.taken)
     if plan.events and len(now.delay_ns):
-        longest_ns = now.delay_ns[np.isfinite(now.delay_ns)].max(initial=0) + HOLD_NS
+        longest_ns = now.delay_ns[np.isfinite(now.delay_ns)].max(initial=0)
+        longest_ns += sum(leg.end.hold_ns for leg in session.legs)
         cut = severed(plan, passed(session, direction), now.intended_ns, longest_ns)
         if np.isinf(now.delay_ns[cut]).all():
             sampled = sampled._replace(gone=float(cut.mean()))
     if not known.overloaded:
-        least_ns, most_ns = within(plan, session, direction, budget(session, direction).total_ns)
+        budget_ns = budget_over(session.over(direction)).total_ns
+        least_ns, most_ns = within(plan, session, direction, budget_ns)
         sampled = sampled._replace(least_ns=least_ns, most_ns=most_ns)
     return Observations(now.delay_ns, sampled)
 
@@ -307,7 +293,8 @@ def _row(
     delay = now.delay_ns
     judged_ = series(direction, as_late(direction, kept))
     arrived = np.sort(delay[np.isfinite(delay)])
-    parts = budget(session, direction)
+    legs = session.over(direction)
+    parts = budget_over(legs)
     paths = passed(session, direction)
     apart = differences(seen.sampling)
     p50, p99, p999 = (percentile(seen, p) for p in PERCENTILES.values())
@@ -315,8 +302,7 @@ def _row(
     late = schedule_error(kept)
     early = max(0.0, parts.total_ns - least) if least is not None else 0.0
     found = trust.fidelity(known, plan, paths, schedule_ns=late, early_ns=early)
-    path = session.reverse if direction == "reverse" else session.forward
-    limit = within_bounds.bound_ns(session, direction)
+    limit = bound_over_ns(legs)
     sent_packets, lost_packets, late_packets = _packets(direction, kept)
     exact = on_time and found.trust == "exact"
     kept_to, over = within_bounds.judge(lasting, session, direction, now, exact=exact)
@@ -332,9 +318,9 @@ def _row(
         session=session.id,
         app=session.app,
         slice=session.slice,
-        direction=session.directions.get(direction, direction),
+        direction=session.called(direction),
         judged=direction,
-        path=">".join(path.nodes),
+        path=">".join(paths[0].nodes),
         messages=len(judged_.delay_ns),
         warmup=len(packets) - len(measured(session, packets)),
         lost=len(delay) - len(arrived),
@@ -357,7 +343,7 @@ def _row(
         bound_ns=limit,
         bound=kept_to,
         bound_over=over,
-        bound_assumptions="; ".join(within_bounds.assumptions(session, direction)),
+        bound_assumptions="; ".join(assumptions(legs)),
         residual_p50_ns=_less(p50, parts.total_ns),
         residual_min_ns=least - parts.total_ns if least is not None else None,
         deadline_ns=session.deadline_ns,

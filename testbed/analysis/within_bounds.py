@@ -13,43 +13,24 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from testbed.analysis.independence import Delays
 from testbed.errors import EmulationError
 from testbed.net.deltas.reroute import Reroute
+from testbed.net.legs import Direction, Leg, bound_over_ns
 from testbed.net.timeline import Entry
 from testbed.plan.afterwards import bounds_of
 from testbed.plan.model import Plan, Session
-from testbed.probes.schedule import HOLD_NS
 from testbed.slices.policy import LATE_NS
 from testbed.units import show_bytes, show_ns
 
 if TYPE_CHECKING:
-    from testbed.analysis.summary import Direction, Series, SummaryRow
+    from testbed.analysis.summary import Series, SummaryRow
 
 Kept = Literal["kept", "exceeded", "not judged", "no bound"]
-
-
-def bound_ns(session: Session, direction: Direction) -> int | None:
-    """A direction's bound; of a round trip, both ways' together."""
-    ways = {
-        "forward": (session.forward_bound,),
-        "reverse": (session.reverse_bound,),
-    }.get(direction, (session.forward_bound, session.reverse_bound))
-    found = [way.latency_ns for way in ways if way is not None and way.latency_ns is not None]
-    return sum(found) if len(found) == len(ways) else None
-
-
-def assumptions(session: Session, direction: Direction) -> tuple[str, ...]:
-    """What a direction's bound rests on."""
-    ways = [
-        way
-        for name, way in (("forward", session.forward_bound), ("reverse", session.reverse_bound))
-        if way is not None and direction in (name, "rtt")
-    ]
-    return tuple(dict.fromkeys(text for way in ways for text in way.assumptions))
 
 
 def punctual(samples: pd.DataFrame) -> bool:
@@ -102,20 +83,18 @@ def judge(
         exact: senders were on time, no load sent more than planned, and the lab's own
             error is below 1 us.
     """
-    ways = {"forward": (session.forward,), "reverse": (session.reverse,)}.get(
-        direction, (session.forward, session.reverse)
-    )
-    if bound_ns(session, direction) is None:
+    legs, before = session.over(direction), session.before(direction)
+    if bound_over_ns(legs) is None:
         return "no bound", 0
+    held_ns = sum(leg.end.hold_ns for leg in session.legs)
     over = judged = 0
     for window in windows:
-        limits = [window.delays_ns.get(path.id) for path in ways]
-        if not exact or None in limits:
+        now_legs = [_within(leg, window) for leg in legs]
+        limit = bound_over_ns(now_legs)
+        if not exact or limit is None:
             continue
-        limit = sum(filter(None, limits))
-        there_ns = window.delays_ns.get(session.forward.id, math.inf)
-        asked_ns = there_ns if direction == "reverse" else 0
-        due_ns = now.intended_ns + asked_ns + limit + LATE_NS + HOLD_NS
+        asked_ns = sum(window.delays_ns.get(leg.path.id, math.inf) for leg in before)
+        due_ns = now.intended_ns + asked_ns + limit + LATE_NS + held_ns
         met = (now.intended_ns >= window.from_ns) & (
             (due_ns < window.until_ns) | (window.until_ns == math.inf)
         )
@@ -125,6 +104,15 @@ def judge(
     if not judged:
         return "not judged", 0
     return ("exceeded" if over else "kept"), over
+
+
+def _within(leg: Leg, window: Window) -> Leg:
+    """The leg as it is in a window."""
+    if leg.bound is None:
+        return leg
+    latency_ns = window.delays_ns.get(leg.path.id)
+    bound = msgspec.structs.replace(leg.bound, latency_ns=latency_ns)
+    return msgspec.structs.replace(leg, bound=bound)
 
 
 def exceeded(plan: Plan, rows: Sequence[SummaryRow], control: Any) -> EmulationError | None:

@@ -26,7 +26,7 @@ def seconds(plan: Plan) -> float:
     """About what a run of it takes, s of wall time."""
     messages = sum(session.count for session in plan.sessions)
     packet_hops = sum(
-        load.rate_bps / 8 / load.packet_bytes * load.duration_ns / 1e9 * len(load.forward.nodes)
+        load.rate_bps / 8 / load.packet_bytes * load.duration_ns / 1e9 * len(load.path.nodes)
         for load in plan.loads
     )
     return (

@@ -2,6 +2,7 @@
 
 nodes.py      hosts, switches, links
 tables.py     flow entries, groups and repairs, as data
+legs.py       the legs of a session: path, budget, bound, what ends each; sums over them
 paths.py      paths, their backups, the packets that take them; the book of orders
 state.py      State: all of it at one moment; state + delta = state
 deltas/       what each kind of change makes of a state

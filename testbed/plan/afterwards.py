@@ -15,6 +15,7 @@ from itertools import pairwise
 import msgspec
 
 from testbed.net.history import history
+from testbed.net.legs import Leg
 from testbed.net.passage import passage_ns
 from testbed.net.paths import Path
 from testbed.net.state import State
@@ -64,10 +65,7 @@ def bounds_of(plan: Plan) -> dict[str, int]:
     return {
         path.id: bound.latency_ns
         for session in plan.sessions
-        for path, bound in (
-            (session.forward, session.forward_bound),
-            (session.reverse, session.reverse_bound),
-        )
+        for path, bound in ((leg.path, leg.bound) for leg in session.legs)
         if bound is not None and bound.latency_ns is not None
     }
 
@@ -80,15 +78,12 @@ def _shape(state: State) -> bytes:
 def _delays(plan: Plan, state: State, traffic: Mapping[str, Traffic | None]) -> dict[str, int]:
     """Path id -> the bound of a path's packets, of those that are whole and have any."""
 
-    def now(path: Path) -> Path:
-        return _present(state, path)
+    def now(leg: Leg) -> Leg:
+        return msgspec.structs.replace(leg, path=_present(state, leg.path))
 
-    sessions = [
-        msgspec.structs.replace(s, forward=now(s.forward), reverse=now(s.reverse))
-        for s in plan.sessions
-    ]
+    sessions = [msgspec.structs.replace(s, legs=tuple(map(now, s.legs))) for s in plan.sessions]
     loads = [
-        msgspec.structs.replace(one, forward=now(one.forward), reverse=now(one.reverse))
+        msgspec.structs.replace(one, paths=tuple(_present(state, path) for path in one.paths))
         for one in plan.loads
     ]
     broken = state.broken()

@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from testbed.frames import UDP_HEADERS_BYTES, label_bytes
+from testbed.net.legs import Budget
 from testbed.net.paths import Path
-from testbed.plan.model import Budget
 from testbed.plan.wiring import Wiring
 from testbed.port.pipeline import Port
 from testbed.slices.costs import serialisation_ns

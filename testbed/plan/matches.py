@@ -18,20 +18,22 @@ _PROTOCOLS = {"udp": UDP, "tcp": TCP, "flood": UDP}
 def session_matches(session: Session) -> Iterator[tuple[Path, Match]]:
     """The STAMP packets both ways, and the other packets of a message forward."""
     ends = (session.sender_port, session.reflector_port)
-    yield session.forward, _match(session.sender_ip, session.reflector_ip, UDP, *ends)
+    there, back = session.paths
+    yield there, _match(session.sender_ip, session.reflector_ip, UDP, *ends)
     if session.fragments > 1:
         others = _match(
             session.sender_ip, session.reflector_ip, UDP, session.sender_port, DISCARD_PORT
         )
-        yield session.forward, others
-    yield session.reverse, _match(session.reflector_ip, session.sender_ip, UDP, *ends[::-1])
+        yield there, others
+    yield back, _match(session.reflector_ip, session.sender_ip, UDP, *ends[::-1])
 
 
 def load_matches(load: Load) -> Iterator[tuple[Path, Match]]:
     """Everything to the load's port, and everything that answers."""
     protocol = _PROTOCOLS[load.kind]
-    yield load.forward, _match(load.src_ip, load.dst_ip, protocol, None, load.port)
-    yield load.reverse, _match(load.dst_ip, load.src_ip, protocol, load.port, None)
+    there, back = load.paths
+    yield there, _match(load.src_ip, load.dst_ip, protocol, None, load.port)
+    yield back, _match(load.dst_ip, load.src_ip, protocol, load.port, None)
 
 
 def carried(sessions: Iterable[Session], loads: Iterable[Load]) -> tuple[Carried, ...]:
@@ -45,7 +47,7 @@ def carried(sessions: Iterable[Session], loads: Iterable[Load]) -> tuple[Carried
 
 
 def _both(of: Session | Load, taken: Sequence[tuple[Path, Match]]) -> Iterator[Carried]:
-    for path in (of.forward, of.reverse):
+    for path in of.paths:
         mine = tuple(match for owner, match in taken if owner.cookie == path.cookie)
         yield Carried(path=path, matches=mine, dscp=of.dscp)
 

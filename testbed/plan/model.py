@@ -9,50 +9,18 @@ from typing import Literal
 
 import msgspec
 
+from testbed.net.legs import RTT, Direction, Leg
 from testbed.net.paths import Path
 from testbed.net.state import State
 from testbed.scenario.events import Event
 from testbed.scenario.model import Capture, Frozen
 
-SCHEMA = 3
+SCHEMA = 4
 
 FLOOD_DEBT_NS = 20_000_000
 """What a flood that was held up still sends, so that no stall becomes a burst."""
 FLOOD_TICK_NS = 1_000_000
 """A flood sends no more often: several packets at a time, if its rate asks for that."""
-
-
-class Budget(Frozen, frozen=True, kw_only=True):
-    """Where the one-way delay of one packet goes, without queueing."""
-
-    propagation_ns: int
-    device_ns: int
-    serialisation_ns: int
-    radio_ns: int = 0
-    compute_ns: int = 0
-
-    @property
-    def total_ns(self) -> int:
-        return (
-            self.propagation_ns
-            + self.device_ns
-            + self.serialisation_ns
-            + self.radio_ns
-            + self.compute_ns
-        )
-
-
-class DelayBound(Frozen, frozen=True, kw_only=True):
-    """What no conforming packet takes longer than, by network calculus."""
-
-    latency_ns: int | None
-    """One-way, from the sender's queue to the arrival of the last bit; None: no bound."""
-    concatenated: bool = False
-    """With the burst paid once along the path; else the sum of the ports' bounds."""
-    lossless: bool = False
-    """Nor finds one a queue full or a policer's bucket empty. Links may lose it still."""
-    assumptions: tuple[str, ...]
-    """What it rests on, or why there is none."""
 
 
 class BacklogBound(Frozen, frozen=True, kw_only=True):
@@ -98,22 +66,45 @@ class Session(Frozen, frozen=True, kw_only=True):
     warmup_ns: int
     deadline_ns: int | None
     deadline_kind: Literal["one-way", "rtt"] = "one-way"
-    judged: tuple[Literal["forward", "reverse", "rtt"], ...]
-    """Which delays the deadline is held against; forward is sender to reflector."""
-    directions: dict[str, str] = msgspec.field(default_factory=dict)
-    """What forward and reverse are to the application: {"forward": "UL", ...}."""
+    judged: tuple[Direction, ...]
+    """Which delays the deadline is held against."""
     reliability: float | None
     """Share of packets within the deadline that the class asks for."""
     survival_ns: int | None = None
     """How long the application lives without a good message (TS 22.104 annex C.3)."""
-    forward: Path
-    reverse: Path
-    forward_budget: Budget
-    reverse_budget: Budget
-    forward_bound: DelayBound | None = None
-    reverse_bound: DelayBound | None = None
+    legs: tuple[Leg, ...]
+    """The ways its packets go, one after the other, from the sender on."""
     source: str = ""
     """Where the class's numbers come from: its spec clause."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(leg.path for leg in self.legs)
+
+    def leg(self, name: str) -> Leg:
+        """Raises KeyError: it has none of that name."""
+        for leg in self.legs:
+            if leg.name == name:
+                return leg
+        raise KeyError(name)
+
+    def over(self, direction: Direction) -> tuple[Leg, ...]:
+        """The legs that a direction is of. Raises KeyError."""
+        return self.legs if direction == RTT else (self.leg(direction),)
+
+    def before(self, direction: Direction) -> tuple[Leg, ...]:
+        """The legs that its packets have gone when a direction begins. Raises KeyError."""
+        return self.legs[: self.legs.index(self.over(direction)[0])]
+
+    def called(self, direction: Direction) -> str:
+        """What a direction is to the application. Raises KeyError."""
+        return RTT if direction == RTT else self.leg(direction).called
+
+    def payloads(self, leg: Leg) -> tuple[int, ...]:
+        """UDP payloads of the packets of one message on a leg, the STAMP packet last: only that
+        is answered."""
+        leading = self.fragments - 1 if leg == self.legs[0] else 0
+        return (self.fragment_bytes,) * leading + (self.size_bytes,)
 
 
 class Load(Frozen, frozen=True, kw_only=True):
@@ -136,8 +127,13 @@ class Load(Frozen, frozen=True, kw_only=True):
     duration_ns: int
     drift_ppb: int = 0
     """The sender's clock is slow by so much: times between packets last that much longer."""
-    forward: Path
-    reverse: Path
+    paths: tuple[Path, ...]
+    """To its destination, and back."""
+
+    @property
+    def path(self) -> Path:
+        """To its destination."""
+        return self.paths[0]
 
 
 class Afterwards(Frozen, frozen=True, kw_only=True):

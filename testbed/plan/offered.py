@@ -8,7 +8,7 @@ for. Of flows at different times the moment counts at which they offer most.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -71,20 +71,18 @@ def most_bps(offers: list[Offer]) -> float:
 def _flows(plan: Plan) -> Iterator[tuple[Path, Callable[[int], Offer]]]:
     """Each path, and what its flow offers where its packets have so many bytes more."""
     for session in plan.sessions:
-        lead = (session.fragments - 1, session.fragment_bytes)
-        message = [lead, (1, session.size_bytes)]
-        yield session.forward, _session(session, message)
-        yield session.reverse, _session(session, message[1:])
+        for leg in session.legs:
+            yield leg.path, _session(session, session.payloads(leg))
     for load in plan.loads:
         if load.kind != "tcp":
-            yield load.forward, _load(load)
+            yield load.path, _load(load)
 
 
-def _session(session: Session, packets: list[tuple[int, int]]) -> Callable[[int], Offer]:
+def _session(session: Session, payloads: Sequence[int]) -> Callable[[int], Offer]:
     end_ns = session.start_ns + session.count * session.interval_ns
 
     def offer(more: int) -> Offer:
-        bits = sum(8 * n * (payload + UDP_HEADERS_BYTES + more) for n, payload in packets)
+        bits = sum(8 * (payload + UDP_HEADERS_BYTES + more) for payload in payloads)
         bps = bits * 1e9 / session.interval_ns
         return Offer(session.id, session.slice, bps, session.start_ns, end_ns)
 
@@ -138,7 +136,7 @@ def _too_much_guaranteed(scenario: Scenario, plan: Plan) -> Iterator[str]:
     passing: Mapping[Hop, set[str]] = defaultdict(set)
     flows: list[Session | Load] = [*plan.sessions, *plan.loads]
     for flow in flows:
-        for path in (flow.forward, flow.reverse):
+        for path in flow.paths:
             for hop in pairwise(path.nodes):
                 if guaranteed.get(path.slice):
                     passing[hop].add(path.slice)

@@ -2,9 +2,9 @@
 
 Every flow of the plan becomes a token bucket on its path, or one that nothing holds:
 
-    session forward   a message at once, every interval, up to LATE_NS late; Poisson
+    first leg         a message at once, every interval, up to LATE_NS late; Poisson
                       arrivals keep to no bucket
-    session reverse   an answer to each STAMP packet, as it arrives
+    later legs        an answer to each STAMP packet, as it arrives
     frer              a second flow, from the first switch on; both may be answered. The
                       first copy counts; where copies may be lost, that is the slower way's
     udp               a packet at a time, up to LATE_NS late
@@ -28,8 +28,9 @@ import msgspec
 
 from testbed.errors import PlanError
 from testbed.frames import FULL_FRAME_BYTES, SMALLEST_TCP_BYTES, label_bytes
+from testbed.net.legs import DelayBound, Leg
 from testbed.net.paths import Path
-from testbed.plan.model import BacklogBound, DelayBound, Load, Plan, Session
+from testbed.plan.model import BacklogBound, Load, Plan, Session
 from testbed.plan.traffic import modelled
 from testbed.plan.wiring import Wiring
 from testbed.port.curves import Bucket
@@ -85,20 +86,17 @@ def with_bounds(
             return said
         return _either(said, _entered_ns(wiring, flow, bound), copies)
 
-    bounded = tuple(
-        msgspec.structs.replace(s, forward_bound=told(s.forward), reverse_bound=told(s.reverse))
-        for s in sessions
-    )
-    return bounded, _backlogs(sessions, known, found)
+    def bounded(leg: Leg) -> Leg:
+        return msgspec.structs.replace(leg, bound=told(leg.path))
+
+    found_ = tuple(msgspec.structs.replace(s, legs=tuple(map(bounded, s.legs))) for s in sessions)
+    return found_, _backlogs(sessions, known, found)
 
 
 def hold_delays(sessions: Iterable[Session], slices: Mapping[str, Slice]) -> None:
     """Raises PlanError where a packet may take longer than its slice promises."""
     for session in sessions:
-        for path, bound in (
-            (session.forward, session.forward_bound),
-            (session.reverse, session.reverse_bound),
-        ):
+        for path, bound in ((leg.path, leg.bound) for leg in session.legs):
             slo = slices[path.slice].promised(path.src, path.dst)
             most_ns = None if slo is None else slo.delay_ns
             if most_ns is None or bound is None:
@@ -136,27 +134,25 @@ def watching(plan: Plan) -> Iterator[Flow]:
 def _session(
     wiring: Wiring, session: Session, traffic: Mapping[str, Traffic | None]
 ) -> Iterator[Flow]:
-    there, back = session.forward, session.reverse
-    asked, answer = traffic[there.id] or _ANY, traffic[back.id] or _ANY
-    yield _flow(there.id, _hops(wiring, there.nodes, there), asked, late_ns=LATE_NS)
-    twice = there.protection == "frer"
-    yield from _copies(wiring, there, asked)
-    if twice:
-        answer = msgspec.structs.replace(answer, rate_bps=2 * answer.rate_bps)
-    hops = _hops(wiring, back.nodes, back)
-    yield _flow(back.id, hops, answer, times=1 + twice, late_ns=LATE_NS, after=there.id)
-    yield from _copies(wiring, back, answer)
+    times, after = 1, ""
+    for path in session.paths:
+        sent = traffic[path.id] or _ANY
+        sent = msgspec.structs.replace(sent, rate_bps=times * sent.rate_bps)
+        hops = _hops(wiring, path.nodes, path)
+        yield _flow(path.id, hops, sent, times=times, late_ns=LATE_NS, after=after)
+        yield from _copies(wiring, path, sent)
+        times, after = times * (1 + (path.protection == "frer")), path.id
 
 
 def _load(wiring: Wiring, load: Load, traffic: Mapping[str, Traffic | None]) -> Iterator[Flow]:
     if load.kind != "tcp":
-        known = traffic[load.forward.id] or _ANY
-        hops = _hops(wiring, load.forward.nodes, load.forward)
+        known = traffic[load.path.id] or _ANY
+        hops = _hops(wiring, load.path.nodes, load.path)
         late_ns = LATE_NS if load.kind == "udp" else 0
-        yield _flow(load.forward.id, hops, known, late_ns=late_ns)
-        yield from _copies(wiring, load.forward, known)
+        yield _flow(load.path.id, hops, known, late_ns=late_ns)
+        yield from _copies(wiring, load.path, known)
         return  # its sink does not answer
-    for path in (load.forward, load.reverse):
+    for path in load.paths:
         yield _flow(path.id, _hops(wiring, path.nodes, path), _ANY)
         yield from _copies(wiring, path, _ANY)
 
@@ -293,7 +289,7 @@ def _backlogs(
 ) -> tuple[BacklogBound, ...]:
     least: dict[tuple[str, int], int] = {}
     for session in sessions:
-        for path in (session.forward, session.reverse):
+        for path in session.paths:
             bound = found[path.id]
             if isinstance(bound, Endless):
                 continue

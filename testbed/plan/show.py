@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from testbed.net.legs import RTT, Budget, budget_over
 from testbed.net.paths import Path
-from testbed.plan.model import Budget, Load, Plan, Session
+from testbed.plan.model import Load, Plan, Session
 from testbed.port.pipeline import Port
 from testbed.units import show_bps, show_ns
 
@@ -36,7 +37,7 @@ def paths(plan: Plan) -> Table:
         tuple(
             (path.id, path.slice, " > ".join(path.nodes), _or_none(path.label), str(path.queue))
             for item in both
-            for path in (item.forward, item.reverse)
+            for path in item.paths
         ),
     )
 
@@ -56,7 +57,7 @@ def backups(plan: Plan) -> Table:
                 str(backup.label),
             )
             for item in both
-            for path in (item.forward, item.reverse)
+            for path in item.paths
             for backup in path.backups
         ),
     )
@@ -108,18 +109,14 @@ def budgets(plan: Plan) -> Table:
 
 
 def _session_budgets(session: Session) -> Iterator[tuple[str, ...]]:
-    message = session.size_bytes + (session.fragments - 1) * session.fragment_bytes
-    parts = {
-        "forward": (message, session.forward_budget),
-        "reverse": (session.size_bytes, session.reverse_budget),
-    }
     deadline = _deadline(session)
-    for name, (size, budget) in parts.items():
-        held = deadline if name in session.judged else "-"
-        yield (session.id, session.directions.get(name, name), str(size), *_parts(budget), held)
-    if "rtt" in session.judged:
-        total_ns = session.forward_budget.total_ns + session.reverse_budget.total_ns
-        yield (session.id, "rtt", "", "", "", "", "", show_ns(total_ns), deadline)
+    for leg in session.legs:
+        held = deadline if leg.name in session.judged else "-"
+        size = sum(session.payloads(leg))
+        yield (session.id, leg.called, str(size), *_parts(leg.budget), held)
+    if RTT in session.judged:
+        total_ns = budget_over(session.legs).total_ns
+        yield (session.id, RTT, "", "", "", "", "", show_ns(total_ns), deadline)
 
 
 def _parts(budget: Budget) -> tuple[str, ...]:
@@ -146,18 +143,15 @@ def bounds(plan: Plan) -> Table:
         tuple(
             (
                 session.id,
-                session.directions.get(name, name),
+                leg.called,
                 "none" if bound.latency_ns is None else show_ns(bound.latency_ns),
-                show_ns(budget.total_ns),
+                show_ns(leg.budget.total_ns),
                 "path" if bound.concatenated else "port",
                 "; ".join(bound.assumptions),
             )
             for session in plan.sessions
-            for name, budget, bound in (
-                ("forward", session.forward_budget, session.forward_bound),
-                ("reverse", session.reverse_budget, session.reverse_bound),
-            )
-            if bound is not None
+            for leg in session.legs
+            if (bound := leg.bound) is not None
         ),
     )
 
@@ -292,7 +286,7 @@ def rules(plan: Plan, switch: str | None = None) -> Table:
 
 def _path_names(plan: Plan) -> dict[int, str]:
     both: list[Session | Load] = [*plan.sessions, *plan.loads]
-    every: list[Path] = [path for item in both for path in (item.forward, item.reverse)]
+    every: list[Path] = [path for item in both for path in item.paths]
     return {path.cookie: path.id for path in every}
 
 

@@ -16,10 +16,11 @@ each judged forward.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from testbed.errors import PlanError
 from testbed.frames import UDP_HEADERS_BYTES
+from testbed.net.legs import RTT, Direction, Home, Leg, Reflector
 from testbed.plan.budget import path_budget
 from testbed.plan.model import FLOOD_DEBT_NS, Load, Session
 from testbed.plan.pacing import (
@@ -50,8 +51,6 @@ FIRST_SENDER_PORT = 50_000
 FIRST_LOAD_PORT = 5201
 LAST_PORT = 65_535
 
-JudgedDelay = Literal["forward", "reverse", "rtt"]
-
 
 class _Role(NamedTuple):
     """Which way one session of a probe looks."""
@@ -60,7 +59,7 @@ class _Role(NamedTuple):
     from_terminal: bool
     forward: str
     reverse: str
-    judged: tuple[JudgedDelay, ...]
+    judged: tuple[Direction, ...]
 
 
 def sessions(
@@ -192,9 +191,9 @@ def _roles(app: AppClass, size_bytes: int | None) -> Iterator[_Role]:
         app.direction, ("UL", "DL")
     )
     if app.direction == "DL":
-        yield _Role("", False, back, out, ("rtt",) if app.judged == "rtt" else ("forward",))
+        yield _Role("", False, back, out, (RTT,) if app.judged == "rtt" else ("forward",))
     elif app.judged == "rtt":
-        yield _Role("", True, out, back, ("rtt",))
+        yield _Role("", True, out, back, (RTT,))
     elif app.direction in ("UL", "DC"):
         yield _Role("", True, out, back, ("forward",))
     elif (size_bytes or app.size_bytes) <= MAX_PAYLOAD_BYTES:
@@ -218,8 +217,7 @@ def _session(
     sender, reflector = _ends(probe, role)
     payloads = packets(probe.size_bytes or app.size_bytes)
     interval_ns = probe.interval_ns or app.interval_ns
-    forward = router.path(f"{id_}.forward")
-    reverse = router.path(f"{id_}.reverse")
+    there, back = router.path(f"{id_}.forward"), router.path(f"{id_}.reverse")
     late_ns, slow_ppb = 0, drift_ppb(scenario, probe, sender)
     if app.arrivals == "periodic":
         within_ns = min(interval_ns, probe.duration_ns)
@@ -247,13 +245,24 @@ def _session(
         deadline_ns=probe.deadline_ns or app.deadline_ns,
         deadline_kind=app.judged,
         judged=role.judged,
-        directions={"forward": role.forward, "reverse": role.reverse},
         reliability=app.reliability,
         survival_ns=app.survival_ns,
-        forward=forward,
-        reverse=reverse,
-        forward_budget=path_budget(wiring, forward, payloads),
-        reverse_budget=path_budget(wiring, reverse, payloads[-1:]),
+        legs=(
+            Leg(
+                name="forward",
+                called=role.forward,
+                path=there,
+                budget=path_budget(wiring, there, payloads),
+                end=Reflector(),
+            ),
+            Leg(
+                name="reverse",
+                called=role.reverse,
+                path=back,
+                budget=path_budget(wiring, back, payloads[-1:]),
+                end=Home(),
+            ),
+        ),
         source=app.source,
     )
 
@@ -296,8 +305,7 @@ def _load(scenario: Scenario, flow: Flow, port: int, ip: Mapping[str, str], rout
         start_ns=flow.start_ns + late_ns,
         duration_ns=flow.duration_ns,
         drift_ppb=drift_ppb(scenario, flow, flow.src),
-        forward=router.path(f"{flow.id}.forward"),
-        reverse=router.path(f"{flow.id}.reverse"),
+        paths=(router.path(f"{flow.id}.forward"), router.path(f"{flow.id}.reverse")),
     )
 
 

@@ -27,16 +27,13 @@ def _unkept(scenario: Scenario, plan: Plan) -> Iterator[str]:
         if slice_ is None:
             continue
         who = f"Slice {slice_.id} is promised"
-        ways = (
-            (session.forward, session.forward_budget),
-            (session.reverse, session.reverse_budget),
-        )
-        if slice_.guaranteed_bps and not session.forward.queue:
+        first = session.paths[0]
+        if slice_.guaranteed_bps and not first.queue:
             yield (
                 f"{who} {show_bps(slice_.guaranteed_bps)}, for which policy "
-                f"{session.forward.policy} has no queue."
+                f"{first.policy} has no queue."
             )
-        for path, budget in ways:
+        for path, budget in ((leg.path, leg.budget) for leg in session.legs):
             slo = slice_.promised(path.src, path.dst) or Slo()
             asked = [ns for ns in (slo.delay_ns, slo.delay_percentile_ns) if ns is not None]
             if asked and budget.total_ns > min(asked):

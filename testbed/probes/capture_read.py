@@ -79,9 +79,9 @@ def verify_capture(pcap: Path, plan: Plan) -> list[Finding]:
             unplanned[packet.summary()] += 1
     findings: list[Finding] = []
     for session in plan.sessions:
-        directions = {"forward": session.forward, "reverse": session.reverse}
+        directions = {leg.name: leg.path for leg in session.legs}
         if session.fragments > 1:
-            directions["leading"] = session.forward
+            directions["leading"] = session.paths[0]
         for direction, path in directions.items():
             if set(link) in [set(hop) for hop in pairwise(path.nodes)]:
                 rows = seen.get((session.id, direction), [])

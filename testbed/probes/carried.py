@@ -22,10 +22,12 @@ def carried(plan: Plan, folder: Path) -> dict[str, int]:
     back = _arrived(folder / events.RECEIVED_FILE, events.SENDER_RX)
     found: dict[str, int] = {}
     for index, session in enumerate(plan.sessions):
-        found[session.forward.id] = len(there.get(index, ())) + leading.get(index, 0)
-        found[session.reverse.id] = len(back.get(index, ()))
+        asked, answered = (path.id for path in session.paths)
+        found[asked] = len(there.get(index, ())) + leading.get(index, 0)
+        found[answered] = len(back.get(index, ()))
     for load in plan.loads:
-        found[load.forward.id], found[load.reverse.id] = 1, _answers(load)
+        asked, answered = (path.id for path in load.paths)
+        found[asked], found[answered] = 1, _answers(load)
     return found
 
 

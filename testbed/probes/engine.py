@@ -27,11 +27,12 @@ from typing import Any
 from testbed.emulation.netns import entered
 from testbed.emulation.watch import ended
 from testbed.errors import EmulationError
+from testbed.net.legs import HOLD_NS
 from testbed.plan.matches import DISCARD_PORT
 from testbed.plan.model import Plan, Session
 from testbed.plan.pacing import stretched
 from testbed.probes.messages import PRIMING, leading_packet
-from testbed.probes.schedule import HOLD_NS, grace_ns
+from testbed.probes.schedule import grace_ns
 from testbed.probes.sockets import dropped, keeps_moments, open_answering_pair, open_udp
 from testbed.probes.stamp import request_of_size, stamp_request
 from testbed.process import child_environment
@@ -311,7 +312,7 @@ def _sender(index: int, session: Session) -> dict[str, Any]:
         "ip": session.sender_ip,
         "port": session.sender_port,
         "packets": session.fragments,
-        "doubled": session.forward.protection == "frer",
+        "doubled": session.paths[0].protection == "frer",
     }
 
 

@@ -24,9 +24,10 @@ import msgspec
 from testbed.emulation import lab_qdisc, links, netns
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.qdisc import Arrangement
+from testbed.net.legs import Budget, Home, Leg, Reflector
 from testbed.net.nodes import Host
 from testbed.net.paths import Path
-from testbed.plan.model import Budget, Plan, Session
+from testbed.plan.model import Plan, Session
 from testbed.port.pipeline import Port
 
 SESSION = "null-path"
@@ -111,10 +112,10 @@ def null_plan(plan: Plan, *, virtual: bool) -> Plan:
         deadline_ns=None,
         judged=(),
         reliability=None,
-        forward=there,
-        reverse=back,
-        forward_budget=_NOTHING,
-        reverse_budget=_NOTHING,
+        legs=(
+            Leg(name="forward", called="", path=there, budget=_NOTHING, end=Reflector()),
+            Leg(name="reverse", called="", path=back, budget=_NOTHING, end=Home()),
+        ),
     )
     return msgspec.structs.replace(
         plan, hosts=hosts, switches=(), ports=ports, rules=(), sessions=(session,), loads=()

@@ -8,13 +8,6 @@ from random import Random
 from testbed.plan.model import Session
 from testbed.plan.pacing import stretched
 
-HOLD_NS = 50_000_000
-"""How long a reflector holds a reply where the kernel sends it at its moment.
-
-Whole frames of 10 ms, so that in a radio frame or a gate's cycle a reply meets the same
-place as one that leaves at once.
-"""
-
 
 def moments(session: Session, start_ns: int = 0) -> Iterator[int]:
     """When a session's messages are due, traffic beginning at `start_ns`."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from testbed.analysis.proof import decided
 from testbed.analysis.structure import structure
-from testbed.analysis.summary import budget, judged
+from testbed.analysis.summary import judged
+from testbed.net.legs import budget_over
 from testbed.plan.model import Load, Plan, Session
 from testbed.report.naming import listed
 from testbed.report.wording import delay, nominal
@@ -29,8 +30,8 @@ def beforehand(plan: Plan) -> str:
         if session.deadline_ns is None:
             continue
         for direction in judged(session):
-            least_ns = budget(session, direction).total_ns
-            name = f"{session.id} {session.directions.get(direction, direction)}"
+            least_ns = budget_over(session.over(direction)).total_ns
+            name = f"{session.id} {session.called(direction)}"
             word = decided(plan, session, direction, least_ns)
             if word == "missed":
                 missed.append(f"{name} ({delay(least_ns)} of {nominal(session.deadline_ns)})")
@@ -64,7 +65,7 @@ def broken(plan: Plan, slices: Iterable[Slice]) -> list[str]:
     for flow in flows:
         if flow.slice not in by_id:
             continue
-        for path in (flow.forward, flow.reverse):
+        for path in flow.paths:
             for term, asked, held, how in structure(plan, by_id[flow.slice], path):
                 if held == "broken":
                     found.setdefault(

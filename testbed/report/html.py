@@ -119,7 +119,7 @@ def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path | None) -> 
 
 
 def _map_alt(plan: Plan) -> str:
-    paths = {f"{s.slice}: {'>'.join(s.forward.nodes)}" for s in plan.sessions}
+    paths = {f"{s.slice}: {'>'.join(s.paths[0].nodes)}" for s in plan.sessions}
     return f"{len(plan.switches)} switches and {len(plan.hosts)} hosts. Slice paths: " + "; ".join(
         sorted(paths)
     )

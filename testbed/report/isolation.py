@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from testbed.analysis.fidelity import instrument
 from testbed.analysis.overload import Shared, policed, shared
-from testbed.analysis.summary import SummaryRow
+from testbed.analysis.summary import SummaryRow, passed
 from testbed.net.paths import Path
 from testbed.plan.model import Plan
 from testbed.report import wording
@@ -87,10 +87,10 @@ def _held_by(run: RunFolder, loaded: Collection[str]) -> str:
     if policed(run.record(CONTROL)):
         return "policing"
     for load in run.plan.loads:
-        for hop in pairwise(load.forward.nodes):
+        for hop in pairwise(load.path.nodes):
             port = run.plan.port(*hop)
             for queue in port.queues:
-                if queue.id == load.forward.queue and queue.peak_bps:
+                if queue.id == load.path.queue and queue.peak_bps:
                     return f"the maximum rate of {_of(loaded)}"
     return ""
 
@@ -98,13 +98,10 @@ def _held_by(run: RunFolder, loaded: Collection[str]) -> str:
 def _paths(plan: Plan, rows: Sequence[SummaryRow]) -> list[Path]:
     """Those that are judged."""
     sessions = {session.id: session for session in plan.sessions}
-    found = []
+    found: list[Path] = []
     for row in rows:
         session = sessions[row.session]
-        if row.judged != "reverse":
-            found.append(session.forward)
-        if row.judged != "forward":
-            found.append(session.reverse)
+        found += passed(session, row.judged)
     return found
 
 

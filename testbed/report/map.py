@@ -161,7 +161,7 @@ def lanes(plan: Plan) -> dict[tuple[str, str], list[str]]:
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     traffics: list[Session | Load] = [*plan.sessions, *plan.loads]
     for traffic in traffics:
-        for path in (traffic.forward, traffic.reverse):
+        for path in traffic.paths:
             for a, b in pairwise(path.nodes):
                 found[edge(a, b)].add(traffic.slice)
     return {link: sorted(names, key=order.index) for link, names in found.items()}
@@ -173,7 +173,7 @@ def spares(plan: Plan) -> dict[tuple[str, str], list[str]]:
     cut = {edge(event.a, event.b) for event in _cut(plan)}
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for session in plan.sessions:
-        for path in (session.forward, session.reverse):
+        for path in session.paths:
             for backup in path.backups:
                 if cut and backup.failed and edge(*backup.failed) not in cut:
                     continue
@@ -214,7 +214,7 @@ def on_paths(plan: Plan) -> list[str]:
     ends = [n for s in plan.sessions for n in (s.sender, s.reflector)]
     ends += [n for load in plan.loads for n in (load.src, load.dst)]
     both: list[Session | Load] = [*plan.sessions, *plan.loads]
-    others = [n for s in both for p in (s.forward, s.reverse) for n in p.nodes]
+    others = [n for s in both for p in s.paths for n in p.nodes]
     return list(dict.fromkeys([*ends, *others]))
 
 

@@ -47,7 +47,7 @@ from testbed.plan.model import Plan
 from testbed.process import ALIVE
 from testbed.results import provenance as provenance_model
 from testbed.results.janitor import LOG_FOLDER, measured
-from testbed.results.older import entries_of_schema_1, plan_of_schema_1
+from testbed.results.older import entries_of_schema_1, plan_of
 from testbed.results.provenance import Provenance, Status
 from testbed.results.samples import Written, load_samples, write_samples
 from testbed.results.staging import FULL, PREFIX, unwritable
@@ -296,8 +296,8 @@ class RunFolder:
         path = self.path / PLAN
         try:
             raw = msgspec.json.decode(path.read_bytes())
-            if raw["schema"] == 1:
-                return plan_of_schema_1(raw, self.scenario)
+            if (older := plan_of(raw, self.scenario)) is not None:
+                return older
         except (*UNREADABLE, AttributeError, TypeError, KeyError):
             pass  # told below
         return read_json(path, Plan, plan_model.SCHEMA)

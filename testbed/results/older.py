@@ -21,6 +21,29 @@ _NOTED = {"began_ns", "actual_ns", "answer", "before"}
 """Of a row about an event, what is not the event's own."""
 
 
+def plan_of(raw: dict[str, Any], scenario: Scenario) -> Plan | None:
+    """A plan of an older schema; None: of none that is known.
+
+    Raises msgspec.ValidationError, KeyError and TypeError for what is damaged.
+    """
+    if raw["schema"] == 1:
+        return plan_of_schema_1(raw, scenario)
+    return plan_of_schema_3(raw) if raw["schema"] == 3 else None
+
+
+def plan_of_schema_3(raw: dict[str, Any]) -> Plan:
+    """A plan whose sessions and loads had one way forward and one in reverse.
+
+    Raises msgspec.ValidationError.
+    """
+    now = {
+        "schema": SCHEMA,
+        "sessions": [_session(session) for session in raw.get("sessions", ())],
+        "loads": [_load(load) for load in raw.get("loads", ())],
+    }
+    return msgspec.convert(raw | now, Plan)
+
+
 def plan_of_schema_1(raw: dict[str, Any], scenario: Scenario) -> Plan:
     """A plan that held neither its slices nor its scheduler, which are the scenario's.
 
@@ -32,12 +55,11 @@ def plan_of_schema_1(raw: dict[str, Any], scenario: Scenario) -> Plan:
         for repair in raw.get("repairs", ())
     ]
     now = {
-        "schema": SCHEMA,
         "scheduler": scenario.scheduler,
         "repairs": repairs,
         "ports": [_port(port) for port in raw["ports"]],
     }
-    plan = msgspec.convert(raw | now, Plan)
+    plan = plan_of_schema_3(raw | now)
     return msgspec.structs.replace(
         plan, slices=scenario.slices, paths=carried(plan.sessions, plan.loads)
     )
@@ -59,6 +81,32 @@ def entries_of_schema_1(control: Any) -> tuple[Entry, ...]:
         )
         for number, row in enumerate(rows)
     )
+
+
+_WAYS = (("forward", {"kind": "reflector"}), ("reverse", {"kind": "home"}))
+"""Where a session's packets went, and what ended each way."""
+_OF_A_WAY = ("", "_budget", "_bound")
+
+
+def _session(raw: dict[str, Any]) -> dict[str, Any]:
+    legs = [
+        {
+            "name": name,
+            "called": raw.get("directions", {}).get(name, name),
+            "path": raw[name],
+            "budget": raw[f"{name}_budget"],
+            "bound": raw.get(f"{name}_bound"),
+            "end": end,
+        }
+        for name, end in _WAYS
+    ]
+    gone = {"directions", *(f"{name}{what}" for name, _ in _WAYS for what in _OF_A_WAY)}
+    return {k: v for k, v in raw.items() if k not in gone} | {"legs": legs}
+
+
+def _load(raw: dict[str, Any]) -> dict[str, Any]:
+    ways = [name for name, _ in _WAYS]
+    return {k: v for k, v in raw.items() if k not in ways} | {"paths": [raw[n] for n in ways]}
 
 
 def _port(raw: dict[str, Any]) -> dict[str, Any]:

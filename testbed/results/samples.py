@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 
 from testbed.errors import ResultError
 from testbed.files import whole
+from testbed.net.legs import HOLD_NS
 from testbed.plan.model import Plan
 from testbed.probes.arrivals import MISSING
 from testbed.probes.samples import SAMPLE, Logs, Samples
-from testbed.probes.schedule import HOLD_NS, grace_ns
+from testbed.probes.schedule import grace_ns
 
 SCHEMA = 2
 _LAST_PACKETS = 1

@@ -27,12 +27,13 @@ from testbed.analysis.fidelity import (
 from testbed.analysis.independence import RANDOM, Delays, Observations, Sampling
 from testbed.analysis.loads import Deviation, Way
 from testbed.results.samples import tidy
+from tests.legs import with_paths
 from tests.results import synthetic
 from tests.searching import examples
 
 PLAN = synthetic.plan()
 SESSION = PLAN.sessions[0]  # 5 ms, 99.9 %
-PATHS = (SESSION.forward,)
+PATHS = (SESSION.paths[0],)
 WAYS: tuple[Literal["less", "more"], ...] = ("less", "more")
 
 
@@ -131,7 +132,7 @@ def test_stalls_that_the_null_path_saw_explain_as_many_late_packets() -> None:
 def test_traffic_other_than_planned_meets_nothing() -> None:
     lab = known(np.zeros(800))
     assert why(FLAT, lab, schedule_ns=SESSION.interval_ns + 1) == "sender"
-    hop = (SESSION.forward.nodes[1], SESSION.forward.nodes[2])
+    hop = (SESSION.paths[0].nodes[1], SESSION.paths[0].nodes[2])
     less, more = (lab._replace(deviations=(_deviation(way, hop),)) for way in WAYS)
     assert why(FLAT, less) == "load"
     assert why(FLAT + 4e6, less) == ""  # missed, even with less load
@@ -142,7 +143,7 @@ def test_traffic_other_than_planned_meets_nothing() -> None:
 
 
 def test_where_a_load_was_not_counted_only_the_budget_decides() -> None:
-    hop = (SESSION.forward.nodes[1], SESSION.forward.nodes[2])
+    hop = (SESSION.paths[0].nodes[1], SESSION.paths[0].nodes[2])
     lab = known(np.zeros(800))._replace(deviations=(_deviation("unknown", hop),))
     assert lab.overloaded
     assert {why(FLAT, lab), why(FLAT + 4e6, lab), why(FLAT[:10], lab)} == {"load"}
@@ -179,8 +180,8 @@ def test_without_a_null_path_nothing_is_claimed() -> None:
 
 
 def test_the_error_is_the_sum_of_its_parts() -> None:
-    links = len(SESSION.forward.nodes) - 1
-    port = PLAN.port(*SESSION.forward.nodes[:2])
+    links = len(SESSION.paths[0].nodes) - 1
+    port = PLAN.port(*SESSION.paths[0].nodes[:2])
     lab = known(np.full(10, 5_000.0), hop_ns=20)._replace(ports={port.name: 7.0})
     found = fidelity(lab, PLAN, PATHS, schedule_ns=1.0, early_ns=3)
     assert (found.late_ns, found.path_ns, found.shaper_ns) == (5_000, 20 * links, 10)
@@ -232,7 +233,7 @@ def test_shaper_errors_by_port() -> None:
     assert found[at] == pytest.approx(40)
     assert found[other] == pytest.approx(12_304e9 * (1 / 9_999_992 - 1 / 10_000_000))
     first = PLAN.sessions[0]
-    second = msgspec.structs.replace(first, forward=msgspec.structs.replace(first.forward, queue=2))
+    second = with_paths(first, msgspec.structs.replace(first.paths[0], queue=2))
     shared = msgspec.structs.replace(PLAN, sessions=(first, second))
     assert port_errors(shared, {"ports": rows})[at] == pytest.approx(40 + 1_230_400)
     assert port_errors(PLAN, None) == {}

@@ -58,7 +58,7 @@ class Run:
 
     def message(self, seq: int, waits: list[int], *, sent_ns: int = 2000 * MS) -> int:
         """One that waits so long at each port of its planned way; its delay."""
-        at_ns, nodes = sent_ns, self.session.forward.nodes
+        at_ns, nodes = sent_ns, self.session.paths[0].nodes
         for number, (hop, wait) in enumerate(zip(pairwise(nodes), waits, strict=True)):
             port, label = self.plan.port(*hop), label_bytes(number, nodes)
             size = self.session.size_bytes + UDP_HEADERS_BYTES + label
@@ -94,12 +94,12 @@ def request(session: Session, seq: int, *, labelled: bool, sport: int | None = N
 
 def test_parts_sum_to_the_delay_of_every_hop_and_message(tmp_path: Path, planned: Plan) -> None:
     run = Run(tmp_path, planned)
-    hops = len(run.session.forward.nodes) - 1
+    hops = len(run.session.paths[0].nodes) - 1
     random = np.random.default_rng(3)
     waits = random.integers(0, 300_000, (40, hops)).tolist()
     delays = [run.message(seq, each, sent_ns=(2000 + seq) * MS) for seq, each in enumerate(waits)]
     (one,) = run.found()
-    assert (one.messages, one.arrived, one.nodes) == (40, 40, run.session.forward.nodes)
+    assert (one.messages, one.arrived, one.nodes) == (40, 40, run.session.paths[0].nodes)
     slowest = int(np.argmax(delays))
     assert one.slowest_ns == max(delays)
     assert [hop.slowest_ns for hop in one.hops] == waits[slowest]
@@ -109,14 +109,14 @@ def test_parts_sum_to_the_delay_of_every_hop_and_message(tmp_path: Path, planned
     assert sum(hop.fixed_ns + hop.wait_mean_ns for hop in one.hops) == pytest.approx(one.mean_ns)
     assert one.mean_ns == pytest.approx(np.mean(delays))
     assert (one.beyond_slowest_ns, one.beyond_mean_ns) == (0, 0)
-    budget = run.session.forward_budget
+    budget = run.session.legs[0].budget
     for part in ("propagation_ns", "device_ns", "radio_ns", "serialisation_ns"):
         assert sum(getattr(hop, part) for hop in one.hops) == getattr(budget, part)
 
 
 def test_a_page_shows_what_sums(tmp_path: Path, planned: Plan) -> None:
     run = Run(tmp_path, planned)
-    hops = len(run.session.forward.nodes) - 1
+    hops = len(run.session.paths[0].nodes) - 1
     delay = run.message(0, [1000 * n for n in range(hops)])
     (one,) = run.found()
     *rows, last = lines(one)
@@ -143,7 +143,7 @@ def test_numbers_are_whole_in_any_terminal(tmp_path: Path, planned: Plan, width:
 def test_what_cannot_be_followed_is_left_out_and_counted(tmp_path: Path, planned: Plan) -> None:
     """A lost message, one with a stamp missing, one of the warm-up, and packets of others."""
     run = Run(tmp_path, planned)
-    nodes = run.session.forward.nodes
+    nodes = run.session.paths[0].nodes
     hops = list(pairwise(nodes))
     run.message(0, [0] * len(hops))
     run.leaves(hops[0], request(run.session, 1, labelled=False), 2001 * MS)
@@ -162,7 +162,7 @@ def test_torn_and_strange_captures_have_the_packets_that_are_whole(
     tmp_path: Path, planned: Plan
 ) -> None:
     run = Run(tmp_path, planned)
-    hops = list(pairwise(run.session.forward.nodes))
+    hops = list(pairwise(run.session.paths[0].nodes))
     run.message(0, [0] * len(hops))
     first = run.path / CAPTURES / Capture(node=hops[0][0], peer=hops[0][1], probes=True).file
     whole = first.read_bytes()
@@ -183,7 +183,7 @@ def test_torn_and_strange_captures_have_the_packets_that_are_whole(
 def test_messages_that_went_other_ways_are_told_apart(tmp_path: Path, planned: Plan) -> None:
     """The second goes by the links of the first one, but round the ring the other way."""
     run = Run(tmp_path, planned)
-    nodes = run.session.forward.nodes
+    nodes = run.session.paths[0].nodes
     run.message(0, [0] * (len(nodes) - 1))
     run.message(1, [0] * (len(nodes) - 1), sent_ns=2100 * MS)
     mine = {(port.node, port.peer_node) for port in planned.ports}

@@ -33,8 +33,7 @@ def planned(kind: Literal["udp", "tcp", "flood"], start_ns: int = 0) -> Plan:
         dscp=0,
         start_ns=start_ns,
         duration_ns=10**9,
-        forward=SESSION.forward,
-        reverse=SESSION.reverse,
+        paths=SESSION.paths,
     )
     return msgspec.structs.replace(PLAN, loads=(load,))
 
@@ -72,7 +71,7 @@ def test_each_way_to_deviate(
     plan = planned(kind)
     found = deviations(plan, [row(**given)])
     assert [(d.way, d.what) for d in found] == ([(way, what)] if way else [])
-    assert all(d.hops == frozenset(pairwise(plan.loads[0].forward.nodes)) for d in found)
+    assert all(d.hops == frozenset(pairwise(plan.loads[0].path.nodes)) for d in found)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def test_only_what_probes_could_see_is_held_against_a_load() -> None:
 def test_what_is_not_recorded_is_not_held_against_a_load() -> None:
     assert deviations(planned("udp"), None) == ()
     (unknown,) = deviations(planned("udp"), None, reached_ns=600 * MS)
-    assert (unknown.way, unknown.hops) == ("unknown", frozenset(pairwise(SESSION.forward.nodes)))
+    assert (unknown.way, unknown.hops) == ("unknown", frozenset(pairwise(SESSION.paths[0].nodes)))
     assert unknown.what == "was not counted: the run was cut short before"
     assert deviations(planned("udp", start_ns=700 * MS), None, reached_ns=600 * MS) == ()
     (missing,) = deviations(planned("udp"), [])

@@ -14,10 +14,12 @@ from testbed.analysis.loads import Deviation
 from testbed.analysis.promises import promises
 from testbed.analysis.summary import summarise
 from testbed.analysis.terms import Promise
-from testbed.plan.model import DelayBound, Plan
+from testbed.net.legs import DelayBound
+from testbed.plan.model import Plan
 from testbed.report import wording
 from testbed.results.samples import tidy
 from testbed.scenario.model import Construct, Group, Sdp, Slice
+from tests.legs import with_bounds
 from tests.ports import changed
 from tests.results import synthetic
 
@@ -181,7 +183,7 @@ def test_what_all_messages_keep_takes_enough_of_them_or_a_bound(
             late = judged(plan, few, of(plan, delay_ns=1))
             assert late[0].held == "broken"  # one that breaks it is enough
     bound = DelayBound(latency_ns=10**11, lossless=True, assumptions=())
-    sure = msgspec.structs.replace(session, forward_bound=bound, reverse_bound=bound)
+    sure = with_bounds(session, bound, bound)
     proved = msgspec.structs.replace(plan, sessions=(sure,), events=())
     few = samples[(due >= 0) & (due < 2 * session.interval_ns)]
     assert {row.held for row in judged(proved, few, of(plan, **terms))} == {"kept"}
@@ -193,9 +195,9 @@ def test_losses_by_links_are_judged_apart_from_phases(plan: Plan, samples: pd.Da
     """Beside a sender in step: one phase."""
     (session,) = plan.sessions
     bound = DelayBound(latency_ns=10**11, lossless=True, assumptions=())
-    sure = msgspec.structs.replace(session, forward_bound=bound, reverse_bound=bound)
+    sure = with_bounds(session, bound, bound)
     beside = msgspec.structs.replace(sure, id="beside", slice="other")
-    at = plan.port(*session.forward.nodes[1:3])
+    at = plan.port(*session.paths[0].nodes[1:3])
     lossy_ports = tuple(changed(port, loss=0.02) if port == at else port for port in plan.ports)
     made = msgspec.structs.replace(plan, sessions=(sure, beside), events=(), ports=lossy_ports)
     random = np.random.default_rng(1)
@@ -217,7 +219,7 @@ def test_a_load_other_than_planned_proves_one_thing_only(
     least: str,
     most: str,
 ) -> None:
-    nodes = plan.sessions[0].forward.nodes
+    nodes = plan.sessions[0].paths[0].nodes
     load = Deviation(load="l", way=way, what="", hops=frozenset([(nodes[0], nodes[1])]))
     known = EXACT._replace(deviations=(load,))
     for delay_ns, held in ((1, least), (10**12, most)):
@@ -232,7 +234,7 @@ def test_groups_promise_to_their_contracts_only(plan: Plan, samples: pd.DataFram
     one_way = Group(id="g", constructs=(Construct(id="c", senders=("a",), receivers=("b",)),))
     slice_ = of(plan, delay_ns=MS, sdps=ends, groups=(one_way,))
     (row,) = judged(plan, samples, slice_)
-    assert row.direction == session.directions.get("forward", "forward")
+    assert row.direction == session.called("forward")
 
 
 def test_the_worst_session_speaks_for_its_slice(plan: Plan, samples: pd.DataFrame) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from testbed.analysis.proof import decided, within
 from testbed.analysis.summary import summarise
-from testbed.plan.model import DelayBound, Plan, Session
+from testbed.net.legs import DelayBound
+from testbed.plan.model import Plan, Session
 from testbed.results.samples import tidy
 from testbed.scenario.events.link import LinkEvent
+from tests.legs import with_bounds
 from tests.ports import changed
 from tests.results import synthetic
 
@@ -21,13 +23,8 @@ BOUND = DelayBound(latency_ns=4 * MS, lossless=True, assumptions=("all is as pla
 
 
 def session(deadline_ns: int | None, bound: DelayBound = BOUND, **fields: object) -> Session:
-    return msgspec.structs.replace(
-        PLAN.sessions[0],
-        deadline_ns=deadline_ns,
-        forward_bound=bound,
-        reverse_bound=bound,
-        **fields,
-    )
+    bounded = with_bounds(PLAN.sessions[0], bound, bound)
+    return msgspec.structs.replace(bounded, deadline_ns=deadline_ns, **fields)
 
 
 def plan(*sessions: Session, **fields: object) -> Plan:
@@ -60,7 +57,7 @@ def test_a_bound_proves_nothing_of_what_may_be_lost() -> None:
     event = LinkEvent(at_ns=MS, action="cut", a="agg1", b="core1")
     assert decided(plan(one), one, "forward", 0) == "met"
     assert decided(plan(one, events=(event,)), one, "forward", 0) is None
-    at = PLAN.port(*one.forward.nodes[1:3])
+    at = PLAN.port(*one.paths[0].nodes[1:3])
     lossy = tuple(changed(port, loss=1e-6) if port == at else port for port in PLAN.ports)
     assert decided(plan(one, ports=lossy), one, "forward", 0) is None
     assert decided(plan(one, ports=lossy), one, "reverse", 0) == "met"

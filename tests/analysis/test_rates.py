@@ -16,6 +16,7 @@ from testbed.port.policers import Policer
 from testbed.results.samples import tidy
 from testbed.scenario.events.link import LinkEvent
 from testbed.scenario.model import Slice
+from tests.legs import with_paths
 from tests.ports import changed
 from tests.results import synthetic
 
@@ -29,8 +30,9 @@ OFFERED = 1000 * FRAME_BITS
 @pytest.fixture
 def session() -> Session:
     made = synthetic.plan().sessions[0]
-    forward = msgspec.structs.replace(made.forward, label=16)
-    return msgspec.structs.replace(made, size_bytes=1000, judged=("forward",), forward=forward)
+    forward = msgspec.structs.replace(made.paths[0], label=16)
+    made = with_paths(made, forward)
+    return msgspec.structs.replace(made, size_bytes=1000, judged=("forward",))
 
 
 def plan_of(*sessions: Session, loads: tuple[Load, ...] = ()) -> Plan:
@@ -111,9 +113,7 @@ def test_flows_of_a_slice_share_its_guarantee_where_they_share_a_link(session: S
     found = judged(plan_of(session, other), samples, guaranteed_bps=OFFERED)
     assert {row.held for row in found.values()} == {"kept"}
     nodes = ("cloud1", "core3", "core1")
-    apart = msgspec.structs.replace(
-        other, forward=msgspec.structs.replace(other.forward, nodes=nodes, src="cloud1")
-    )
+    apart = with_paths(other, msgspec.structs.replace(other.paths[0], nodes=nodes, src="cloud1"))
     found = judged(plan_of(session, apart), samples, guaranteed_bps=OFFERED)
     assert {row.session: row.held for row in found.values()} == {
         session.id: "kept",
@@ -137,7 +137,7 @@ def test_modelled_background_of_the_slice_may_have_had_its_share(session: Sessio
         start_ns=0,
         stop_ns=1,
     )
-    hop = session.forward.nodes[1:3]
+    hop = session.paths[0].nodes[1:3]
     ports = tuple(
         changed(port, sources=(source,)) if (port.node, port.peer_node) == hop else port
         for port in plan.ports
@@ -165,9 +165,9 @@ def test_a_policers_burst_may_pass(session: Session) -> None:
     plan = plan_of(session)
     burst_bytes = round(0.06 * OFFERED * WINDOW_NS / S / 8)
     policer = Policer(
-        queue=session.forward.queue, name="q", rate_bps=limit, burst_bytes=burst_bytes
+        queue=session.paths[0].queue, name="q", rate_bps=limit, burst_bytes=burst_bytes
     )
-    hop = session.forward.nodes[1:3]
+    hop = session.paths[0].nodes[1:3]
     ports = tuple(
         changed(port, policers=(policer,)) if (port.node, port.peer_node) == hop else port
         for port in plan.ports
@@ -179,7 +179,7 @@ def test_a_policers_burst_may_pass(session: Session) -> None:
 
 def a_load(session: Session) -> Load:
     """A packet a millisecond from 2 s on, in the session's slice and on its path."""
-    path = session.forward
+    path = session.paths[0]
     return Load(
         id="load",
         slice=session.slice,
@@ -194,8 +194,7 @@ def a_load(session: Session) -> Load:
         dscp=0,
         start_ns=2 * S,
         duration_ns=8 * S,
-        forward=path,
-        reverse=session.reverse,
+        paths=(path, session.paths[1]),
     )
 
 

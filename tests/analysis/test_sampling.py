@@ -20,13 +20,14 @@ from testbed.port.background import Source
 from testbed.port.gates import Gate
 from testbed.scenario.events.link import LinkEvent
 from testbed.scenario.events.node import NodeEvent
+from tests.legs import with_paths
 from tests.ports import changed
 from tests.results import synthetic
 
 MS = 1_000_000
 PLAN = msgspec.structs.replace(synthetic.plan(), events=())
 FAR = msgspec.structs.replace(
-    PLAN.sessions[4].forward, nodes=("ue1", "agg1", "core2", "core3", "cloud1")
+    PLAN.sessions[4].paths[0], nodes=("ue1", "agg1", "core2", "core3", "cloud1")
 )
 SESSION = msgspec.structs.replace(PLAN.sessions[0], interval_ns=2 * MS, count=5000)
 
@@ -42,7 +43,7 @@ def of(*others: Session, session: Session = SESSION, **plan: object) -> Sampling
 
 def sampled(plan: Plan, session: Session = SESSION) -> Sampling:
     due = session.start_ns + session.interval_ns * np.arange(session.count)
-    return sampling(plan, session, (session.forward,), due)
+    return sampling(plan, session, (session.paths[0],), due)
 
 
 def load(kind: str, rate_bps: int, **fields: int) -> Load:
@@ -60,8 +61,7 @@ def load(kind: str, rate_bps: int, **fields: int) -> Load:
         dscp=0,
         start_ns=fields.get("start_ns", 0),
         duration_ns=fields.get("duration_ns", 10**10),
-        forward=SESSION.forward,
-        reverse=SESSION.reverse,
+        paths=SESSION.paths,
     )
 
 
@@ -79,7 +79,7 @@ def background(arrivals: str, **fields: int) -> Plan:
         start_ns=fields.get("start_ns", 0),
         stop_ns=fields.get("stop_ns", 10**10),
     )
-    first = PLAN.port(*SESSION.forward.nodes[:2])
+    first = PLAN.port(*SESSION.paths[0].nodes[:2])
     ports = tuple(
         changed(port, sources=(source,)) if port == first else port for port in PLAN.ports
     )
@@ -128,16 +128,14 @@ def test_a_drift_moves_the_phase() -> None:
 
 
 def test_who_never_meets_the_session_does_not_count() -> None:
-    apart = msgspec.structs.replace(
-        other(2 * MS), forward=_elsewhere(SESSION), reverse=_elsewhere(SESSION)
-    )
+    apart = with_paths(other(2 * MS), _elsewhere(SESSION), _elsewhere(SESSION))
     assert of(apart).phases is None
     over = msgspec.structs.replace(other(2 * MS), start_ns=100 * 10**9)
     assert of(over).phases is None
 
 
-def _elsewhere(session: Session) -> object:
-    return msgspec.structs.replace(session.forward, nodes=tuple(reversed(session.forward.nodes)))
+def _elsewhere(session: Session) -> Path:
+    return msgspec.structs.replace(session.paths[0], nodes=tuple(reversed(session.paths[0].nodes)))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +158,7 @@ def test_background_is_random_or_has_a_period() -> None:
 
 
 def test_gates_have_a_cycle() -> None:
-    first = PLAN.port(*SESSION.forward.nodes[:2])
+    first = PLAN.port(*SESSION.paths[0].nodes[:2])
     gates = (Gate(interval_ns=5 * MS, open=(0,)), Gate(interval_ns=5 * MS, open=(1,)))
     ports = tuple(changed(port, gates=gates) if port == first else port for port in PLAN.ports)
     assert of(ports=ports, duration_ns=10**10).phases == 5
@@ -183,27 +181,25 @@ def test_answers_are_of_the_part_in_which_they_leave() -> None:
     event = LinkEvent(at_ns=5 * 10**9, action="cut", a="agg1", b="core1")
     plan = msgspec.structs.replace(PLAN, sessions=(SESSION,), events=(event,))
     due = SESSION.start_ns + SESSION.interval_ns * np.arange(SESSION.count)
-    leave = due + 50 * MS + SESSION.forward_budget.total_ns
-    (first,) = sampling(plan, SESSION, (SESSION.reverse,), due).parts
+    leave = due + 50 * MS + SESSION.legs[0].budget.total_ns
+    (first,) = sampling(plan, SESSION, (SESSION.paths[1],), due).parts
     assert leave[first - 1] < event.at_ns <= leave[first]
-    assert sampling(plan, SESSION, (SESSION.forward, SESSION.reverse), due).parts == (2500,)
+    assert sampling(plan, SESSION, (SESSION.paths[0], SESSION.paths[1]), due).parts == (2500,)
 
 
 def test_nothing_was_sent() -> None:
     empty = np.array([], dtype=np.int64)
-    assert sampling(PLAN, SESSION, (SESSION.forward,), empty) == Sampling(locked=False)
+    assert sampling(PLAN, SESSION, (SESSION.paths[0],), empty) == Sampling(locked=False)
 
 
 def test_copies_and_what_stands_in_for_a_path_are_met_as_well() -> None:
     """The other's own way meets the session nowhere, its second way everywhere."""
-    away = msgspec.structs.replace(other(200_000), forward=FAR, reverse=FAR)
+    away = with_paths(other(200_000), FAR, FAR)
     cut = LinkEvent(at_ns=MS, action="cut", a="core2", b="core3")
 
     def second(failed: tuple[str, str] | None) -> Session:
-        backup = Backup(failed=failed, nodes=SESSION.forward.nodes, label=99)
-        return msgspec.structs.replace(
-            away, forward=msgspec.structs.replace(FAR, backups=(backup,))
-        )
+        backup = Backup(failed=failed, nodes=SESSION.paths[0].nodes, label=99)
+        return with_paths(away, msgspec.structs.replace(FAR, backups=(backup,)))
 
     assert of(away).phases is None
     assert of(second(None)).phases == 1
@@ -213,7 +209,7 @@ def test_copies_and_what_stands_in_for_a_path_are_met_as_well() -> None:
 
 def placed(of: Session, nodes: tuple[str, ...], **match: object) -> Carried:
     """What an order gave to the packets of a session's way there."""
-    path = msgspec.structs.replace(of.forward, id="ordered", cookie=1 << 32, nodes=nodes)
+    path = msgspec.structs.replace(of.paths[0], id="ordered", cookie=1 << 32, nodes=nodes)
     ends = {"ipv4_src": of.sender_ip, "ipv4_dst": of.reflector_ip}
     return Carried(path=path, matches=(msgspec.convert(ends | match, Match),))
 
@@ -221,29 +217,29 @@ def placed(of: Session, nodes: tuple[str, ...], **match: object) -> Carried:
 def test_ways_that_orders_gave_are_met_as_well() -> None:
     """Two of one period: the other's own way meets the session nowhere, its ordered one does."""
     back = msgspec.structs.replace(
-        SESSION.forward, cookie=99, nodes=tuple(reversed(SESSION.forward.nodes))
+        SESSION.paths[0], cookie=99, nodes=tuple(reversed(SESSION.paths[0].nodes))
     )
-    away = msgspec.structs.replace(other(200_000), dscp=40, forward=back, reverse=back)
+    away = msgspec.structs.replace(with_paths(other(200_000), back, back), dscp=40)
     plan = msgspec.structs.replace(
         PLAN, sessions=(SESSION, away), paths=carried((SESSION, away), ())
     )
     due = SESSION.start_ns + SESSION.interval_ns * np.arange(SESSION.count)
 
     def seen(*taken: Carried) -> int | None:
-        return sampling(plan, SESSION, (SESSION.forward,), due, taken).phases
+        return sampling(plan, SESSION, (SESSION.paths[0],), due, taken).phases
 
     assert seen() is None
-    assert seen(placed(away, SESSION.forward.nodes)) == 1
-    assert seen(placed(away, SESSION.forward.nodes, dscp=40)) == 1
-    assert seen(placed(away, SESSION.forward.nodes, dscp=8)) is None, "not its packets"
-    assert seen(placed(away, SESSION.forward.nodes, src_port=9)) is None, "nor these"
+    assert seen(placed(away, SESSION.paths[0].nodes)) == 1
+    assert seen(placed(away, SESSION.paths[0].nodes, dscp=40)) == 1
+    assert seen(placed(away, SESSION.paths[0].nodes, dscp=8)) is None, "not its packets"
+    assert seen(placed(away, SESSION.paths[0].nodes, src_port=9)) is None, "nor these"
     assert seen(placed(SESSION, back.nodes)) == 1, "where the session goes to the other"
 
 
 def test_losses_are_of_the_way_that_loses_least() -> None:
     """Packets that were on another way are not lost by the links of the first one."""
     ports = tuple(
-        changed(port, loss=0.1) if port.node == SESSION.forward.nodes[0] else port
+        changed(port, loss=0.1) if port.node == SESSION.paths[0].nodes[0] else port
         for port in PLAN.ports
     )
     plan = msgspec.structs.replace(
@@ -252,15 +248,15 @@ def test_losses_are_of_the_way_that_loses_least() -> None:
     due = np.arange(10)
 
     def loss(*taken: Carried) -> float:
-        return sampling(plan, SESSION, (SESSION.forward,), due, taken).loss
+        return sampling(plan, SESSION, (SESSION.paths[0],), due, taken).loss
 
     assert loss() == pytest.approx(0.1)
-    assert loss(placed(SESSION, SESSION.forward.nodes[1:])) == 0
-    assert loss(placed(SESSION, SESSION.forward.nodes)) == pytest.approx(0.1)
+    assert loss(placed(SESSION, SESSION.paths[0].nodes[1:])) == 0
+    assert loss(placed(SESSION, SESSION.paths[0].nodes)) == pytest.approx(0.1)
 
 
 def test_links_lose_messages_by_their_packets_and_copies_make_up_for_them() -> None:
-    hops = list(zip(SESSION.forward.nodes, SESSION.forward.nodes[1:], strict=False))
+    hops = list(zip(SESSION.paths[0].nodes, SESSION.paths[0].nodes[1:], strict=False))
     lossy = {hops[0]: 0.1, hops[-1]: 0.2, (hops[0][1], hops[0][0]): 0.5}
     ports = tuple(
         changed(port, loss=lossy.get((port.node, port.peer_node), 0.0)) for port in PLAN.ports
@@ -268,22 +264,22 @@ def test_links_lose_messages_by_their_packets_and_copies_make_up_for_them() -> N
     three = msgspec.structs.replace(SESSION, fragments=3)
     plan = msgspec.structs.replace(PLAN, sessions=(three,), ports=ports)
     due = np.arange(10)
-    assert sampling(plan, three, (three.forward,), due).loss == pytest.approx(1 - 0.72**3)
-    assert sampling(plan, three, (three.reverse,), due).loss == pytest.approx(0.5)
-    assert sampling(plan, three, (three.forward, three.reverse), due).loss == pytest.approx(
+    assert sampling(plan, three, (three.paths[0],), due).loss == pytest.approx(1 - 0.72**3)
+    assert sampling(plan, three, (three.paths[1],), due).loss == pytest.approx(0.5)
+    assert sampling(plan, three, (three.paths[0], three.paths[1]), due).loss == pytest.approx(
         1 - 0.72**3 * 0.5
     )
     copied = msgspec.structs.replace(
-        three.forward, backups=(Backup(failed=None, nodes=FAR.nodes, label=9),)
+        three.paths[0], backups=(Backup(failed=None, nodes=FAR.nodes, label=9),)
     )
     assert sampling(plan, three, (copied,), due).loss == 0
 
 
 def test_what_is_due_while_the_only_way_is_cut_has_no_way_to_go() -> None:
     due = MS * np.arange(10)
-    a, b = SESSION.forward.nodes[1:3]
+    a, b = SESSION.paths[0].nodes[1:3]
 
-    def out(*events: LinkEvent | NodeEvent, path: Path = SESSION.forward) -> list[int]:
+    def out(*events: LinkEvent | NodeEvent, path: Path = SESSION.paths[0]) -> list[int]:
         plan = msgspec.structs.replace(PLAN, sessions=(SESSION,), events=events)
         found: list[int] = np.flatnonzero(severed(plan, (path,), due, 2 * MS)).tolist()
         return found
@@ -297,4 +293,4 @@ def test_what_is_due_while_the_only_way_is_cut_has_no_way_to_go() -> None:
     assert out(NodeEvent(at_ns=6 * MS, action="drop", node=b), cut, mend) == [3, 4, 5, 6, 7, 8, 9]
     assert out(NodeEvent(at_ns=6 * MS, action="restart", node=b)) == []
     beside = Backup(failed=(a, b), nodes=FAR.nodes, label=9)
-    assert out(cut, path=msgspec.structs.replace(SESSION.forward, backups=(beside,))) == []
+    assert out(cut, path=msgspec.structs.replace(SESSION.paths[0], backups=(beside,))) == []

@@ -8,6 +8,7 @@ from testbed.analysis.structure import structure
 from testbed.net.paths import Backup, Path
 from testbed.plan.model import Plan
 from testbed.scenario.model import Slice
+from tests.legs import with_paths
 from tests.results import synthetic
 
 NODES = ("a", "s1", "s2", "s3", "b")
@@ -70,7 +71,7 @@ def test_isolation() -> None:
     assert held(own, plan, isolation="dedicated-queue")[0] == "kept"
     assert held(path(queue=0), plan, isolation="dedicated-queue")[0] == "broken"
     first = plan.sessions[0]
-    moved = msgspec.structs.replace(first, forward=msgspec.structs.replace(first.forward, queue=9))
+    moved = with_paths(first, msgspec.structs.replace(first.paths[0], queue=9))
     shared = msgspec.structs.replace(plan, sessions=(moved, *plan.sessions[1:]))
     word, how = held(own, shared, isolation="dedicated-queue")
     assert (word, how) == ("broken", f"it shares queue 9 with {first.slice}")

@@ -15,11 +15,11 @@ from testbed.analysis.fidelity import NOTHING_KNOWN, Floor
 from testbed.analysis.percentiles import Estimate, Refused
 from testbed.analysis.summary import (
     SummaryRow,
-    budget,
     record,
     summarise,
     write_summary,
 )
+from testbed.net.legs import budget_over
 from testbed.plan.model import Load, Plan, Session
 from testbed.probes.arrivals import MISSING
 from testbed.report import wording
@@ -160,7 +160,7 @@ def test_a_message_is_there_when_all_of_it_is(plan: Plan) -> None:
 def test_a_packet_faster_than_its_budget_is_the_labs_error(plan: Plan) -> None:
     session = _one(plan, "hft_order")
     rows = synthetic.raw(session)
-    total_ns = budget(session, "rtt").total_ns
+    total_ns = budget_over(session.legs).total_ns
     rows["forward_ns"], rows["reverse_ns"] = total_ns, 0
     rows["forward_ns"][1500] = total_ns - 700
     floor = Floor(packets=9, lost=0, hop_ns=0, p99_ns=0, p999_ns=0, max_ns=0, stalls=0)
@@ -223,8 +223,8 @@ def test_session_without_packets(plan: Plan) -> None:
 def test_round_trip_budget_is_both_ways(plan: Plan) -> None:
     session = _one(plan, "hft_order")
     assert (
-        budget(session, "rtt").total_ns
-        == session.forward_budget.total_ns + session.reverse_budget.total_ns
+        budget_over(session.legs).total_ns
+        == session.legs[0].budget.total_ns + session.legs[1].budget.total_ns
     )
 
 
@@ -256,7 +256,7 @@ def test_phases_are_those_that_the_verdict_counts(plan: Plan) -> None:
     load = Load(
         id="l", slice="best", kind="tcp", src="ue1", dst="edge1", src_ip="10.0.0.1",
         dst_ip="10.0.0.2", port=5201, rate_bps=10**7, packet_bytes=1448, dscp=0, start_ns=0,
-        duration_ns=plan.duration_ns, forward=session.forward, reverse=session.reverse,
+        duration_ns=plan.duration_ns, paths=session.paths,
     )  # fmt: skip
     alone = msgspec.structs.replace(plan, sessions=(session,), loads=(load,), events=())
     frame = tidy(session.id, synthetic.raw(session)).to_pandas()
@@ -274,7 +274,7 @@ def test_a_cut_for_good_is_missed_at_one_phase_too(plan: Plan) -> None:
     session = _one(plan, "telesurgery_haptic")
     beside = msgspec.structs.replace(session, id="beside")
     at_ns = session.warmup_ns + 7000 * session.interval_ns
-    a, b = session.forward.nodes[1:3]
+    a, b = session.paths[0].nodes[1:3]
     cut = LinkEvent(at_ns=at_ns, action="cut", a=a, b=b)
     made = msgspec.structs.replace(plan, sessions=(session, beside), events=(cut,))
     rows = synthetic.raw(session)

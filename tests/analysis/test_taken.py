@@ -19,7 +19,7 @@ def test_every_way_of_every_order_counts_also_of_one_that_ended(tmp_path: Path) 
     plan = RunFolder(folder).plan
     ends = plan.sessions[0]
     match = Match(ipv4_src=ends.sender_ip, ipv4_dst=ends.reflector_ip)
-    ways = [Carried(path=path, matches=(match,)) for path in (ends.forward, ends.reverse)]
+    ways = [Carried(path=path, matches=(match,)) for path in ends.paths]
     (folder / TIMELINE).unlink(missing_ok=True)
     timeline = Timeline(folder / TIMELINE)
     drones = Slice(id="drones", sst=1)

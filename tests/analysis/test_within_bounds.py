@@ -14,10 +14,12 @@ from testbed.analysis.fidelity import Floor, Instrument
 from testbed.analysis.loads import Deviation
 from testbed.analysis.summary import SummaryRow, summarise
 from testbed.net.deltas.reroute import Reroute
+from testbed.net.legs import DelayBound
 from testbed.net.timeline import Entry
-from testbed.plan.model import Afterwards, BacklogBound, DelayBound, Plan
+from testbed.plan.model import Afterwards, BacklogBound, Plan
 from testbed.results.samples import tidy
 from testbed.slices.policy import LATE_NS
+from tests.legs import with_bounds
 from tests.results import synthetic
 
 EXACT = Instrument(
@@ -33,9 +35,8 @@ def plan(limit_ns: int | None = LIMIT_NS, *, events: bool = False) -> Plan:
     """The first class of the made-up run, with a bound both ways."""
     made = synthetic.plan()
     bound = DelayBound(latency_ns=limit_ns, assumptions=("all is as planned",))
-    session = msgspec.structs.replace(
-        made.sessions[0], forward_bound=bound, reverse_bound=bound, count=3000
-    )
+    bounded = with_bounds(made.sessions[0], bound, bound)
+    session = msgspec.structs.replace(bounded, count=3000)
     return msgspec.structs.replace(made, sessions=(session,), events=made.events if events else ())
 
 
@@ -108,7 +109,7 @@ def test_between_events_the_bound_of_the_state_counts(at: int, word: str) -> Non
     asked = plan(events=True)
     (cut,) = asked.events
     session = msgspec.structs.replace(asked.sessions[0], count=10_000)
-    paths = (session.forward.id, session.reverse.id)
+    paths = (session.paths[0].id, session.paths[1].id)
     after = Afterwards(
         delays_ns=dict.fromkeys(paths, 4_000_000), reroutes=(), settle_ns=100_000_000
     )

@@ -9,9 +9,10 @@ from testbed.net.nodes import Host, Switch
 from testbed.net.paths import Path
 from testbed.net.tables import Rule
 from testbed.plan.matches import carried
-from testbed.plan.model import Budget, Plan, Session
+from testbed.plan.model import Plan, Session
 from testbed.port.pipeline import Port, stages
 from testbed.port.queues import Queue
+from tests.legs import there_and_back
 
 UP, DOWN = 17, 18
 """Labels of the two directions, and their cookies."""
@@ -49,10 +50,7 @@ def chain(length: int = 3) -> Plan:
         deadline_ns=None,
         judged=("rtt",),
         reliability=None,
-        forward=up,
-        reverse=down,
-        forward_budget=Budget(propagation_ns=0, device_ns=0, serialisation_ns=0),
-        reverse_budget=Budget(propagation_ns=0, device_ns=0, serialisation_ns=0),
+        legs=there_and_back(up, down),
     )
     ports = _ports(names)
     sent: dict[str, int | str] = {

@@ -70,7 +70,7 @@ def main(folder: Path, packages: str | None) -> None:
         status = json.loads(status_file.read_text())
         session = plan.sessions[0]
         proof.check_counters(
-            plan, status["counters"], {session.forward.id: echoed, session.reverse.id: echoed}
+            plan, status["counters"], {session.paths[0].id: echoed, session.paths[1].id: echoed}
         )
     finally:
         controller.kill()

@@ -67,9 +67,9 @@ def test_poisson_probes_see_md1_and_again_the_same(tmp_path: Path) -> None:
     (plan, one), (_, two) = (run(VirtualLab(), tmp_path) for _ in range(2))
     (session,) = plan.sessions
     rows = pq.read_table(one / "5-samples.parquet").to_pylist()
-    waits = [row["forward_ns"] - session.forward_budget.total_ns for row in rows]
+    waits = [row["forward_ns"] - session.legs[0].budget.total_ns for row in rows]
     assert len(waits) == session.count
-    back = {row["reverse_ns"] - session.reverse_budget.total_ns for row in rows}
+    back = {row["reverse_ns"] - session.legs[1].budget.total_ns for row in rows}
     assert back <= {0, 1}  # probes that left back to back come back so: part of a nanosecond
     theory_ns = 1e9 * md1(PACKETS_PER_S, SERVICE_S)
     mean_ns = sum(waits) / len(waits)

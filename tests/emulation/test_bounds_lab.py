@@ -15,6 +15,7 @@ from testbed.prepare import Prepared
 from testbed.results.folder import RunFolder
 from testbed.run import execute
 from tests.emulation.test_exact_run_lab import chain
+from tests.legs import with_bounds
 from tests.plan.networks import GOLD, MBIT, MS, SILVER, S, app, compiled, flow, probe, scenario
 
 pytestmark = [pytest.mark.lab, pytest.mark.exact]
@@ -51,11 +52,11 @@ def run(root: Path, prepared: Prepared) -> Path:
 def lowered(plan: Plan, below_ns: int) -> Plan:
     """The first session's bound, less than a packet of the flood at one port."""
     first, *others = plan.sessions
-    assert first.forward_bound is not None
+    assert first.legs[0].bound is not None
     bound = msgspec.structs.replace(
-        first.forward_bound, latency_ns=first.forward_budget.total_ns + below_ns
+        first.legs[0].bound, latency_ns=first.legs[0].budget.total_ns + below_ns
     )
-    first = msgspec.structs.replace(first, forward_bound=bound)
+    first = with_bounds(first, bound)
     return msgspec.structs.replace(plan, sessions=(first, *others))
 
 

@@ -70,13 +70,10 @@ def excess_ns(plan: Plan, folder: Path) -> dict[str, list[int]]:
     for session in plan.sessions:
         rows = [row for row in table if row["session"] == session.id]
         assert len(rows) == session.count
-        for way, budget in (
-            ("forward", session.forward_budget),
-            ("reverse", session.reverse_budget),
-        ):
+        for leg in session.legs:
             assert all(row["received"] for row in rows)
-            off = [row[f"{way}_ns"] - budget.total_ns for row in rows]
-            found[f"{session.id} {way}"] = off
+            off = [row[f"{leg.name}_ns"] - leg.budget.total_ns for row in rows]
+            found[f"{session.id} {leg.name}"] = off
     return found
 
 
@@ -114,7 +111,7 @@ def test_under_a_flood_one_packet_a_hop_at_most_and_again_the_same(tmp_path: Pat
     network = chain(100 * MBIT, *(10 * MBIT,) * 3)
     (plan, one), (_, two) = (run(tmp_path, asked, network, (200,)) for _ in range(2))
     off = excess_ns(plan, one)
-    most = shared_ns(plan, plan.sessions[0].forward, plan.loads[0].forward)
+    most = shared_ns(plan, plan.sessions[0].paths[0], plan.loads[0].path)
     print(f"excess {min(off['p forward'])} to {max(off['p forward'])} ns, bound {most} ns")
     assert min(off["p forward"]) >= 0
     assert most / 10 < max(off["p forward"]) <= most
@@ -140,7 +137,7 @@ def test_each_hop_is_the_models_and_all_sum_to_the_delay(tmp_path: Path) -> None
     plan, folder = run(tmp_path, msgspec.structs.replace(asked, captures=taps), network, sizes)
     found = RunFolder(folder)
     packets = [
-        Packet(int(sent_ns), session.id, int(seq), session.size_bytes, session.forward)
+        Packet(int(sent_ns), session.id, int(seq), session.size_bytes, session.paths[0])
         for session in plan.sessions
         for seq, sent_ns in zip(
             *(found.samples[found.samples["session"] == session.id][name] for name in _SENT),

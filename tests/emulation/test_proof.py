@@ -27,6 +27,7 @@ from testbed.plan.matches import carried
 from testbed.plan.model import Plan
 from testbed.scenario.model import Protection
 from tests.controllers.chain import DOWN, UP, chain
+from tests.legs import with_paths
 from tests.plan.networks import GOLD, compiled, scenario
 
 DPIF_SHOW = """system@ovs-system: hit:1210 missed:31
@@ -236,9 +237,9 @@ def test_packets_that_a_switch_did_not_count_are_named() -> None:
 def test_copies_that_go_two_ways_are_counted_at_both_ends() -> None:
     plan = chain(3)
     (session,) = plan.sessions
-    copies = Backup(failed=None, nodes=session.forward.nodes, label=99)
-    forward = replace(session.forward, backups=(copies,))
-    session = replace(session, forward=forward)
+    copies = Backup(failed=None, nodes=session.paths[0].nodes, label=99)
+    forward = replace(session.paths[0], backups=(copies,))
+    session = with_paths(session, forward)
     plan = replace(plan, sessions=(session,), paths=carried((session,), ()))
     for switch, fails in (("s1", True), ("s2", False), ("s3", True)):
         rows = counters(plan, {UP: 20, DOWN: 20})

@@ -69,7 +69,7 @@ def test_packets_lost_by_a_cut(
     assert copies <= ({1, 2} if protection == "frer" else {0, 1})
     assert (2 in copies) == (protection == "frer")
     forward_ns = folder.samples["forward_ns"].dropna()
-    planned_ns = folder.plan.sessions[0].forward_budget.total_ns
+    planned_ns = folder.plan.sessions[0].legs[0].budget.total_ns
     assert forward_ns.iloc[0] == forward_ns.iloc[-1] == planned_ns, "the path itself again"
 
 
@@ -102,6 +102,6 @@ def test_node_controller_and_switch(tmp_path: Path) -> None:
     assert 0 < lost["restart s3"] < 600
     samples = folder.samples
     slow = samples[(samples["intended_ns"] > 810 * MS) & (samples["intended_ns"] < 990 * MS)]
-    planned_ns = folder.plan.sessions[0].forward_budget.total_ns
+    planned_ns = folder.plan.sessions[0].legs[0].budget.total_ns
     assert set(slow["forward_ns"]) == {planned_ns + 3 * MS}
     assert samples["received"].iloc[-1]

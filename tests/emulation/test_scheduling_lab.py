@@ -45,7 +45,7 @@ def test_a_fifo_makes_all_suffer(tmp_path: Path) -> None:
 
 def test_strict_priority_waits_for_the_packet_in_service(tmp_path: Path) -> None:
     plan, folder = run(tmp_path, asked("strict_priority"), NETWORK, (200,))
-    most = shared_ns(plan, plan.sessions[0].forward, plan.loads[0].forward)
+    most = shared_ns(plan, plan.sessions[0].paths[0], plan.loads[0].path)
     off = forward(plan, folder)
     assert most / 10 < max(off) <= most
 
@@ -55,7 +55,7 @@ def test_gates_keep_a_flood_wholly_apart(tmp_path: Path) -> None:
     _, alone = run(tmp_path, asked("time_aware", flood=False), NETWORK, (200,))
     off = forward(plan, folder)
     assert off == forward(plan, alone)
-    hops = sum(bool(plan.port(a, b).gates) for a, b in pairwise(plan.sessions[0].forward.nodes))
+    hops = sum(bool(plan.port(a, b).gates) for a, b in pairwise(plan.sessions[0].paths[0].nodes))
     assert 0 < max(off) <= hops * CYCLE_NS
 
 
@@ -64,5 +64,5 @@ def test_policing_saves_even_a_fifo(tmp_path: Path) -> None:
     off = forward(plan, folder)
     # what the policer lets through of a burst may wait before a probe, and from there on the
     # packet just before it at every port
-    ahead_ns = shared_ns(plan, plan.sessions[0].forward, plan.loads[0].forward)
+    ahead_ns = shared_ns(plan, plan.sessions[0].paths[0], plan.loads[0].path)
     assert max(off) <= BURST_BYTES * 8 * 10**9 // (10 * MBIT) + ahead_ns

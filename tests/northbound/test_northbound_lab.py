@@ -77,7 +77,7 @@ def _statuses(run: RunFolder) -> list[int]:
 def _gold_is_untouched(run: RunFolder) -> None:
     gold = [phase for phase in phases(run.plan, run.samples) if phase.session == "p"]
     assert sum(phase.lost for phase in gold) == 0
-    planned_ns = run.plan.sessions[0].forward_budget.total_ns
+    planned_ns = run.plan.sessions[0].legs[0].budget.total_ns
     for phase in gold:
         if phase.max_ns is not None:
             # the other probe's packet may be in service at each of two switches
@@ -171,6 +171,6 @@ def test_the_shipped_experiment(tmp_path: Path) -> None:
     for direction in ("UL", "DL"):
         mine = [phase for phase in found if phase.direction == direction]
         assert sum(phase.lost for phase in mine) == 0
-        hops = len(run.plan.sessions[0].forward.nodes) - 2
+        hops = len(run.plan.sessions[0].paths[0].nodes) - 2
         first = mine[0].max_ns or 0
         assert all((phase.max_ns or 0) <= first + hops * FRAME_NS for phase in mine)

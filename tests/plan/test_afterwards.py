@@ -29,9 +29,9 @@ def _plan(protection: Protection, *happens: Delta, bfd_ns: int | None = None) ->
 def _forward(plan: Plan) -> list[int | None]:
     """The bound of the probe's way up: the plan's own, and after each event."""
     (session,) = plan.sessions
-    assert session.forward_bound is not None
-    later = [after.delays_ns.get(session.forward.id) for after in plan.afterwards]
-    return [session.forward_bound.latency_ns, *later]
+    assert session.legs[0].bound is not None
+    later = [after.delays_ns.get(session.paths[0].id) for after in plan.afterwards]
+    return [session.legs[0].bound.latency_ns, *later]
 
 
 CUT = (events.cut_fibre("s1", "s3"), events.mend_fibre("s1", "s3"))
@@ -113,6 +113,6 @@ def test_a_copy_that_does_not_arrive_still_loads_its_way() -> None:
     )
     plan = compiled(LowestDelay(), asked, net, big=app("big", size_bytes=1400))
     beside = plan.sessions[1]
-    assert beside.forward_bound is not None
+    assert beside.legs[0].bound is not None
     (after,) = plan.afterwards
-    assert after.delays_ns[beside.forward.id] == beside.forward_bound.latency_ns
+    assert after.delays_ns[beside.paths[0].id] == beside.legs[0].bound.latency_ns

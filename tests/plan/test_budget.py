@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from testbed.links.fibre import Fibre
 from testbed.links.link import Way
 from testbed.links.radio import Radio
+from testbed.net.legs import Budget
 from testbed.net.paths import Path
 from testbed.plan.budget import path_budget
-from testbed.plan.model import Budget
 from testbed.plan.wiring import wire
 from testbed.topology.model import Network, Node
 from tests.plan.networks import MBIT

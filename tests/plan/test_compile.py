@@ -47,7 +47,7 @@ def test_every_packet_goes_its_way(case: Case, policy: Policy) -> None:
     assert walk_failures(plan) >= hosts * (hosts - 1) + 2 * len(plan.sessions) + len(plan.loads)
 
     carried: list[Session | Load] = [*plan.sessions, *plan.loads]
-    paths = [path for item in carried for path in (item.forward, item.reverse)]
+    paths = [path for item in carried for path in item.paths]
     labels = [path.label for path in paths if path.label is not None]
     assert len(set(labels)) == len(labels)
     assert len({path.cookie for path in paths}) == len(paths)
@@ -79,12 +79,9 @@ def test_no_way_has_a_smaller_budget(case: Case) -> None:
     graph = network.graph()
     switches = {switch.name for switch in plan.switches}
     for session in plan.sessions:
-        last = session.size_bytes + UDP_HEADERS_BYTES
-        before = (session.fragment_bytes + UDP_HEADERS_BYTES,) * (session.fragments - 1)
-        for path, budget, sizes in (
-            (session.forward, session.forward_budget, (*before, last)),
-            (session.reverse, session.reverse_budget, (last,)),
-        ):
+        for leg in session.legs:
+            path, budget = leg.path, leg.budget
+            sizes = tuple(size + UDP_HEADERS_BYTES for size in session.payloads(leg))
             usable = graph.subgraph({path.src, path.dst} | switches)
             ways = nx.all_simple_paths(usable, path.src, path.dst)
             least_ns = min(message_ns(graph, tuple(way), sizes) for way in islice(ways, 500))
@@ -96,9 +93,9 @@ def test_no_way_has_a_smaller_budget(case: Case) -> None:
 
 def test_policies_disagree_where_they_should() -> None:
     fewest, fastest = compiled(ShortestPath()), compiled(LowestDelay())
-    assert fewest.sessions[0].forward.nodes == ("h1", "s1", "s2", "h2")
-    assert fastest.sessions[0].forward.nodes == ("h1", "s1", "s3", "s2", "h2")
-    assert fastest.sessions[0].reverse.nodes == ("h2", "s2", "s3", "s1", "h1")
+    assert fewest.sessions[0].paths[0].nodes == ("h1", "s1", "s2", "h2")
+    assert fastest.sessions[0].paths[0].nodes == ("h1", "s1", "s3", "s2", "h2")
+    assert fastest.sessions[0].paths[1].nodes == ("h2", "s2", "s3", "s1", "h1")
     assert (fewest.policy, fastest.policy) == ("shortest_path", "lowest_delay")
 
 
@@ -109,9 +106,9 @@ def test_each_direction_has_its_own_path() -> None:
         network, links=(network.links[0], slow_back, *network.links[2:])
     )
     (session,) = compiled(LowestDelay(), network=network).sessions
-    assert session.forward.nodes == ("h1", "s1", "s3", "s2", "h2")
-    assert session.reverse.nodes == ("h2", "s2", "s1", "h1")
-    assert session.reverse_budget.propagation_ns == 1_000_000
+    assert session.paths[0].nodes == ("h1", "s1", "s3", "s2", "h2")
+    assert session.paths[1].nodes == ("h2", "s2", "s1", "h1")
+    assert session.legs[1].budget.propagation_ns == 1_000_000
 
 
 def test_what_is_carried_over() -> None:

@@ -26,7 +26,7 @@ def test_a_flow_offers_its_frames_with_the_label_between_first_and_last_switch()
     found = offered(plan)
     assert set(found) == {("s1", "s2")}  # the only port of its path with a rate
     (offer,) = found["s1", "s2"]
-    labelled = plan.loads[0].forward.label is not None
+    labelled = plan.loads[0].path.label is not None
     assert offer.bps == 130 * MBIT * (1000 + 42 + 24 + 4 * labelled) / 1000
     assert labelled
 

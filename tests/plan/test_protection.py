@@ -59,8 +59,8 @@ def test_what_hangs_on_one_link_is_not_protected_and_the_rest_is(protection: Pro
     plan = protected(tailed, protection, 1, [(3, 1), (2, 3)])
     walk_failures(plan)
     for session in plan.sessions:
-        assert len(session.forward.nodes) > 4
-        assert session.forward.backups
+        assert len(session.paths[0].nodes) > 4
+        assert session.paths[0].backups
 
 
 def test_one_switch_needs_no_protection() -> None:
@@ -75,7 +75,7 @@ def triangle(protection: Protection) -> Plan:
 
 def test_detours_of_the_triangle() -> None:
     plan = triangle("fast_failover")
-    path = plan.sessions[0].forward
+    path = plan.sessions[0].paths[0]
     assert path.nodes == ("h1", "s1", "s3", "s2", "h2")
     assert [(b.failed, b.nodes) for b in path.backups] == [
         (("s1", "s3"), ("s1", "s2", "h2")),
@@ -98,7 +98,7 @@ def test_detours_of_the_triangle() -> None:
 
 def test_repairs_of_the_triangle() -> None:
     plan = triangle("reactive")
-    path = plan.sessions[0].forward
+    path = plan.sessions[0].paths[0]
     assert {b.nodes for b in path.backups} == {("h1", "s1", "s2", "h2")}
     repairs = [repair for repair in plan.repairs if repair.cookie == path.cookie]
     assert [repair.failed for repair in repairs] == [("s1", "s3"), ("s3", "s2")]
@@ -209,7 +209,7 @@ def test_bounds_know_of_bfd() -> None:
 
     def bound_ns(recovery: Recovery) -> int:
         plan = compiled(LowestDelay(), scenario(slices=(gold,), recovery=recovery))
-        bound = plan.sessions[0].forward_bound
+        bound = plan.sessions[0].legs[0].bound
         assert bound is not None
         assert bound.latency_ns is not None
         return bound.latency_ns

@@ -15,7 +15,7 @@ H1, H2, H3 = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 def test_push_swap_nothing_pop() -> None:
     plan = compiled(LowestDelay())
     (session,) = plan.sessions
-    assert session.forward.nodes == ("h1", "s1", "s3", "s2", "h2")
+    assert session.paths[0].nodes == ("h1", "s1", "s3", "s2", "h2")
     (first,) = rules_of(plan, "s1", 1)
     assert first == Rule(
         switch="s1",
@@ -56,7 +56,7 @@ def test_push_swap_nothing_pop() -> None:
 def test_no_label_within_one_switch() -> None:
     plan = compiled(LowestDelay(), scenario(probes=(probe(server="h3"),)))
     (session,) = plan.sessions
-    assert session.forward.label is None
+    assert session.paths[0].label is None
     assert [rule.actions for rule in plan.rules if rule.cookie == 1] == [
         ({"output": plan.port("s1", "h3").number},)
     ]

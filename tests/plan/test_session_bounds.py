@@ -8,7 +8,8 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from controllers.policies.shortest_path import ShortestPath
 from testbed.errors import PlanError
-from testbed.plan.model import DelayBound, Session
+from testbed.net.legs import DelayBound
+from testbed.plan.model import Session
 from testbed.plan.session_bounds import hold_delays
 from testbed.port.gates import Gate, Window
 from testbed.scenario.model import Background, Scheduler, Slice
@@ -33,16 +34,16 @@ GOLD_RATE = msgspec.structs.replace(GOLD, guaranteed_bps=10 * MBIT)
 
 
 def bounds(session: Session) -> tuple[DelayBound, DelayBound]:
-    assert session.forward_bound is not None
-    assert session.reverse_bound is not None
-    return session.forward_bound, session.reverse_bound
+    assert session.legs[0].bound is not None
+    assert session.legs[1].bound is not None
+    return session.legs[0].bound, session.legs[1].bound
 
 
 def test_alone_a_message_waits_for_nothing() -> None:
     (session,) = compiled(ShortestPath()).sessions
     waits = []
     for bound, budget in zip(
-        bounds(session), (session.forward_budget, session.reverse_budget), strict=True
+        bounds(session), (session.legs[0].budget, session.legs[1].budget), strict=True
     ):
         assert bound.latency_ns is not None
         # 10 us of lateness are 2 bits, which take 20 ns, twice as many for an answer
@@ -60,7 +61,7 @@ def test_behind_a_flood_of_a_lower_level_one_packet() -> None:
     (session,) = compiled(LowestDelay(), asked).sessions
     bound, _ = bounds(session)
     assert bound.latency_ns is not None
-    waited = bound.latency_ns - session.forward_budget.total_ns
+    waited = bound.latency_ns - session.legs[0].budget.total_ns
     # best effort's promise of 5 % comes first: its savings and a packet, then this one's
     block, promise = 8 * (1448 + 42 + 4 + 24), 8 * 3028 + 8 * (1448 + 42 + 4 + 24)
     by_hand = (block + promise) * S // (95 * MBIT)
@@ -76,11 +77,11 @@ def test_in_one_queue_with_a_flood_the_buffer() -> None:
     assert back.latency_ns is not None
     # a full buffer of 1,000 and one in transmission, less the message itself
     full = (1001 * 8 * (1448 + 42 + 4 + 24) - 8 * (100 + 42 + 4 + 24)) * S // (100 * MBIT)
-    assert 0 <= bound.latency_ns - session.forward_budget.total_ns - full <= 1000
+    assert 0 <= bound.latency_ns - session.legs[0].budget.total_ns - full <= 1000
     assert "behind full buffers at s1-eth1, lost packets aside" in bound.assumptions
     # messages come every 10 ms and may wait for 121 ms, so 13 answers may come at once
     answers = 12 * 8 * (100 + 42 + 4 + 24) * S // (100 * MBIT)
-    assert answers <= back.latency_ns - session.reverse_budget.total_ns <= 1.1 * answers
+    assert answers <= back.latency_ns - session.legs[1].budget.total_ns <= 1.1 * answers
 
 
 def test_in_a_queue_of_its_own_with_a_flood_that_buffer() -> None:
@@ -88,10 +89,10 @@ def test_in_a_queue_of_its_own_with_a_flood_that_buffer() -> None:
     plan = compiled(LowestDelay(), scenario(slices=(GOLD,), flows=(load,)))
     (session,) = plan.sessions
     bound, _ = bounds(session)
-    first = plan.port(*session.forward.nodes[1:3])
-    (own,) = [queue for queue in first.queues if queue.id == session.forward.queue]
+    first = plan.port(*session.paths[0].nodes[1:3])
+    (own,) = [queue for queue in first.queues if queue.id == session.paths[0].queue]
     assert bound.latency_ns is not None
-    waited = bound.latency_ns - session.forward_budget.total_ns
+    waited = bound.latency_ns - session.legs[0].budget.total_ns
     assert waited >= own.limit_packets * 8 * (1448 + 42 + 4 + 24) * S // (100 * MBIT)
 
 
@@ -119,7 +120,7 @@ def test_a_promise_bounds_whatever_comes_before() -> None:
     (session,) = compiled(LowestDelay(), asked).sessions
     bound, _ = bounds(session)
     assert bound.latency_ns is not None
-    assert bound.latency_ns < session.forward_budget.total_ns + 2 * MS
+    assert bound.latency_ns < session.legs[0].budget.total_ns + 2 * MS
 
 
 def test_poisson_sessions_are_bounded_by_their_link() -> None:
@@ -165,7 +166,7 @@ def test_every_scheduler_bounds_a_slice_beside_a_flood(scheduler: Scheduler) -> 
     (session,) = compiled(LowestDelay(), asked).sessions
     latency_ns = bounds(session)[0].latency_ns
     assert latency_ns is not None
-    waited = latency_ns - session.forward_budget.total_ns
+    waited = latency_ns - session.legs[0].budget.total_ns
     if scheduler == "fifo":
         assert waited > 50 * MS
     elif scheduler == "strict_priority":  # one full packet at each of two ports
@@ -196,7 +197,7 @@ def test_behind_a_packet_of_its_own_slice_at_the_peak_rate() -> None:
     bound, _ = bounds(session)
     assert bound.latency_ns is not None
     packet_ns = 8 * (1000 + 42 + 4) * S // (2 * MBIT)
-    assert bound.latency_ns - session.forward_budget.total_ns >= packet_ns
+    assert bound.latency_ns - session.legs[0].budget.total_ns >= packet_ns
 
 
 @pytest.mark.parametrize("kind", ["udp", "flood", "tcp"])
@@ -210,7 +211,7 @@ def test_a_policed_load_of_a_higher_slice_is_bounded(kind: str) -> None:
     (session,) = compiled(LowestDelay(), held).sessions
     bound, _ = bounds(session)
     assert bound.latency_ns is not None
-    waited = bound.latency_ns - session.forward_budget.total_ns
+    waited = bound.latency_ns - session.legs[0].budget.total_ns
     assert waited >= 8 * 15_000 * S // (100 * MBIT)  # what the policer lets pass at once
 
 
@@ -230,7 +231,7 @@ def test_both_copies_of_frer_are_answered() -> None:
         (session,) = compiled(LowestDelay(), scenario(slices=(gold,))).sessions
         _, back = bounds(session)
         assert back.latency_ns is not None
-        return back.latency_ns - session.reverse_budget.total_ns
+        return back.latency_ns - session.legs[1].budget.total_ns
 
     packet_ns = 8 * (100 + 42 + 4) * S // (100 * MBIT)
     assert answers_wait_ns(GOLD) < 100

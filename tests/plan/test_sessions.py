@@ -36,8 +36,8 @@ def test_direction_says_who_sends_and_what_is_judged(
     (session,) = _sessions(direction=direction)
     assert (session.sender, session.judged) == (sender, judged)
     assert session.reflector == {"h1": "h2", "h2": "h1"}[sender]
-    assert session.directions["forward"] == forward
-    assert session.forward.nodes[0] == session.reverse.nodes[-1] == sender
+    assert session.called("forward") == forward
+    assert session.paths[0].nodes[0] == session.paths[1].nodes[-1] == sender
     (session,) = _sessions(direction=direction, judged="rtt", size_bytes=5000)
     assert (session.sender, session.judged, session.deadline_kind) == (sender, ("rtt",), "rtt")
 
@@ -49,7 +49,7 @@ def test_long_messages_both_ways_are_two_sessions(direction: str, ids: str) -> N
     assert (there.sender, back.sender) == ("h1", "h2")
     assert there.judged == back.judged == ("forward",)
     assert there.sender_port != back.sender_port
-    assert there.directions["forward"] == back.directions["reverse"]
+    assert there.called("forward") == back.called("reverse")
     assert there.seed != back.seed
 
 
@@ -67,7 +67,7 @@ def test_sizes_of_a_session() -> None:
     assert (one.size_bytes, one.fragments, one.fragment_bytes) == (44, 1, 0)
     (three,) = _sessions(size_bytes=1448 * 2 + 100)
     assert (three.size_bytes, three.fragments, three.fragment_bytes) == (100, 3, 1448)
-    assert three.forward_budget.serialisation_ns > 2 * three.reverse_budget.serialisation_ns
+    assert three.legs[0].budget.serialisation_ns > 2 * three.legs[1].budget.serialisation_ns
 
 
 def test_a_probe_overrides_its_class() -> None:
@@ -114,4 +114,4 @@ def test_loads_have_ports_of_their_own() -> None:
     first, second = compiled(LowestDelay(), asked).loads
     assert (first.port, second.port) == (5201, 5202)
     assert (second.kind, second.packet_bytes, second.src_ip) == ("flood", 200, "10.0.0.2")
-    assert first.forward.nodes == first.reverse.nodes[::-1]
+    assert first.paths[0].nodes == first.paths[1].nodes[::-1]

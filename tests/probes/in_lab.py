@@ -74,8 +74,7 @@ def background(kind: Any, number: int, rate_bps: int) -> Load:
         dscp=0,
         start_ns=number * 2500 * MS,
         duration_ns=2 * S,
-        forward=path("a", "b", ("a", "b")),
-        reverse=path("b", "a", ("b", "a")),
+        paths=(path("a", "b", ("a", "b")), path("b", "a", ("b", "a"))),
     )
 
 

@@ -6,10 +6,12 @@ import os
 from ipaddress import IPv4Address
 from typing import Any
 
+from testbed.net.legs import Budget
 from testbed.net.paths import Path
 from testbed.plan.matches import carried
-from testbed.plan.model import Budget, Plan, Session
+from testbed.plan.model import Plan, Session
 from testbed.port.pipeline import Port
+from tests.legs import there_and_back
 
 MS = 1_000_000
 # Two loopback addresses of this process alone (a pid has at most 22 bits), so that tests that
@@ -52,10 +54,11 @@ def session(name: str, **given: Any) -> Session:
         "deadline_ns": 10 * MS,
         "judged": ("forward",),
         "reliability": None,
-        "forward": path("a", "b", ("a", "s1", "s2", "b"), 17),
-        "reverse": path("b", "a", ("b", "s2", "s1", "a"), 18),
-        "forward_budget": budget,
-        "reverse_budget": budget,
+        "legs": there_and_back(
+            path("a", "b", ("a", "s1", "s2", "b"), 17),
+            path("b", "a", ("b", "s2", "s1", "a"), 18),
+            budget,
+        ),
     }
     return Session(**(fields | given))
 

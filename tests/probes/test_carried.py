@@ -29,9 +29,9 @@ def test_each_packet_of_a_message_counts_once(tmp_path: Path) -> None:
         reflected.add(REFLECTOR_RX, 0, 0, number, 1, 0)
     reflected.close()
     found = carried(plan(one), tmp_path)
-    assert found == {one.forward.id: 4 + 2, one.reverse.id: 1}
+    assert found == {one.paths[0].id: 4 + 2, one.paths[1].id: 1}
 
 
 def test_no_log_is_nothing(tmp_path: Path) -> None:
     one = session("s")
-    assert carried(plan(one), tmp_path) == {one.forward.id: 0, one.reverse.id: 0}
+    assert carried(plan(one), tmp_path) == {one.paths[0].id: 0, one.paths[1].id: 0}

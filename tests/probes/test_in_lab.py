@@ -11,10 +11,10 @@ import pytest
 
 from testbed.lab.base import CONSOLE, GUEST_JOB
 from testbed.lab.choice import choose
+from testbed.net.legs import HOLD_NS
 from testbed.probes.engine import SAMPLES
 from testbed.probes.events import REFLECTED_FILE, REFLECTOR_RX, REFLECTOR_TX
 from testbed.probes.samples import Samples, read_events, read_samples
-from testbed.probes.schedule import HOLD_NS
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

@@ -86,7 +86,7 @@ def flooded(run: RunFolder, rate_bps: int, sent_bytes: int, drops: int = 0) -> A
         "id": "flood-1", "slice": "best", "kind": "flood", "src": "ue2", "dst": "cloud1",
         "src_ip": "10.0.0.1", "dst_ip": "10.0.0.2", "port": 5201, "rate_bps": rate_bps,
         "packet_bytes": 1454, "dscp": 0, "start_ns": 0, "duration_ns": 10 * 10**9,
-        "forward": plan.sessions[5].forward, "reverse": plan.sessions[5].reverse,
+        "paths": plan.sessions[5].paths,
     }  # fmt: skip
     slowed = tuple(
         ports.changed(port, rate_bps=10**7) if (port.node, port.peer_node) == HOP else port
@@ -98,7 +98,7 @@ def flooded(run: RunFolder, rate_bps: int, sent_bytes: int, drops: int = 0) -> A
     counted |= {"sent_bytes": sent_bytes, "packets": sent_bytes // 1500, "drops": drops}
     records = {CONTROL: {"ports": [counted]}, LOADS: None}
     asked.record = records.get  # type: ignore[assignment,method-assign]
-    assert set(HOP) <= set(victim.forward.nodes)
+    assert set(HOP) <= set(victim.paths[0].nodes)
     return asked
 
 

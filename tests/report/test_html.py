@@ -179,12 +179,12 @@ def test_a_failed_run_without_packets_has_a_page(silent: Path) -> None:
 def test_loads_asked_and_sent(tmp_path: Path) -> None:
     run = synthetic.run_folder(tmp_path / "run")
     plan = synthetic.plan()
-    path = plan.sessions[0].forward
+    path = plan.sessions[0].paths[0]
     load = {
         "id": "flood", "slice": "best", "kind": "flood", "src": "ue1", "dst": "cloud1",
         "src_ip": "10.0.0.1", "dst_ip": "10.0.0.4", "port": 5201, "rate_bps": 20_000_000,
         "packet_bytes": 1448, "dscp": 0, "start_ns": 0, "duration_ns": 10**9,
-        "forward": path, "reverse": path,
+        "paths": (path, path),
     }  # fmt: skip
     whole = msgspec.to_builtins(plan) | {"loads": [msgspec.to_builtins(load)]}
     (run / PLAN).write_bytes(msgspec.json.encode(whole))

@@ -94,7 +94,7 @@ def test_backups_of_the_link_that_is_cut_are_drawn() -> None:
     (graph,) = [g for g in two_connected(range(4, 5)) if g.number_of_edges() == 4]
     plan = protected(graph, "fast_failover", 1, [(0, 2)])
     whole = spares(plan)
-    path = plan.sessions[0].forward
+    path = plan.sessions[0].paths[0]
     assert whole
     assert not whole.keys() & lanes(plan).keys()
     failed = path.backups[0].failed

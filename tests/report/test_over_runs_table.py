@@ -45,13 +45,13 @@ def with_deadline(plan: Plan, deadline_ns: int | None) -> Plan:
 def test_what_bound_and_budget_settle_is_said_before_the_run() -> None:
     plan = compiled(LowestDelay())
     (session,) = plan.sessions
-    assert session.forward_bound is not None
-    assert session.forward_bound.latency_ns is not None
-    met = beforehand(with_deadline(plan, session.forward_bound.latency_ns))
+    assert session.legs[0].bound is not None
+    assert session.legs[0].bound.latency_ns is not None
+    met = beforehand(with_deadline(plan, session.legs[0].bound.latency_ns))
     assert met == (
         "Deadlines before the run: p UL met at every phase, by the bound (network calculus)."
     )
-    least_ns = session.forward_budget.total_ns
+    least_ns = session.legs[0].budget.total_ns
     assert beforehand(with_deadline(plan, least_ns - 1)).endswith(
         "beyond reach: the budget alone is more."
     )

@@ -18,9 +18,10 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 
+from testbed.net.legs import Budget
 from testbed.net.nodes import Host, Switch
 from testbed.net.paths import Path
-from testbed.plan.model import Budget, Plan, Session
+from testbed.plan.model import Plan, Session
 from testbed.port.channel import Channel
 from testbed.port.pipeline import Port
 from testbed.probes.arrivals import MISSING
@@ -31,6 +32,7 @@ from testbed.results.samples import ARROW, tidy
 from testbed.scenario.events.link import LinkEvent
 from testbed.scenario.model import Slice, TopologyRef
 from testbed.scenario.scenario import Scenario
+from tests.legs import there_and_back
 
 MS = 1_000_000
 
@@ -108,13 +110,15 @@ def session(
             "deadline_ns": deadline_ns,
             "deadline_kind": kind,
             "judged": tuple(judged),
-            "directions": {"forward": "UL", "reverse": "DL"},
             "reliability": reliability,
             "survival_ns": survival_ns,
-            "forward": _path(slice_id, nodes, 2 * number),
-            "reverse": _path(slice_id, nodes[::-1], 2 * number + 1),
-            "forward_budget": budget,
-            "reverse_budget": budget,
+            "legs": msgspec.to_builtins(
+                there_and_back(
+                    _path(slice_id, nodes, 2 * number),
+                    _path(slice_id, nodes[::-1], 2 * number + 1),
+                    budget,
+                )
+            ),
             "source": "made up",
         },
         Session,
@@ -213,8 +217,8 @@ def raw(s: Session, *, loss: float = 0.0, noise_ns: float = 40_000, seed: int = 
     rows["intended_ns"] = s.start_ns + s.interval_ns * np.arange(n)
     rows["schedule_error_ns"] = random.exponential(15_000, n)
     rows["sent_ns"] = rows["intended_ns"] + rows["schedule_error_ns"]
-    rows["forward_ns"] = s.forward_budget.total_ns + random.gamma(1.2, noise_ns, n)
-    rows["reverse_ns"] = s.reverse_budget.total_ns + random.gamma(1.2, noise_ns, n)
+    rows["forward_ns"] = s.legs[0].budget.total_ns + random.gamma(1.2, noise_ns, n)
+    rows["reverse_ns"] = s.legs[1].budget.total_ns + random.gamma(1.2, noise_ns, n)
     rows["forward_intended_ns"] = rows["forward_ns"] + rows["schedule_error_ns"]
     rows["rtt_ns"] = rows["forward_ns"] + rows["reverse_ns"]
     rows["rtt_intended_ns"] = rows["rtt_ns"] + rows["schedule_error_ns"]

@@ -7,14 +7,17 @@ from pathlib import Path
 import msgspec
 
 from controllers.policies.lowest_delay import LowestDelay
+from testbed.net.legs import DelayBound
 from testbed.net.restoration import restored
 from testbed.net.timeline import Entry
 from testbed.net.walk import walk, walk_failures
-from testbed.results.older import entries_of_schema_1, plan_of_schema_1
+from testbed.results.older import entries_of_schema_1, plan_of, plan_of_schema_1
 from testbed.scenario import events
 from testbed.scenario.scenario import Scenario
+from tests.legs import with_bounds
 from tests.plan.networks import compiled
 
+OLDER_WAYS = Path(__file__).parent / "data" / "plan_schema_3.json"
 OLD = Path(__file__).parent / "data" / "plan_schema_1.json"
 """A plan of the triangle with policers, background and reactive protection, and its scenario."""
 
@@ -55,3 +58,20 @@ def test_events_of_schema_1() -> None:
     assert cut == Entry(delta=link, began_ns=6, actual_ns=7, event=0)
     assert (kill.began_ns, kill.event, kill.told) == (9, 1, {"answer": answer})
     assert entries_of_schema_1(None) == ()
+
+
+def test_a_plan_of_schema_3() -> None:
+    """Its sessions went forward and in reverse."""
+    old = msgspec.json.decode(OLDER_WAYS.read_bytes())
+    asked = msgspec.convert(old["scenario"], Scenario)
+    found = plan_of(old["plan"], asked)
+    assert found is not None
+    now = compiled(LowestDelay(), asked)
+    assert found.loads == now.loads
+    for session, planned, raw in zip(
+        found.sessions, now.sessions, old["plan"]["sessions"], strict=True
+    ):
+        bounds = [msgspec.convert(raw[f"{leg.name}_bound"], DelayBound) for leg in session.legs]
+        assert [leg.bound for leg in session.legs] == bounds
+        assert session == with_bounds(planned, *bounds)
+    assert plan_of(old["plan"] | {"schema": 99}, asked) is None

@@ -280,8 +280,8 @@ def test_a_plan_of_admitted_slices_holds_their_delays() -> None:
     asked = scenario(slices=(GOLD,), flows=(flow(kind="flood", rate_bps=300 * MBIT),))
     plan = compiled(Admitted(), asked, triangle())
     (session,) = plan.sessions
-    assert session.forward.nodes == ("h1", "s1", "s3", "s2", "h2")  # the short way takes 1 ms
-    for bound in (session.forward_bound, session.reverse_bound):
+    assert session.paths[0].nodes == ("h1", "s1", "s3", "s2", "h2")  # the short way takes 1 ms
+    for bound in (session.legs[0].bound, session.legs[1].bound):
         assert bound is not None
         assert bound.latency_ns is not None
         assert bound.latency_ns <= 970 * US
@@ -299,8 +299,8 @@ def test_a_plan_bounds_no_more_than_was_promised() -> None:
         ledger.add(placed)
     for session in plan.sessions:
         for path, bound in (
-            (session.forward, session.forward_bound),
-            (session.reverse, session.reverse_bound),
+            (session.paths[0], session.legs[0].bound),
+            (session.paths[1], session.legs[1].bound),
         ):
             assert bound is not None
             assert bound.latency_ns is not None
@@ -334,9 +334,9 @@ def test_what_the_plan_bounds_is_admitted_and_no_less(scheduler: Scheduler) -> N
         promised = msgspec.structs.replace(gold, delay_ns=delay_ns)
         slices = msgspec.structs.replace(asked, slices=(promised, bulk))
         (session,) = compiled(Admitted(), slices, narrow).sessions
-        assert session.forward_bound is not None
-        assert session.reverse_bound is not None
-        return max(session.forward_bound.latency_ns or 0, session.reverse_bound.latency_ns or 0)
+        assert session.legs[0].bound is not None
+        assert session.legs[1].bound is not None
+        return max(session.legs[0].bound.latency_ns or 0, session.legs[1].bound.latency_ns or 0)
 
     known = bound(None)
     assert bound(known) == known
@@ -350,5 +350,5 @@ def test_gold_goes_round_a_full_fifo() -> None:
     flood = flow(kind="flood", rate_bps=300 * MBIT)
     asked = scenario(slices=(gold,), flows=(flood,), scheduler="fifo")
     (session,) = compiled(Admitted(), asked).sessions
-    assert session.forward.nodes == ("h1", "s1", "s3", "s2", "h2")
-    assert compiled(Admitted(), asked).loads[0].forward.nodes == ("h1", "s1", "s2", "h2")
+    assert session.paths[0].nodes == ("h1", "s1", "s3", "s2", "h2")
+    assert compiled(Admitted(), asked).loads[0].path.nodes == ("h1", "s1", "s2", "h2")

@@ -56,9 +56,9 @@ def test_a_shared_fifo_has_none() -> None:
 def test_best_effort_takes_queue_0_where_there_are_queues() -> None:
     plan = compiled(LowestDelay(), BOTH)
     (load,) = plan.loads
-    assert load.forward.queue == 0
-    assert load.forward.nodes == ("h1", "s1", "s3", "s2", "h2")
-    (rule, *_) = [r for r in plan.rules if r.cookie == load.forward.cookie and r.switch == "s1"]
+    assert load.path.queue == 0
+    assert load.path.nodes == ("h1", "s1", "s3", "s2", "h2")
+    (rule, *_) = [r for r in plan.rules if r.cookie == load.path.cookie and r.switch == "s1"]
     assert rule.actions[-2:] == ({"set_queue": 0}, {"output": plan.port("s1", "s3").number})
 
 
@@ -72,7 +72,7 @@ def test_slices_may_share_a_queue() -> None:
     plan = compiled(BySst(), BOTH)
     (_, premium) = plan.port("s1", "s3").queues
     assert (premium.name, premium.promised_bps, premium.level) == ("premium", 30 * MBIT, 0)
-    assert {s.forward.queue for s in plan.sessions} == {1}
+    assert {s.paths[0].queue for s in plan.sessions} == {1}
     assert walk_failures(plan) > 0
 
 

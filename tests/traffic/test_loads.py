@@ -31,8 +31,7 @@ def load(name: str, **given: Any) -> Load:
         "dscp": 1,
         "start_ns": 0,
         "duration_ns": 500 * MS,
-        "forward": path("a", "b", ("a", "s1", "b")),
-        "reverse": path("b", "a", ("b", "s1", "a")),
+        "paths": (path("a", "b", ("a", "s1", "b")), path("b", "a", ("b", "s1", "a"))),
     }
     return Load(**(fields | given))
 
