@@ -129,7 +129,7 @@ def test_a_page_shows_what_sums(tmp_path: Path, planned: Plan) -> None:
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_numbers_are_whole_in_any_terminal(tmp_path: Path, planned: Plan, width: int) -> None:
     run = Run(tmp_path, planned)
-    hops = len(run.session.forward.nodes) - 1
+    hops = len(run.session.paths[0].nodes) - 1
     delay = run.message(0, [123_456] * hops)
     found = run.found()
     console = Console(width=width, file=StringIO())
