@@ -175,8 +175,10 @@ def belonging_to(job: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            text = (process / "cmdline").read_text() + (process / "mountinfo").read_text()
-            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            text = "".join(
+                (process / name).read_text(errors="replace") for name in ("cmdline", "mountinfo")
+            )
+            state = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
         except OSError:
             continue
         if str(job) in text and state != "Z":

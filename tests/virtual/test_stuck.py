@@ -27,7 +27,7 @@ def lab_processes() -> set[int]:
     names: dict[int, str] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            name, _, rest = stat.read_text(errors="replace").partition("(")[2].rpartition(")")
         except OSError:
             continue
         pid = int(stat.parent.name)
