@@ -27,10 +27,12 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -135,12 +137,11 @@ def collect(
             if plan.sessions:
                 (job / LOG_FOLDER).rename(job / _RELEASED)
         made = read_json(job / PROVENANCE, Provenance, provenance_model.SCHEMA)
+        final = _final(root.resolve(), made)
         _arrange(job)
         defects = [defect for step in finish if (defect := _finished(step, job)) is not None]
         if defects and made.status == "ok":
             _write(job, msgspec.structs.replace(made, status="failed", error=str(defects[0])))
-        began = datetime.fromisoformat(made.started_utc)
-        final = root.resolve() / made.experiment / f"{began:%Y%m%dT%H%M%SZ}-{made.id}"
         _commit(job, final)
     except OSError as error:
         raise unwritable(root, error) from error
@@ -148,6 +149,24 @@ def collect(
         defects[0].kept_in(final)
         raise defects[0]
     return final
+
+
+def _final(root: Path, made: Provenance) -> Path:
+    """Where a run folder goes. Raises ResultError for one that would go elsewhere: what it is
+    called by was in reach of a program in the lab.
+    """
+    name = made.experiment
+    plain = Path(name).name == name and name[:1] != "." and name.isprintable()
+    with suppress(ValueError):
+        began = datetime.fromisoformat(made.started_utc)
+        if plain and name and re.fullmatch("[0-9a-f]{6}", made.id):
+            return root / name / f"{began:%Y%m%dT%H%M%SZ}-{made.id}"
+    raise ResultError(
+        "the run was given a name that is none, by a program in its lab",
+        where=f"{name!r}, {made.started_utc!r}, {made.id!r}",
+        expected="an experiment, when it began, and six hexadecimal digits",
+        remedy="run it again",
+    )
 
 
 def _finished(step: Callable[[Path], TestbedError | None], job: Path) -> TestbedError | None:

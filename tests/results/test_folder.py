@@ -195,6 +195,21 @@ def test_samples_are_kept_whatever_is_beside_them(name: str, odd: str, job: Path
         assert RunFolder(run).provenance.error
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/elsewhere", "a/../../b", "", ".", "..", "\0"])
+@pytest.mark.parametrize("field", ["experiment", "started_utc", "id"])
+def test_a_run_goes_nowhere_else_whatever_it_is_called(
+    field: str, name: str, job: Path, tmp_path: Path
+) -> None:
+    called = str(tmp_path / name[1:]) if name[:1] == "/" else name
+    made = msgspec.structs.replace(synthetic.provenance(), **{"id": "0123ab", field: called})
+    shutil.rmtree(job / LOG_FOLDER)  # as if its samples had been taken out of them
+    (job / PROVENANCE).write_bytes(msgspec.json.encode(made))
+    before = {path for path in tmp_path.rglob("*") if job not in path.parents}
+    with pytest.raises(ResultError, match="a name that is none"):
+        collect(job, job.parent, made)
+    assert {path for path in tmp_path.rglob("*") if job not in path.parents} == before
+
+
 def test_a_run_that_failed_before_traffic_leaves_nothing(job: Path) -> None:
     log = job / LOG_FOLDER / SENT_FILE
     log.write_bytes(log.read_bytes()[: -EVENT.size])  # the message that was sent
