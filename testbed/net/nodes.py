@@ -21,13 +21,3 @@ class Switch(Frozen, frozen=True, kw_only=True):
     """oxc, roadm, otn, router, switch, gnb, ..."""
     site: str
     dpid: int
-
-
-class Link(Frozen, frozen=True, kw_only=True):
-    """A link between two nodes, in both directions."""
-
-    a: str
-    b: str
-    kind: str
-    """fibre, lan, radio."""
-    km: float = 0.0

@@ -15,7 +15,8 @@ from typing import Any, Self, cast
 import msgspec
 
 from testbed.errors import unknown
-from testbed.net.nodes import Host, Link, Switch
+from testbed.links.kinds import AnyLink
+from testbed.net.nodes import Host, Switch
 from testbed.net.paths import Book, Carried
 from testbed.net.tables import Group, Key, Repair, Rule, key
 from testbed.port.pipeline import Port
@@ -54,7 +55,7 @@ class State(Frozen, frozen=True, kw_only=True):
     recovery: Recovery = Recovery(control_delay_ns=0)
     hosts: tuple[Host, ...]
     switches: tuple[Switch, ...]
-    links: tuple[Link, ...] = ()
+    links: tuple[AnyLink, ...] = ()
     ports: tuple[Port, ...]
     """As they are planned and queued; see `now` for what is wrong with them besides."""
     slices: tuple[Slice, ...] = ()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from testbed.net.nodes import Link
 from testbed.plan.afterwards import afterwards
 from testbed.plan.background import backgrounds, with_sources
 from testbed.plan.matches import carried
@@ -73,7 +72,7 @@ def compile_plan(
         recovery=scenario.recovery,
         hosts=wiring.hosts,
         switches=wiring.switches,
-        links=tuple(Link(a=at.a, b=at.b, kind=at.kind, km=at.km) for at in network.links),
+        links=network.links,
         ports=ports,
         slices=scenario.slices,
         paths=taken,

@@ -94,7 +94,7 @@ def _ports(network: Network) -> tuple[Port, ...]:
                     mac="02:00:" + ifindex.to_bytes(4, "big").hex(":"),
                     peer_node=peer,
                     peer_name=f"{peer}-eth{used[peer]}",
-                    link=link.kind,
+                    link_kind=link.kind,
                     stages=link.stages(node, nodes[node].forwarding_ns),
                 )
             )

@@ -220,5 +220,5 @@ class Port(Pipeline, frozen=True, kw_only=True, dict=True):
     mac: str
     peer_node: str
     peer_name: str
-    link: str = ""
+    link_kind: str = msgspec.field(default="", name="link")
     """Kind of the link (testbed/links)."""

@@ -144,7 +144,7 @@ def _off_lines(points: np.ndarray, lines: Sequence[tuple[int, int]]) -> None:
 
 
 def _links(axes: Axes, plan: Plan, at: Mapping[str, Point]) -> None:
-    drawn = {edge(p.node, p.peer_node): _line(p.link) for p in plan.ports}
+    drawn = {edge(p.node, p.peer_node): _line(p.link_kind) for p in plan.ports}
     for a, b in sorted(links(plan)):
         (xa, ya), (xb, yb) = at[a], at[b]
         line = drawn[a, b]
@@ -338,7 +338,7 @@ def _legend(axes: Axes, plan: Plan, colours: Mapping[str, str]) -> None:
                 label=_NAMES.get(kind, "switch or optical node"),
             )
         )
-    for link in sorted({p.link for p in plan.ports}):
+    for link in sorted({p.link_kind for p in plan.ports}):
         if _line(link) != Link.LINE:
             handles.append(
                 Line2D([], [], color=style.SOFT, linestyle=_line(link), label=KINDS[link].WORDS)

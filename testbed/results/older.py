@@ -32,12 +32,14 @@ def plan_of(raw: dict[str, Any], scenario: Scenario) -> Plan | None:
 
 
 def plan_of_schema_3(raw: dict[str, Any]) -> Plan:
-    """A plan whose sessions and loads had one way forward and one in reverse.
+    """A plan whose sessions and loads had one way forward and one in reverse, and whose links
+    were names, of which nothing was read: what they do is told by their ports.
 
     Raises msgspec.ValidationError.
     """
     now = {
         "schema": SCHEMA,
+        "links": (),
         "sessions": [_session(session) for session in raw.get("sessions", ())],
         "loads": [_load(load) for load in raw.get("loads", ())],
     }

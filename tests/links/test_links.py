@@ -76,7 +76,7 @@ def test_a_port_is_what_its_link_says(link: AnyLink) -> None:
         Node(name=name, role="switch", kind="router", forwarding_ns=1000) for name in "ab"
     )
     there, back = wire(Network(name="pair", nodes=nodes, links=(link,))).ports
-    assert (there.link, back.link) == (link.kind, link.kind)
+    assert (there.link_kind, back.link_kind) == (link.kind, link.kind)
     assert there.stages == link.stages("a", 1000)
     assert there.parts == link.parts("a", 1000)
     assert back.delay_ns == sum(link.parts("b")) + 1000
