@@ -10,7 +10,6 @@ when all its packets have, and is lost when it has had LATE_NS to arrive.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from array import array
@@ -22,6 +21,7 @@ from typing import Any
 from testbed.net.paths import Carried, Placed
 from testbed.plan.model import Plan, Session
 from testbed.probes import events
+from testbed.probes.events_read import Reader, Row
 from testbed.scenario.model import Frozen, Slo
 
 LATE_NS = 1_500_000_000
@@ -175,8 +175,7 @@ class _Log:
     """One event log that grows: what is new of it is read when somebody asks."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._at = path, 0
-        self._ids: list[str] = []
+        self._log = Reader(path)
         self._rows: dict[tuple[int, int], tuple[array[int], array[int], array[int]]] = {}
         """Numbers, a and b of events, by kind and session."""
         self._turn = threading.Lock()
@@ -184,30 +183,19 @@ class _Log:
     def __call__(self, kind: int, session: str) -> Iterator[tuple[int, int, int]]:
         """Number, a and b of a session's events of one kind that are on disk."""
         with self._turn:
-            with suppress(OSError), self._path.open("rb") as file:
-                file.seek(self._at)
-                self._take(file.read())
-            if session not in self._ids:
+            with suppress(OSError):
+                for row in self._log.rows():
+                    self._take(row)
+            ids = self._log.sessions
+            if session not in ids:
                 return iter(())
-            found = self._rows.get((kind, self._ids.index(session)))
+            found = self._rows.get((kind, ids.index(session)))
             return iter(list(zip(*found, strict=True))) if found else iter(())
 
-    def _take(self, raw: bytes) -> None:
-        if not self._ids:
-            start = len(events.MAGIC) + events.HEADER_LENGTH.size
-            if len(raw) < start:
-                return
-            (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
-            if len(raw) < start + length:  # it is being written
-                return
-            self._ids = json.loads(raw[start : start + length])["sessions"]
-            self._at, raw = start + length, raw[start + length :]
-        whole = len(raw) - len(raw) % events.EVENT.size
-        self._at += whole
-        for kind, flag, session, number, a, b in events.EVENT.iter_unpack(raw[:whole]):
-            if kind in _COUNTED and not (
-                kind in (events.SENT, events.LEADING_RX) and flag  # refused, or a copy
-            ):
-                rows = self._rows.setdefault((kind, session), (array("q"), array("q"), array("q")))
-                for column, value in zip(rows, (number, a, b), strict=True):
-                    column.append(value)
+    def _take(self, row: Row) -> None:
+        kind, flag, session, number, a, b = row
+        refused_or_copy = kind in (events.SENT, events.LEADING_RX) and flag
+        if kind in _COUNTED and not refused_or_copy:
+            rows = self._rows.setdefault((kind, session), (array("q"), array("q"), array("q")))
+            for column, value in zip(rows, (number, a, b), strict=True):
+                column.append(value)

@@ -8,6 +8,7 @@ batches.py       many packets a system call
 schedule.py      when packets are meant to be sent                   [pure]
 eliminator.py    elimination of copies (IEEE 802.1CB)
 events.py        the binary log that the processes write             [pure]
+events_read.py   the one reader of that log
 sender.py        sends every session's packets on its schedule
 receiver.py      reads replies, transmit timestamps, packets that need no answer
 reflector.py     answers (any RFC 8762 sender, standalone too)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from testbed.plan.model import Load, Plan
 from testbed.probes import events
-
-_BLOCK_EVENTS = 4096
+from testbed.probes.events_read import Reader, Row
 
 
 def carried(plan: Plan, folder: Path) -> dict[str, int]:
@@ -57,13 +55,5 @@ def _in_order(path: Path) -> dict[int, int]:
     return found
 
 
-def _rows(path: Path) -> Iterable[tuple[int, ...]]:
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        file.seek(len(events.MAGIC))
-        (length,) = events.HEADER_LENGTH.unpack(file.read(events.HEADER_LENGTH.size))
-        file.seek(length, os.SEEK_CUR)
-        while block := file.read(_BLOCK_EVENTS * events.EVENT.size):
-            whole = len(block) // events.EVENT.size * events.EVENT.size
-            yield from events.EVENT.iter_unpack(block[:whole])
+def _rows(path: Path) -> Iterable[Row]:
+    return Reader(path).rows() if path.exists() else ()

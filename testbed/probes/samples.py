@@ -43,7 +43,6 @@ not, it is neither, and what is not known of it is MISSING.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +53,7 @@ from testbed.errors import ResultError
 from testbed.probes import events
 from testbed.probes.arrivals import MISSING, Arrivals, Messages, first_times
 from testbed.probes.clocks import READABLE_NS
+from testbed.probes.events_read import Reader
 
 _UNDERWAY_NS = 5_000_000_000
 """As long as a run waits for a message at most."""
@@ -111,36 +111,22 @@ EVENT = np.dtype(
 )
 
 
-def read_events(path: Path) -> tuple[list[str], NDArray[np.void]]:
-    """Session ids and events of one log. Raises ResultError."""
-    header, rows = _read_log(path)
-    return header["sessions"], rows
-
-
-def _read_log(path: Path) -> tuple[dict[str, Any], NDArray[np.void]]:
+def read_events(path: Path) -> tuple[Reader, NDArray[np.void]]:
+    """A log, with the ids of its sessions, and all its events. Raises ResultError."""
+    log = Reader(path)
     try:
-        raw = path.read_bytes()
+        raw = log.more()
     except OSError as error:
         raise ResultError(
             f"event log cannot be read: {error.strerror}",
             where=str(path),
             expected="a file written by a probe process",
         ) from error
-    at = len(events.MAGIC) + events.HEADER_LENGTH.size
-    if len(raw) < at or raw[: len(events.MAGIC)] != events.MAGIC:
-        raise ResultError(
-            "not an event log", where=str(path), expected=f"a file starting {events.MAGIC!r}"
-        )
-    (length,) = events.HEADER_LENGTH.unpack_from(raw, len(events.MAGIC))
-    try:
-        header = json.loads(raw[at : at + length])
-        _ = header["sessions"], header["packets"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    if not log.begun:
         raise ResultError(
             "the event log's header is damaged", where=str(path), expected="JSON with the ids"
-        ) from error
-    count = (len(raw) - at - length) // EVENT.itemsize
-    return header, np.frombuffer(raw, EVENT, count, at + length)
+        )
+    return log, np.frombuffer(raw, EVENT)
 
 
 def read_samples(folder: Path, session: str) -> Samples:
@@ -153,9 +139,8 @@ class Logs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        header, self._sent = _read_log(folder / events.SENT_FILE)
-        self.ids: list[str] = header["sessions"]
-        self.packets: list[int] = header["packets"]
+        log, self._sent = read_events(folder / events.SENT_FILE)
+        self.ids, self.packets = log.sessions, log.packets
         """Of a message of each session."""
         _, self._received = read_events(folder / events.RECEIVED_FILE)
         _, self._reflected = read_events(folder / events.REFLECTED_FILE)

@@ -257,11 +257,11 @@ def cut(folder: Path, moments: Cut) -> Samples:
     ):
         if moment is None:
             continue
-        ids, rows = read_events(folder / name)
+        whole, rows = read_events(folder / name)
         happened = rows["a"] - np.where(rows["a"] > OFFSET, OFFSET, 0)
         kept = rows[(happened < START + moment) & (rows["kind"] != events.END)]
         (folder / name).unlink()
-        log = EventLog(folder / name, ids)
+        log = EventLog(folder / name, whole.sessions)
         for row in kept:
             log.add(*(int(value) for value in row))
         log.cover(START + moment)
