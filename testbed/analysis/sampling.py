@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from testbed.analysis.independence import Sampling
 from testbed.analysis.variation import Integers
 from testbed.net.paths import Carried, Path
+from testbed.net.state import Pair, State
 from testbed.net.tables import Match
 from testbed.plan.model import FLOOD_TICK_NS, Plan, Session
 from testbed.port.background import Source
@@ -102,32 +103,30 @@ def sampling(
 def severed(
     plan: Plan, paths: Iterable[Path], intended_ns: Integers, longest_ns: float
 ) -> NDArray[np.bool_]:
-    """Which of the packets due at these moments have no way to go: a link or node of a path that
-    nothing stands in for is down from before they are due until they would be there.
+    """Which of the packets due at these moments have no way to go: a link of a path that nothing
+    stands in for is broken from before they are due until they would be there.
 
     Args:
         longest_ns: what one that arrives takes at most, from when it is due.
     """
     out = np.zeros(len(intended_ns), bool)
+    state: State = plan
+    known: list[tuple[int, frozenset[Pair]]] = []
+    for event in sorted(plan.events, key=lambda event: event.at_ns):
+        if isinstance(event, LinkEvent | NodeEvent):
+            state = state + event
+            known.append((event.at_ns, state.broken()))
     for path in paths:
-        if path.backups:
-            continue
-        links = {frozenset(hop) for hop in pairwise(path.nodes)}
-        down: dict[object, int] = {}
-        for event in sorted(plan.events, key=lambda event: event.at_ns):
-            if isinstance(event, LinkEvent) and frozenset((event.a, event.b)) in links:
-                what: object = frozenset((event.a, event.b))
-            elif isinstance(event, NodeEvent) and event.node in path.nodes:
-                what = event.node
-            else:
-                continue
-            if event.action in ("cut", "silence", "drop"):
-                down.setdefault(what, event.at_ns)
-            elif event.action in ("mend", "revive") and what in down:
-                until = event.at_ns - longest_ns
-                out |= (intended_ns >= down.pop(what)) & (intended_ns < until)
-        for at_ns in down.values():
-            out |= intended_ns >= at_ns
+        for hop in () if path.backups else pairwise(path.nodes):
+            since_ns: int | None = None
+            for at_ns, broken in known:
+                if frozenset(hop) in broken:
+                    since_ns = at_ns if since_ns is None else since_ns
+                elif since_ns is not None:
+                    out |= (intended_ns >= since_ns) & (intended_ns < at_ns - longest_ns)
+                    since_ns = None
+            if since_ns is not None:
+                out |= intended_ns >= since_ns
     return out
 
 
