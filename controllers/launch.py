@@ -5,8 +5,7 @@
 FILE appears, whole, when every planned switch answered its barrier:
 
     {"installed": true, "switches": 3, "rules": 12, "seconds": 0.12, "error": null,
-     "reinstalled": {}, "timeline": [],
-     "framework": "os-ken 4.2.2"}
+     "reinstalled": {}, "framework": "os-ken 4.2.2"}
 
 `seconds` counts from the first switch's features to the last barrier. When it
 could not be done, `installed` is false, `error` says why, and the process ends.
@@ -16,7 +15,9 @@ SIGTERM (or SIGINT) asks all switches for their counters, writes FILE again with
 same without ending, and `snapshots` counts up.
 
 With --control SOCKET rules come and go while it runs (see northbound.py); with --orders
-FILE a controller that starts again knows those that had come.
+FILE a controller that starts again knows those that had come. With --timeline FILE each path
+that is put on another way is a line there (testbed/net/timeline.py, by CLOCK_MONOTONIC) from
+before the switch is told so; a controller that starts again goes on from there.
 
 The process dies with the thread that started it (PR_SET_PDEATHSIG).
 """
@@ -37,7 +38,9 @@ import msgspec
 
 from testbed.errors import EmulationError, InputError, TestbedError
 from testbed.files import write_json
+from testbed.net.deltas.reroute import Reroute
 from testbed.net.tables import Rule
+from testbed.net.timeline import Timeline
 from testbed.plan.model import Plan
 from testbed.process import die_with_parent
 
@@ -60,13 +63,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--keep", action="store_true", help="delete no rules at first")
     options.add_argument("--control", type=Path, help="socket for changes of rules")
     options.add_argument("--orders", type=Path, help="file with rules of orders, if it is there")
+    options.add_argument("--timeline", type=Path, help="file for what it does, a line each")
+    options.add_argument("--no-repair", action="store_true", help="leave paths where they are")
     options.add_argument("--timeout", type=float, default=30.0, help="seconds to install in")
     given = options.parse_args(argv)
     die_with_parent()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
         plan = with_orders(read_plan(given.plan), given.orders)
-        launch = Launch(given.status, plan, given.listen, given.port, keep=given.keep)
+        launch = Launch(
+            given.status,
+            plan,
+            given.listen,
+            given.port,
+            timeline=Timeline(given.timeline or Path(os.devnull)),
+            keep=given.keep,
+            repair=not given.no_repair,
+        )
         if given.control:
             launch.take_changes(given.control)
         launch.install(given.timeout)
@@ -112,7 +125,15 @@ class Launch:
     """The framework, running in this process."""
 
     def __init__(
-        self, status: Path, plan: Plan, address: str, port: int, *, keep: bool = False
+        self,
+        status: Path,
+        plan: Plan,
+        address: str,
+        port: int,
+        *,
+        timeline: Timeline,
+        keep: bool = False,
+        repair: bool = True,
     ) -> None:
         """Listen and start the application. Raises TestbedError."""
         from controllers.compat import (  # noqa: PLC0415  (a second in a lab: die_with_parent first)
@@ -144,7 +165,14 @@ class Launch:
         manager = AppManager.get_instance()
         manager.load_apps(["controllers.slice_app"])
         manager.create_contexts()
-        manager.instantiate_apps(plan=plan, notify=self._wake.notify, keep=keep)
+        manager.instantiate_apps(
+            plan=plan,
+            notify=self._wake.notify,
+            note=timeline.add,
+            taken=[one.delta for one in timeline.entries if isinstance(one.delta, Reroute)],
+            keep=keep,
+            repair=repair,
+        )
         self._app: SliceApp = manager.applications["SliceApp"]
 
     def take_changes(self, path: Path) -> None:
@@ -204,7 +232,6 @@ class Launch:
             "framework": self._framework,
             "reinstalled": {name: n - 1 for name, n in app.installs.items() if n > 1},
             "error": "; ".join(app.refused) or None,
-            "timeline": app.timeline,
         }
 
     def counters(self) -> dict[str, Any]:

@@ -30,8 +30,8 @@ from controllers import encode
 from controllers.compat import App, handler, hub, ofp, ofp_event, on
 from controllers.restoration import Restoration
 from testbed.net.deltas.reroute import Reroute
-from testbed.net.state import with_rules
 from testbed.net.tables import Group, Rule
+from testbed.net.timeline import UNCONFIRMED, Entry
 from testbed.plan.model import Plan
 
 LOG = logging.getLogger("slice_app")
@@ -90,13 +90,23 @@ class SliceApp(App):
         *args: Any,
         plan: Plan,
         notify: Callable[[], None],
+        note: Callable[[Entry], None],
+        taken: Sequence[Reroute] = (),
         keep: bool = False,
+        repair: bool = True,
         **kwargs: Any,
     ) -> None:
-        """With `keep` nothing is deleted at first either: another controller was here."""
+        """
+        Args:
+            note: told of each path that is put on another way, before the switch is told so
+                (unconfirmed) and when it has confirmed; times are of CLOCK_MONOTONIC.
+            taken: what an earlier controller had done, in order.
+            keep: nothing is deleted at first either, since another controller was here.
+            repair: paths are put on other ways.
+        """
         super().__init__(*args, **kwargs)
-        self._keep = keep
-        self._notify = notify
+        self._keep, self._repair = keep, repair
+        self._notify, self._note = notify, note
         self.names = {switch.dpid: switch.name for switch in plan.switches}
         rules: dict[str, list[Rule]] = {name: [] for name in self.names.values()}
         groups: dict[str, list[Group]] = {name: [] for name in self.names.values()}
@@ -110,15 +120,13 @@ class SliceApp(App):
         self._buffers = {dpid: batch.encode() for dpid, batch in self._batches.items()}
 
         self._dpids = {name: dpid for dpid, name in self.names.items()}
-        self._restoration = Restoration(plan)
+        self._restoration = Restoration(plan, taken)
         self._decision_ns = plan.recovery.decision_ns
         self._steps: dict[tuple[int, int], _Step] = {}
         """(datapath id, transaction id) of a barrier -> what waits for it."""
         self._last_xid = _FIRST_CHANGE
         self._lock = threading.RLock()
         self._changing: _Change | None = None
-        self.timeline: list[dict[str, Any]] = []
-        """Each path that was put on another way, and when (CLOCK_MONOTONIC)."""
 
         self.waiting = set(self.names)
         """Datapath ids whose barrier has not come back yet."""
@@ -155,7 +163,7 @@ class SliceApp(App):
         """What a switch gets that was set up before."""
         name = self.names[dpid]
         with self._lock:
-            rules = [rule for rule in self._restoration.state.rules if rule.switch == name]
+            rules = self._restoration.rules(name)
         self._batches[dpid] = encode.Batch(rules, self._batches[dpid].groups)
         return self._batches[dpid].encode(clear=False)
 
@@ -218,7 +226,7 @@ class SliceApp(App):
 
     def _port(self, dpid: int, port: Any, *, gone: bool) -> None:
         live = bool(port.state & ofp.OFPPS_LIVE) and not port.state & ofp.OFPPS_LINK_DOWN
-        if dpid not in self.names:
+        if dpid not in self.names or not self._repair:
             return
         now_ns = time.monotonic_ns()
         with self._lock:
@@ -244,7 +252,7 @@ class SliceApp(App):
         by_switch: dict[int, list[Rule]] = {}
         for rule in rules:
             by_switch.setdefault(self._dpids[rule.switch], []).append(rule)
-        if by_switch.keys() - self._datapaths.keys():
+        if self._away(rules):
             LOG.warning("%s is not put on another way: a switch is away", step.way.path)
             return
         for dpid, batch in by_switch.items():
@@ -255,6 +263,10 @@ class SliceApp(App):
             self._datapaths[dpid].send(change.encode(clear=False))
         if not by_switch:
             step.then(step)
+
+    def _away(self, rules: Sequence[Rule]) -> bool:
+        """Whether a switch of the rules is not connected; it gets them when it is again."""
+        return any(self._dpids[rule.switch] not in self._datapaths for rule in rules)
 
     def _confirmed(self, dpid: int, xid: int) -> None:
         change = self._changing
@@ -272,13 +284,13 @@ class SliceApp(App):
     def _switch_over(self, step: _Step) -> None:
         if self._restoration.current(step.way, time.monotonic_ns()):
             self._restoration.take(step.way)
+            if not self._away(step.way.switch_over):
+                self._note(_entry(step, confirmed=False))
             last = _Step(step.way, step.at_ns, step.began_ns, self._taken, why=step.why)
             self._change(last, step.way.switch_over)
 
     def _taken(self, step: _Step) -> None:
-        delta = msgspec.structs.replace(step.way, at_ns=step.at_ns, why=step.why)
-        row = {"began_ns": step.began_ns, "actual_ns": time.monotonic_ns()}
-        self.timeline.append({"delta": msgspec.to_builtins(delta), **row})
+        self._note(_entry(step, confirmed=True))
 
     # --- other rules while the plan runs
 
@@ -310,9 +322,7 @@ class SliceApp(App):
         self._changing = None
         if not change.error:
             with self._lock:
-                state = self._restoration.state
-                rules = with_rules(state.rules, add, delete)
-                self._restoration.state = msgspec.structs.replace(state, rules=rules)
+                self._restoration.change(add, delete)
         return change.error
 
     # --- reading counters
@@ -368,3 +378,12 @@ class SliceApp(App):
             self.awaited.discard((message.datapath.id, what))
             if not self.awaited:
                 self._notify()
+
+
+def _entry(step: _Step, *, confirmed: bool) -> Entry:
+    return Entry(
+        delta=msgspec.structs.replace(step.way, at_ns=step.at_ns, why=step.why),
+        began_ns=step.began_ns,
+        actual_ns=time.monotonic_ns(),
+        told={} if confirmed else UNCONFIRMED,
+    )

@@ -21,7 +21,7 @@ from testbed.analysis.independence import Delays
 from testbed.errors import EmulationError
 from testbed.net.deltas.reroute import Reroute
 from testbed.net.legs import Direction, Leg, bound_over_ns
-from testbed.net.timeline import Entry
+from testbed.net.timeline import UNCONFIRMED, Entry
 from testbed.plan.afterwards import bounds_of
 from testbed.plan.model import Plan, Session
 from testbed.slices.policy import LATE_NS
@@ -62,6 +62,7 @@ def windows(plan: Plan, timeline: Sequence[Entry] = ()) -> tuple[Window, ...]:
             (entry.delta.cookie, entry.delta.way): entry.actual_ns
             for entry in timeline
             if isinstance(entry.delta, Reroute)
+            and entry.told != UNCONFIRMED
             and edges[number] <= entry.actual_ns < edges[number + 1]
         }
         if number not in done or set(moved) != set(after.reroutes):

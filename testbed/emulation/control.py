@@ -58,20 +58,23 @@ class Controller:
         self._job, self._namespace = job, namespace
         self._watch = watch or Watch()
         self._log = job / "controller.log"
+        self.timeline = job / "controller.jsonl"
+        """Every path that was put on another way, by CLOCK_MONOTONIC."""
         self._process = self.start()
 
-    def start(self, *, keep: bool = False) -> subprocess.Popen[bytes]:
+    def start(self, *, keep: bool = False, repair: bool = True) -> subprocess.Popen[bytes]:
         """Start it. It ends with the thread that called this.
 
-        With `keep` it deletes nothing, and replaces rules one by one.
+        With `keep` it deletes nothing, and replaces rules one by one. Without `repair` it
+        leaves paths where they are.
         """
         STATUS.unlink(missing_ok=True)
         command = [sys.executable, "-m", "controllers.launch"]
         command += ["--plan", str(self._job / "plan.json"), "--status", str(STATUS)]
         command += ["--listen", self.address[0], "--port", str(PORT), "--timeout", "100"]
         command += ["--control", str(CHANGES), "--orders", str(ORDERS)]
-        if keep:
-            command.append("--keep")
+        command += ["--timeline", str(self.timeline)]
+        command += ["--keep"] * keep + ["--no-repair"] * (not repair)
         with ExitStack() as stack:
             out = stack.enter_context(self._log.open("ab"))
             if self._namespace is not None:
@@ -118,7 +121,7 @@ class Controller:
         last words if it ends again.
         """
         if self._process.poll() is not None:
-            self.start(keep=True)
+            self.start(keep=True, repair=False)
             try:
                 self.wait_installed()
             except EmulationError as error:

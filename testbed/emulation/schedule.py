@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from testbed.emulation.acts import Lab, carry_out
-from testbed.net.timeline import Entry, Timeline, entry
+from testbed.net.timeline import Entry, Timeline, since
 from testbed.scenario.delta import Delta
 from testbed.scenario.events.order import OrderEvent
 
@@ -66,6 +66,6 @@ class Schedule:
         if self._problem is not None:
             raise self._problem
 
-    def complete(self, noted: Iterable[object]) -> None:
-        """Bring what other processes noted into the timeline."""
-        self._timeline.complete(entry(row, self._start_ns) for row in noted)
+    def complete(self, noted: Iterable[Entry]) -> None:
+        """Bring what other processes noted, by CLOCK_MONOTONIC, into the timeline."""
+        self._timeline.complete(since(self._start_ns, noted))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.net.restoration import restored
+from testbed.net.restoration import restored, ways
 from testbed.net.state import State
 from testbed.scenario.delta import Delta
 
@@ -14,7 +14,7 @@ def history(first: State, deltas: Iterable[Delta]) -> list[State]:
 
     Raises InputError for what cannot happen when it is to.
     """
-    states = [first]
+    states, known = [first], ways(first)
     for delta in deltas:
-        states.append(restored(states[-1] + delta))
+        states.append(restored(states[-1] + delta, known))
     return states

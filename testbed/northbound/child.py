@@ -30,12 +30,13 @@ class Northbound:
     def __init__(self, job: Path, port: int = PORT, watch: Watch | None = None) -> None:
         """Returns when it listens. Raises EmulationError."""
         self._port, self._log = port, job / "northbound.log"
-        self._timeline = job / "northbound.jsonl"
+        self.timeline = job / "northbound.jsonl"
+        """What it did, by CLOCK_MONOTONIC."""
         ORDERS.unlink(missing_ok=True)
         command = [sys.executable, "-m", "testbed.northbound", "--port", str(port)]
         command += ["--plan", str(job / "plan.json")]
         command += ["--control", str(CHANGES), "--journal", str(ORDERS)]
-        command += ["--samples", str(job / SAMPLES), "--timeline", str(self._timeline)]
+        command += ["--samples", str(job / SAMPLES), "--timeline", str(self.timeline)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, env=child_environment()
@@ -74,12 +75,6 @@ class Northbound:
             told = self._ask(method, where, body)
         kept = {"before": before["body"]} if before["status"] == 200 else {}
         return {"answer": told, **kept}
-
-    def timeline(self) -> list[Any]:
-        """What it did, a row each, by CLOCK_MONOTONIC (testbed.net.timeline)."""
-        if not self._timeline.exists():
-            return []
-        return [json.loads(line) for line in self._timeline.read_bytes().splitlines()]
 
     def slices(self) -> Any:
         """All slices as they are."""

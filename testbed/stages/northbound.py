@@ -27,7 +27,7 @@ class Orders(RunStage):
         self.run.watch.check()
 
     def collect(self) -> dict[str, Any]:
-        self.run.noted += self.north.timeline()
+        self.run.note(self.north.timeline)
         return {"slices": self.slices}
 
 

@@ -41,7 +41,7 @@ class Rules(RunStage):
         run = self.run
         run.say("collect", "counters and queues")
         self.status, self.wrong = counters(run.plan, run.control, run.appctl, run.job)
-        run.noted += self.status.pop("timeline")
+        run.note(run.control.timeline)
 
     def collect(self) -> dict[str, Any]:
         return self.status | {"traces": self.traces}

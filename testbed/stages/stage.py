@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from testbed.net.timeline import Entry, read_timeline
 from testbed.plan.model import Plan
 
 if TYPE_CHECKING:
@@ -38,8 +39,13 @@ class Run:
     appctl: Appctl
     north: Northbound | None = None
     """While there is one."""
-    noted: list[object] = field(default_factory=list)
-    """What other processes say of deltas that they carried out (net/timeline.py `entry`)."""
+    noted: list[Entry] = field(default_factory=list)
+    """What other processes carried out, by CLOCK_MONOTONIC."""
+
+    def note(self, timeline: Path) -> None:
+        """With what another process has written there, if it has done anything."""
+        if timeline.exists():
+            self.noted += read_timeline(timeline)
 
     def ready(self) -> None:
         """Return when no packet meets a switch that is not ready for it."""

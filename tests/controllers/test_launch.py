@@ -10,14 +10,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from testbed.net.deltas.reroute import Reroute
 from testbed.net.tables import Bucket, Group
+from testbed.net.timeline import read_timeline, since
 from testbed.plan.model import Plan
 from tests.controllers.chain import chain
 from tests.controllers.fake_switch import FakeSwitch
@@ -30,16 +32,22 @@ class Controller:
     """A controllers.launch for the chain of three switches."""
 
     def __init__(
-        self, folder: Path, plan: Plan | None = None, port: int | None = None, timeout: int = 20
+        self,
+        folder: Path,
+        plan: Plan | None = None,
+        port: int | None = None,
+        timeout: int = 20,
+        more: Sequence[str] = (),
     ) -> None:
         self.plan = plan or chain(3)
         self.port = port or free_port()
         self.status_file = folder / "status.json"
         (folder / "plan.json").write_bytes(msgspec.json.encode(self.plan))
-        self.log = folder / "log"
+        self.log, self.timeline = folder / "log", folder / "controller.jsonl"
+        self.status_file.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command(folder, self.port, timeout),
+                [*command(folder, self.port, timeout), "--timeline", str(self.timeline), *more],
                 stderr=log,
             )
 
@@ -175,12 +183,47 @@ def test_failed_link_moves_paths_in_two_steps_and_back(start: Callable[..., Cont
     wait(lambda: [s.steps for s in switches] == ["dD|f|f|f|f|", "dD|f|f|f|f|", "dD|f|"])
     assert one.rules[-1][48:] in [rule[48:] for rule in before[0]]
     wait(lambda: one.barriers == 5)
-    rows = controller.end()["timeline"]
-    nodes = [tuple(row["delta"]["nodes"]) for row in rows]
-    assert all(row["delta"]["at_ns"] <= row["began_ns"] < row["actual_ns"] for row in rows)
-    assert re.fullmatch(r"s[23] says that its port \d is down", rows[0]["delta"]["why"])
+    controller.end()
+    rows = since(0, read_timeline(controller.timeline))
+    nodes = [one.delta.nodes for one in rows if isinstance(one.delta, Reroute)]
+    assert len(nodes) == 4
+    assert all(one.delta.at_ns <= one.began_ns < one.actual_ns for one in rows)
+    assert not any(one.told for one in rows), "all are confirmed"
+    assert re.fullmatch(r"s[23] says that its port \d is down", rows[0].delta.why)
     assert {way[::-1] if way[0] == "h2" else way for way in nodes[:2]} == {FAR}
     assert {way[::-1] if way[0] == "h2" else way for way in nodes[2:]} == {NEAR}
+
+
+def test_one_that_is_killed_leaves_what_it_did_and_the_next_goes_on_from_there(
+    start: Callable[..., Controller],
+) -> None:
+    plan = planned()
+    controller = start(plan=plan)
+    switches = connect(controller, 1, 2, 3)
+    controller.status()
+    _, two, three = switches
+    three.tell(plan.port("s3", "s2").number, live=False)
+    two.tell(plan.port("s2", "s3").number, live=False)
+    wait(lambda: [s.steps for s in switches] == ["dD|f|f|f|", "dD|f|f|f|", "dD|f|"])
+    told = [[rule[48:] for rule in switch.rules] for switch in switches]
+    controller.process.kill()
+    controller.process.wait()
+    rows = since(0, read_timeline(controller.timeline))
+    assert len({one.delta.text for one in rows}) == 2
+
+    again = start(plan=plan, more=["--keep"])
+    later = connect(again, 1, 2, 3)
+    again.status()
+    for before, switch in zip(told, later, strict=True):
+        assert "D" not in switch.steps, "nothing is deleted"
+        assert {rule[48:] for rule in switch.rules} <= set(before)
+    assert told[0][-1] in [rule[48:] for rule in later[0].rules], "the way in force"
+    for here, there in (("s1", "s3"), ("s3", "s1"), ("s3", "s2"), ("s2", "s3")):
+        later[int(here[1]) - 1].tell(plan.port(here, there).number, live=True)
+    wait(lambda: len(since(0, read_timeline(again.timeline))) == 4)
+    back = since(0, read_timeline(again.timeline))[2:]
+    assert {one.delta.way for one in back if isinstance(one.delta, Reroute)} == {0}
+    assert all(one.began_ns - one.delta.at_ns >= 0 for one in back)
 
 
 def wait(done: Callable[[], bool]) -> None:

@@ -104,7 +104,34 @@ def test_a_switch_that_comes_back_gets_the_rules_of_now() -> None:
     net.link("s1", "s3", False, 0)
     net.take(0)
     (repair,) = (r for r in net.plan.repairs if (r.cookie, r.failed) == (1, ("s1", "s3")))
-    rules = [rule for rule in net.restoration.state.rules if rule.switch == "s1"]
+    rules = net.restoration.rules("s1")
     assert repair.switch_over[0] in rules
     assert len({key(rule) for rule in rules}) == len(rules)
     assert set(map(key, first)) <= set(map(key, rules))
+
+
+def test_one_that_starts_again_keeps_the_ways_in_force_while_the_link_is_down() -> None:
+    net = Network()
+    net.link("s3", "s2", False, 0)
+    taken = net.changes(0)
+    net.take(0)
+    ruled = {switch.name: net.restoration.rules(switch.name) for switch in net.plan.switches}
+    net.restoration = Restoration(net.plan, taken)
+    assert {name: net.restoration.rules(name) for name in ruled} == ruled
+    assert net.changes(10 * MS) == []
+    assert net.link("s1", "s3", True, 15 * MS) == [15 * MS + WAIT_NS]
+    assert net.link("s3", "s2", False, 20 * MS) == []
+    assert net.changes(20 * MS + WAIT_NS) == []
+    assert net.link("s3", "s2", True, 400 * MS) == [400 * MS + WAIT_NS]
+    assert net.take(400 * MS + WAIT_NS) == {NEAR, NEAR[::-1]}
+
+
+def test_one_that_starts_again_takes_a_link_that_is_up_for_just_mended() -> None:
+    net = Network()
+    net.link("s3", "s2", False, 0)
+    net.restoration = Restoration(net.plan, net.changes(0))
+    assert net.link("s1", "s3", True, 50 * MS) == [50 * MS + WAIT_NS]
+    assert net.changes(50 * MS + WAIT_NS) == [], "of s3-s2 nothing is known yet"
+    assert net.link("s3", "s2", True, 60 * MS) == [60 * MS + WAIT_NS]
+    assert net.changes(60 * MS + WAIT_NS - 1) == []
+    assert net.take(60 * MS + WAIT_NS) == {NEAR, NEAR[::-1]}

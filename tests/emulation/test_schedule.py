@@ -15,7 +15,7 @@ from testbed.emulation.become import become
 from testbed.emulation.schedule import Schedule
 from testbed.errors import InputError
 from testbed.net.state import State
-from testbed.net.timeline import read_timeline
+from testbed.net.timeline import Entry, read_timeline
 from testbed.port.pipeline import Port
 from testbed.scenario import events
 from testbed.scenario.delta import Delta
@@ -139,7 +139,7 @@ def test_what_others_noted_comes_in_order(tmp_path: Path) -> None:
     _, schedule = happen(tmp_path / "t", events.cut_fibre("s1", "s2"))
     schedule.finish()
     early = msgspec.structs.replace(events.drop_node("s3"), by="controller", why="it says so")
-    schedule.complete([{"delta": msgspec.to_builtins(early), "began_ns": 0, "actual_ns": 0}])
+    schedule.complete([Entry(delta=early, began_ns=0, actual_ns=0)])
     first, second = read_timeline(tmp_path / "t")
     assert first.actual_ns < 0 < second.actual_ns
     assert (first.delta.by, first.delta.why) == ("controller", "it says so")

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from testbed.net.deltas.install import Install
-from testbed.net.timeline import Entry, Timeline, entry, read_timeline
+from testbed.net.deltas.reroute import Reroute
+from testbed.net.timeline import UNCONFIRMED, Entry, Timeline, read_timeline, since
 from testbed.scenario import events
 from tests.plan.ordered import admission, order
 
@@ -43,14 +44,35 @@ def test_a_torn_line_is_left_out_and_a_wrong_one_is_told(tmp_path: Path) -> None
         read_timeline(path)
 
 
+def test_a_process_that_starts_again_goes_on_behind_what_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.jsonl"
+    Timeline(path).add(CUT)
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(CUT)[:-20])
+    again = Timeline(path)
+    assert again.entries == [CUT]
+    mended = Entry(delta=events.mend_fibre("a", "b"), began_ns=70, actual_ns=80)
+    again.add(mended)
+    assert read_timeline(path) == (CUT, mended)
+
+
+def moved(way: int, actual_ns: int, told: dict[str, bool]) -> Entry:
+    way_of = Reroute(path="p", cookie=1, way=way, nodes=(), prepare=(), switch_over=(), at_ns=990)
+    return Entry(delta=way_of, began_ns=1_000 + way, actual_ns=actual_ns, told=told)
+
+
 def test_other_processes_count_from_their_own_moment() -> None:
-    noted = msgspec.to_builtins(
-        msgspec.structs.replace(
-            CUT,
-            delta=msgspec.structs.replace(events.cut_fibre("a", "b"), at_ns=1_040),
-            began_ns=1_050,
-            actual_ns=1_060,
-        )
+    noted = msgspec.structs.replace(
+        CUT,
+        delta=msgspec.structs.replace(events.cut_fibre("a", "b"), at_ns=1_040),
+        began_ns=1_050,
+        actual_ns=1_060,
     )
-    found = entry(noted, 1_000)
+    (found,) = since(1_000, [noted])
     assert (found.delta.at_ns, found.began_ns, found.actual_ns) == (40, 50, 60)
+
+
+def test_what_is_confirmed_is_told_once_and_what_is_not_is_told_as_that() -> None:
+    noted = [moved(1, 1_005, UNCONFIRMED), moved(1, 1_009, {}), moved(2, 1_010, UNCONFIRMED)]
+    found = [(one.actual_ns, one.told) for one in since(1_000, noted)]
+    assert found == [(9, {}), (10, UNCONFIRMED)]

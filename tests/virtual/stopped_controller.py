@@ -18,8 +18,8 @@ controllers: list[int] = []
 
 
 class Controller(control.Controller):
-    def start(self, *, keep: bool = False) -> subprocess.Popen[bytes]:
-        process = super().start(keep=keep)
+    def start(self, *, keep: bool = False, repair: bool = True) -> subprocess.Popen[bytes]:
+        process = super().start(keep=keep, repair=repair)
         controllers.append(process.pid)
         return process
 
