@@ -14,7 +14,7 @@ from mininet.topo import Topo
 
 from testbed.errors import InputError, unknown
 from testbed.net.history import history
-from testbed.net.walk import walk, walk_failures
+from testbed.net.walk import walk_each, walk_failures
 from testbed.plan import background
 from testbed.plan.compile import compile_plan
 from testbed.plan.model import Plan
@@ -153,8 +153,7 @@ def plan_of(scenario: Scenario, network: Callable[[TopologyRef], Built] = networ
     )
     plan = compile_plan(scenario, net, policy(scenario.policy), classes())
     walk_failures(plan)
-    for state in history(plan, plan.events)[1:]:
-        walk(state)
+    walk_each(plan, history(plan, plan.events)[1:])
     return Prepared(scenario=scenario, plan=plan, sources=sources(scenario))
 
 

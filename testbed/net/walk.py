@@ -28,7 +28,7 @@ from testbed.net.openflow import Fields, Packet, Tag
 from testbed.net.paths import Carried, Path
 from testbed.net.state import Pair, State
 from testbed.net.tables import Key, Match, Rule, key
-from testbed.net.ways import Way, copy, detour, links, own, whole
+from testbed.net.ways import Way, Ways, copy, detour, links, own
 
 ICMP = 1
 
@@ -43,6 +43,16 @@ def walk(state: State) -> int:
     check.all_present(state.carried())
     check.best_effort(skip=check.taken.keys())
     return check.walked
+
+
+def walk_each(first: State, later: Iterable[State]) -> int:
+    """As walk() does in each of the later states that is equal to none before it."""
+    known, walked = [first], 0
+    for state in later:
+        if state not in known:
+            walked += walk(state)
+            known.append(state)
+    return walked
 
 
 def walk_paths(state: State, carried: Iterable[Carried]) -> int:
@@ -82,7 +92,7 @@ class _Check:
     def __init__(self, state: State) -> None:
         self.walked = 0
         self._state, self._fabric = state, Fabric(state)
-        self._broken = state.broken()
+        self._broken, self._ways = state.broken(), Ways(state)
         self.taken = {(one.path.src, one.path.dst): one for one in _whole(state)}
         self._peers: dict[str, list[str]] = {}
         for port in state.ports:
@@ -123,7 +133,7 @@ class _Check:
         walk = self._fabric.send(path.src, example(match))
         self.walked += 1
         arrived = [trace for trace in walk.traces if not trace.fault]
-        _follow(arrived, whole(self._state, path), path, where)
+        _follow(arrived, self._ways.whole(path), path, where)
         for trace in walk.traces:
             if trace.fault:
                 _require(self._lost(trace), f"packet {trace.fault} at {trace.end}", where)

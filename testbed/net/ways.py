@@ -12,28 +12,34 @@ Way = tuple[tuple[str, int | None], ...]
 """The nodes of a packet's way, and the label it has when it leaves each."""
 
 
-def sent_by(state: State, path: Path) -> list[Way]:
-    """Every way by which a packet of the path is sent, whether or not it arrives."""
-    if path.protection == "frer":
-        return [own(path), *(copy(path, backup) for backup in path.backups)]
-    if path.protection == "reactive":
-        number = state.ways.get(path.cookie, 0)
-        return [copy(path, path.backups[number - 1]) if number else own(path)]
-    seen = state.seen_down()
-    for backup in path.backups:  # in the path's order: the first switch that sees it acts
-        if frozenset(backup.failed or ()) in seen:
-            return [detour(path, backup)]
-    return [own(path)]
+class Ways:
+    """The ways of a state's packets. What is wrong with the state is found once."""
 
+    def __init__(self, state: State) -> None:
+        self._on = state.ways
+        self._seen, self._broken = state.seen_down(), state.broken()
+        self._bare = set(state.condition.bare)
 
-def whole(state: State, path: Path) -> list[Way]:
-    """Those of them that nothing of is broken."""
-    broken, bare = state.broken(), set(state.condition.bare)
-    return [
-        way
-        for way in sent_by(state, path)
-        if not any(link in broken for link in links(way)) and not any(n in bare for n, _ in way)
-    ]
+    def sent_by(self, path: Path) -> list[Way]:
+        """Every way by which a packet of the path is sent, whether or not it arrives."""
+        if path.protection == "frer":
+            return [own(path), *(copy(path, backup) for backup in path.backups)]
+        if path.protection == "reactive":
+            number = self._on.get(path.cookie, 0)
+            return [copy(path, path.backups[number - 1]) if number else own(path)]
+        for backup in path.backups:  # in the path's order: the first switch that sees it acts
+            if frozenset(backup.failed or ()) in self._seen:
+                return [detour(path, backup)]
+        return [own(path)]
+
+    def whole(self, path: Path) -> list[Way]:
+        """Those of them that nothing of is broken."""
+        return [
+            way
+            for way in self.sent_by(path)
+            if not any(link in self._broken for link in links(way))
+            and not any(node in self._bare for node, _ in way)
+        ]
 
 
 def own(path: Path) -> Way:

@@ -19,7 +19,7 @@ from testbed.net.legs import Leg
 from testbed.net.passage import passage_ns
 from testbed.net.paths import Path
 from testbed.net.state import State
-from testbed.net.ways import Way, sent_by, whole
+from testbed.net.ways import Way, Ways
 from testbed.plan.model import Afterwards, Plan
 from testbed.plan.session_bounds import watching, with_bounds
 from testbed.plan.wiring import Wiring
@@ -78,12 +78,14 @@ def _shape(state: State) -> bytes:
 def _delays(plan: Plan, state: State, traffic: Mapping[str, Traffic | None]) -> dict[str, int]:
     """Path id -> the bound of a path's packets, of those that are whole and have any."""
 
+    ways = Ways(state)
+
     def now(leg: Leg) -> Leg:
-        return msgspec.structs.replace(leg, path=_present(state, leg.path))
+        return msgspec.structs.replace(leg, path=_present(ways, leg.path))
 
     sessions = [msgspec.structs.replace(s, legs=tuple(map(now, s.legs))) for s in plan.sessions]
     loads = [
-        msgspec.structs.replace(one, paths=tuple(_present(state, path) for path in one.paths))
+        msgspec.structs.replace(one, paths=tuple(_present(ways, path) for path in one.paths))
         for one in plan.loads
     ]
     broken = state.broken()
@@ -95,17 +97,18 @@ def _delays(plan: Plan, state: State, traffic: Mapping[str, Traffic | None]) -> 
     bounded, _ = with_bounds(wiring, sessions, loads, traffic, watching(plan))
     planned = {one.path.id: one.path for one in plan.paths}
     found = bounds_of(msgspec.structs.replace(plan, sessions=bounded))
-    return {id_: ns for id_, ns in found.items() if whole(state, planned[id_])}
+    return {id_: ns for id_, ns in found.items() if ways.whole(planned[id_])}
 
 
-def _present(state: State, path: Path) -> Path:
+def _present(ways: Ways, path: Path) -> Path:
     """The path as its packets go in a state; copies are sent whether or not they arrive."""
     if path.protection == "frer":
         return path
-    ways = whole(state, path) or sent_by(state, path)
-    if _nodes(ways[0]) == path.nodes == _nodes(sent_by(state, path)[-1]):
+    sent = ways.sent_by(path)
+    taken = _nodes((ways.whole(path) or sent)[0])
+    if taken == path.nodes == _nodes(sent[-1]):
         return path
-    return msgspec.structs.replace(path, nodes=_nodes(ways[0]), protection="none", backups=())
+    return msgspec.structs.replace(path, nodes=taken, protection="none", backups=())
 
 
 def _dark(port: Port) -> Port:
@@ -124,16 +127,21 @@ def _either(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]
 
 def _settle_ns(before: State, after: State) -> int:
     """Until packets of before are gone, whichever way they were on."""
-    return max((_passing_ns(before, after, one.path) for one in before.paths), default=0)
+    return max(_passing_ns(before), _passing_ns(after))
 
 
-def _passing_ns(before: State, after: State, path: Path) -> int:
+def _passing_ns(state: State) -> int:
+    """What the slowest way takes that packets of a path are sent by."""
+    towards = {(port.node, port.peer_node): state.now(port) for port in state.ports}
+    ways = Ways(state)
     return max(
-        passage_ns(state.now(state.port(*hop)) for hop in _hops(state, path))
-        for state in (before, after)
+        (
+            passage_ns(towards[hop] for way in ways.sent_by(one.path) for hop in _hops(way))
+            for one in state.paths
+        ),
+        default=0,
     )
 
 
-def _hops(state: State, path: Path) -> Iterator[tuple[str, str]]:
-    for way in sent_by(state, path):
-        yield from pairwise(_nodes(way))
+def _hops(way: Way) -> Iterator[tuple[str, str]]:
+    return pairwise(_nodes(way))
