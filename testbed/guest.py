@@ -111,7 +111,9 @@ def run(job: Path, _order: dict[str, Any], stack: ExitStack) -> int:
 
 def shell(job: Path, order: dict[str, Any], stack: ExitStack) -> int:
     """The Mininet prompt on the built network, or the commands of JOB/script."""
+    from testbed.emulation.acts import Lab
     from testbed.emulation.prompt import Prompt
+    from testbed.emulation.recovery import Recoveries
     from testbed.stages.network import stand
     from testbed.stages.northbound import serve
 
@@ -119,8 +121,9 @@ def shell(job: Path, order: dict[str, Any], stack: ExitStack) -> int:
     here.ready()
     if order.get("northbound"):
         serve(here, order["northbound"])
-    script = job / "script"
-    Prompt(here.net, script if script.exists() else None)
+    lab, script = Lab(here.net, here.control, here.north), job / "script"
+    happening = Recoveries(lab, here.appctl, here.timelines)
+    Prompt(here.net, happening, script if script.exists() else None)
     return 0
 
 

@@ -23,7 +23,7 @@ from testbed.plan.unkept import unkept
 from testbed.scenario import discovery
 from testbed.scenario.events.order import OrderEvent
 from testbed.scenario.experiment import Experiment, scenario_of
-from testbed.scenario.model import Capture, Param, Slice, TopologyRef
+from testbed.scenario.model import Capture, Param, Protection, Recovery, Slice, TopologyRef
 from testbed.scenario.params import bind
 from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Policy
@@ -116,8 +116,18 @@ def prepare(
     return prepared
 
 
-def bare(topology: str, given: Mapping[str, object], policy_name: str) -> Prepared:
-    """A topology alone, all hosts connected: what `testbed shell` runs."""
+def bare(
+    topology: str,
+    given: Mapping[str, object],
+    policy_name: str,
+    protection: Protection = "none",
+    bfd_ns: int | None = None,
+) -> Prepared:
+    """A topology alone, all hosts connected: what `testbed shell` runs.
+
+    With a protection, all packets between two hosts take a path that has it, where the
+    network can give it.
+    """
     return plan_of(
         Scenario(
             experiment=f"shell_{topology}",
@@ -126,8 +136,10 @@ def bare(topology: str, given: Mapping[str, object], policy_name: str) -> Prepar
             seed=1,
             policy=policy_name,
             topology=TopologyRef(name=topology, params=_params(given)),
-            slices=(Slice(id="default", sst=1),),
-        )
+            recovery=Recovery(bfd_ns=bfd_ns),
+            slices=(Slice(id="default", sst=1, protection=protection),),
+        ),
+        every_pair=protection != "none",
     )
 
 
@@ -145,13 +157,22 @@ class _Topologies:
         return self._built[-1][1]
 
 
-def plan_of(scenario: Scenario, network: Callable[[TopologyRef], Built] = network) -> Prepared:
-    """Plan a scenario and walk its tables. Raises InputError or PlanError."""
+def plan_of(
+    scenario: Scenario,
+    network: Callable[[TopologyRef], Built] = network,
+    *,
+    every_pair: bool = False,
+) -> Prepared:
+    """Plan a scenario and walk its tables. Raises InputError or PlanError.
+
+    With `every_pair` all packets between two hosts belong to its only slice.
+    """
     net, params = network(scenario.topology)
     scenario = msgspec.structs.replace(
         scenario, topology=TopologyRef(name=scenario.topology.name, params=params)
     )
-    plan = compile_plan(scenario, net, policy(scenario.policy), classes())
+    of_all = scenario.slices[0] if every_pair else None
+    plan = compile_plan(scenario, net, policy(scenario.policy), classes(), every_pair=of_all)
     walk_failures(plan)
     walk_each(plan, history(plan, plan.events)[1:])
     return Prepared(scenario=scenario, plan=plan, sources=sources(scenario))

@@ -60,6 +60,14 @@ def time_ns(text: object, where: str = "") -> int:
     return round(_parse(text, _TIME, "time", "5 ms", where))
 
 
+def whole_ms_ns(text: str, where: str) -> int:
+    """A time of whole milliseconds, 1 or more. Raises InputError."""
+    found = time_ns(text, where)
+    if found < 1_000_000 or found % 1_000_000:
+        raise InputError(f"{text!r}", where=where, expected="whole milliseconds, 1 or more")
+    return found
+
+
 def rate_bps(text: object, where: str = "") -> int:
     """Rate in integer bit/s, greater than zero. Raises InputError."""
     value = round(_parse(text, _RATE, "rate", "20 Mbit/s", where))

@@ -331,6 +331,18 @@ def doctor(as_json: bool) -> None:
 )
 @memory_option
 @click.option(
+    "--protection",
+    type=click.Choice(["none", "fast_failover", "reactive"]),
+    default="none",
+    show_default=True,
+    help="How packets between hosts go round a cut: by their switches, or by the controller.",
+)
+@click.option(
+    "--bfd",
+    metavar="TIME",
+    help='See links that fall silent, by BFD each so often, as in "10 ms".',
+)
+@click.option(
     "--northbound",
     type=click.IntRange(1, 65535),
     metavar="PORT",
@@ -342,6 +354,8 @@ def shell(
     policy: str,
     lab: str | None,
     memory: str | None,
+    protection: Any,
+    bfd: str | None,
     northbound: int | None,
 ) -> None:
     """Open a Mininet prompt on a topology, all hosts connected.
@@ -350,6 +364,7 @@ def shell(
     testbed shell metro_ring
     mininet> pingall
     mininet> h2 ping -c 3 dc1
+    mininet> link r1 r2 down
 
     The lab sees this project's files, as /project, and none beside it.
     """
@@ -358,7 +373,8 @@ def shell(
     from testbed.run import converse
 
     given = {key: values[-1] for key, values in settings(pairs).items()}
-    prepared = bare(topology, given, policy)
+    bfd_ns = None if bfd is None else units.whole_ms_ns(bfd, "--bfd")
+    prepared = bare(topology, given, policy, protection, bfd_ns)
     plan, memory_bytes = prepared.plan, _memory(memory)
     chosen, _ = _lab(lab or _interactive())
     chosen = fitted(chosen, plan, memory_bytes)

@@ -23,6 +23,7 @@ schedule.py     deltas at their times, into the timeline
 become.py       the difference of two states on links and ports
 acts/           how deltas are carried out that do more than that
 capture.py      tcpdump at ports
+recovery.py     what happens at the prompt, and how it is answered
 watch.py        processes that end before they were to
 prompt.py       the `mininet>` prompt
 iperf.py        its `iperf`

@@ -6,14 +6,20 @@ comes back. A source file is read as commands typed at the prompt are.
 
 from __future__ import annotations
 
+import inspect
 import select
+import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.emulation.nodes import LabSwitch, LazyNode
 from testbed.errors import InputError, TestbedError, unknown
+from testbed.scenario import events
+from testbed.scenario.delta import Delta
+from testbed.scenario.events import cut_fibre, mend_fibre
 
 from mininet.cli import CLI  # isort: skip - after nodes, which spares it distutils
 from mininet.log import output  # isort: skip
@@ -21,9 +27,16 @@ from mininet.util import quietRun  # isort: skip
 
 if TYPE_CHECKING:
     from testbed.emulation.network import LabNet
+    from testbed.emulation.recovery import Recoveries
 
 _DEEPEST = 20
 """Source files that a source file may name, one in the other."""
+_EVENTS: dict[str, Callable[..., Delta]] = {
+    name: getattr(events, name)
+    for name in events.__all__
+    if name not in ("Event", "order", "modify", "withdraw")
+}
+"""What can happen at the prompt; slices are ordered over HTTP."""
 _LOOK_S = 1.0
 """How often a node's shell is looked after while it is waited for."""
 
@@ -31,8 +44,8 @@ _LOOK_S = 1.0
 class Prompt(CLI):
     """Reads commands until its end: from the terminal, or from `script`."""
 
-    def __init__(self, net: LabNet, script: Path | None = None) -> None:
-        self.net = net
+    def __init__(self, net: LabNet, here: Recoveries, script: Path | None = None) -> None:
+        self.net, self._here = net, here
         self._depth = 0
         self._over = False
         if sys.stdin.isatty():  # Ctrl-\ is a key like others at a prompt
@@ -91,12 +104,41 @@ class Prompt(CLI):
             self._depth -= 1
 
     def do_link(self, line: str) -> None:
-        """Bring the links between two nodes up or down.
+        """Bring the links between two nodes up or down, and tell how that is answered.
         Usage: link NODE NODE up|down"""
         a, b, status = self._arguments("link", line, "NODE NODE up|down")
         self._node(a, "link")
         self._node(b, "link")
-        self.net.configLinkStatus(a, b, status)
+        delta = mend_fibre(a, b) if status == "up" else cut_fibre(a, b)
+        self._happen(delta, lambda: self.net.configLinkStatus(a, b, status))
+
+    def do_event(self, line: str) -> None:
+        """Have something happen to the network, as in an experiment, and tell how it is answered.
+        Usage: event NAME [ARGUMENT ...], as in event silence_fibre s1 s2"""
+        name, *given = shlex.split(line) or [""]
+        if name not in _EVENTS:
+            raise unknown("event", name, _EVENTS, where="event")
+        wanted = inspect.signature(_EVENTS[name]).parameters
+        if len(given) != len(wanted):
+            raise InputError(
+                f"{name} does not take {len(given)} argument{'s' * (len(given) != 1)}",
+                where=f"event {line}".strip(),
+                expected=" ".join(["event", name, *(word.upper() for word in wanted)]),
+            )
+        self._happen(_EVENTS[name](*given))
+
+    def do_timeline(self, line: str) -> None:
+        """Tell what has happened since the prompt came, and on whose word.
+        Usage: timeline"""
+        self._arguments("timeline", line, "")
+        for one in self._here.timeline():
+            when = f"{one.actual_ns / 1e9:.6f} s"
+            told = f"  {one.delta.why}" if one.delta.why else ""
+            output(f"{when:>14}  {one.delta.by}: {one.delta.text}{told}\n")
+
+    def _happen(self, delta: Delta, do: Callable[[], object] | None = None) -> None:
+        for told in self._here.happen(delta, do):
+            output(f"*** {told}\n")
 
     def do_switch(self, line: str) -> None:
         """Stop a switch, or start it again with its rules.

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from testbed.errors import EmulationError
 from testbed.net.matches import MPLS, example
 from testbed.net.paths import Path
+from testbed.net.state import State
 from testbed.net.tables import Match
+from testbed.net.ways import Way, copy, own
 from testbed.plan.model import Plan
 from testbed.scenario.model import Frozen
 
@@ -62,7 +64,7 @@ def trace_paths(plan: Plan, appctl: Ask) -> list[TraceResult]:
     Raises EmulationError naming switch, expected and found at the first packet that
     would not go its planned way.
     """
-    tracer = _Tracer(plan, appctl)
+    tracer = Tracer(plan, appctl)
     return [
         result
         for one in plan.paths
@@ -71,36 +73,33 @@ def trace_paths(plan: Plan, appctl: Ask) -> list[TraceResult]:
     ]
 
 
-class _Way(NamedTuple):
-    """The nodes of a copy, and its label between the first and the last switch."""
+class Tracer:
+    """Asks the switches as they are now; what it has asked once it does not ask again."""
 
-    nodes: tuple[str, ...]
-    label: int | None
-
-
-class _Tracer:
-    def __init__(self, plan: Plan, appctl: Ask) -> None:
+    def __init__(self, plan: State, appctl: Ask) -> None:
         self._appctl = appctl
         self._mac = {host.name: host.mac for host in plan.hosts}
         self._port = {(port.node, port.peer_node): port for port in plan.ports}
         self._interfaces = datapath_ports(appctl("dpif/show"))
         self._asked: dict[tuple[str, str], str] = {}
 
-    def follow(self, path: Path, match: Match) -> Iterator[TraceResult]:
-        """Copies part at the first switch, and each keeps to its way from there."""
+    def follow(self, path: Path, match: Match, ways: Sequence[Way] = ()) -> Iterator[TraceResult]:
+        """Copies part at the first switch, and each keeps to its way from there.
+
+        `ways` are those that packets should go by; none: the planned ones.
+        """
         ethernet: Fields = {"dl_src": self._mac[path.src], "dl_dst": self._mac[path.dst]}
         inner: Fields = {FLOW_NAMES.get(k, k): v for k, v in example(match).items()}
         inner["nw_ttl"] = 64
-        ways = [_Way(path.nodes, path.label)]
-        ways += [_Way(b.nodes, b.label) for b in path.backups if b.failed is None]
+        ways = ways or [own(path), *(copy(path, b) for b in path.backups if b.failed is None)]
         for way in ways:
             hops: list[TraceHop] = []
             label: int | None = None
-            for at in range(1, len(way.nodes) - 1):
+            for at in range(1, len(way) - 1):
                 planned = [self._planned(one, at, path) for one in (ways if at == 1 else [way])]
                 seen = inner if label is None else labelled(label)
                 in_port = planned[0].in_port
-                switch = way.nodes[at]
+                switch = way[at][0]
                 actions = self._trace(switch, {"in_port": in_port, **ethernet, **seen})
                 found = self._hops(switch, in_port, actions, label)
                 if sorted(found, key=_show) != sorted(planned, key=_show):
@@ -113,14 +112,14 @@ class _Tracer:
                 label = hops[-1].label
             yield TraceResult(path=path.id, packet=_flow(inner), hops=tuple(hops))
 
-    def _planned(self, way: _Way, at: int, path: Path) -> TraceHop:
-        before, switch, after = way.nodes[at - 1 : at + 2]
+    def _planned(self, way: Way, at: int, path: Path) -> TraceHop:
+        (before, _), (switch, label), (after, _) = way[at - 1 : at + 2]
         out = self._port[switch, after]
         return TraceHop(
             switch=switch,
             in_port=self._port[switch, before].number,
             out_port=out.name,
-            label=None if after == path.dst else way.label,
+            label=label,
             queue=path.queue if out.selects else None,
         )
 

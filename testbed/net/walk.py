@@ -75,13 +75,16 @@ def walk_failures(state: State) -> int:
             check.path(one.path, match)
     for one in state.paths:
         check.forged(one.path)
-    check.best_effort()
+    check.best_effort(skip=check.taken.keys())
     return check.walked
 
 
 def _whole(state: State) -> Iterator[Carried]:
-    """Directions of orders that take all packets between their ends, whose planned paths
-    are of best effort then."""
+    """Directions that take all packets between their ends; of orders last, whose planned
+    paths are of best effort then."""
+    for one in state.paths:
+        if any(match.dscp is None and match.ip_proto is None for match in one.matches):
+            yield one
     for placed in state.book.placed:
         for one in placed.carried:
             if any(match.dscp is None for match in one.matches):

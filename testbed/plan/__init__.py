@@ -14,6 +14,7 @@ background.py  modelled background: the sources of each port
 policing.py  what slices send beyond their maximum is dropped where it enters
 rules.py     OpenFlow entries: classify, label, forward; best effort between all hosts
 matches.py   which packets belong to a session or load
+pairs.py     paths for all packets between each two hosts
 afterwards.py  the bounds of the states that events leave
 intake.py    decides about orders at run time: paths, queues, refusals
 admission.py  orders at run time as deltas of a state, step by step

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from testbed.plan import pairs
 from testbed.plan.afterwards import afterwards
 from testbed.plan.background import backgrounds, with_sources
 from testbed.plan.matches import carried
@@ -19,7 +20,7 @@ from testbed.plan.traffic import demands, loads, sessions
 from testbed.plan.validate import validate_network, validate_scenario
 from testbed.plan.wiring import Wiring, wire
 from testbed.port.pipeline import Port
-from testbed.scenario.model import Probe
+from testbed.scenario.model import Probe, Slice
 from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Policy
 from testbed.slices.queues import with_queues
@@ -28,12 +29,19 @@ from testbed.traffic.classes import AppClass
 
 
 def compile_plan(
-    scenario: Scenario, network: Network, policy: Policy, apps: Mapping[str, AppClass]
+    scenario: Scenario,
+    network: Network,
+    policy: Policy,
+    apps: Mapping[str, AppClass],
+    *,
+    every_pair: Slice | None = None,
 ) -> Plan:
     """Everything a lab needs to answer the scenario's question on this network.
 
-    `apps` are the application classes by name. Raises InputError for names and values
-    that are wrong, PlanError for promises the network cannot keep.
+    `apps` are the application classes by name. All packets between each two hosts belong to
+    the slice `every_pair`, if there is one, where its protection can be had. Raises
+    InputError for names and values that are wrong, PlanError for promises the network
+    cannot keep.
     """
     validate_network(network)
     slices = validate_scenario(scenario, network, apps)
@@ -41,10 +49,14 @@ def compile_plan(
     graph.graph.update(scheduler=scenario.scheduler, cycle_ns=scenario.cycle_ns)
     wiring = wire(network)
     asked = demands(scenario, slices, apps)
+    hosts = {host.name: host for host in wiring.hosts}
+    if every_pair is not None:
+        asked = [*asked, *pairs.demands(hosts, every_pair)]
     router = Router(graph, policy, slices.values(), asked)
     stamp = sessions(scenario, wiring, router, apps)
     flows = loads(scenario, wiring, router)
     modelled = backgrounds(scenario, router)
+    everything = tuple(pairs.carried(router, hosts)) if every_pair is not None else ()
     queues = with_queues(
         wiring.ports,
         wiring.switches,
@@ -62,7 +74,7 @@ def compile_plan(
     ports = with_sources(seeded, modelled, scenario.seed)
     queued = Wiring(wiring.hosts, wiring.switches, ports)
     traffic: tuple[Probe | Load, ...] = (*scenario.probes, *flows)
-    taken = carried(stamp, flows)
+    taken = (*carried(stamp, flows), *everything)
     tables = all_tables(graph, queued, taken)
     plan = Plan(
         experiment=scenario.experiment,

@@ -45,7 +45,7 @@ from testbed.scenario.orders.read import check_nodes, read_orders
 from testbed.scenario.params import bind
 from testbed.scenario.scenario import Headline, Scenario
 from testbed.scenario.written import written_slice
-from testbed.units import rate_bps, size_bytes, time_ns
+from testbed.units import rate_bps, size_bytes, time_ns, whole_ms_ns
 
 if TYPE_CHECKING:
     from testbed.topology.model import Network
@@ -423,16 +423,11 @@ class Experiment:
                 that falls silent is no failure to anybody.
         """
         where = "recovery"
-        bfd_ns = None if bfd is None else time_ns(bfd, f"{where}, bfd")
-        if bfd_ns is not None and (bfd_ns < _MS or bfd_ns % _MS):
-            raise InputError(
-                f"bfd = {bfd!r}", where=where, expected="whole milliseconds, 1 or more"
-            )
         self._recovery = Recovery(
             control_delay_ns=time_ns(control_delay, f"{where}, control_delay"),
             decision_ns=time_ns(decision, f"{where}, decision"),
             wait_to_restore_ns=time_ns(wait_to_restore, f"{where}, wait_to_restore"),
-            bfd_ns=bfd_ns,
+            bfd_ns=None if bfd is None else whole_ms_ns(bfd, f"{where}, bfd"),
         )
 
     def capture(self, node: str, peer: str, /) -> None:

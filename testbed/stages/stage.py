@@ -42,6 +42,10 @@ class Run:
     noted: list[Entry] = field(default_factory=list)
     """What other processes carried out, by CLOCK_MONOTONIC."""
 
+    def timelines(self) -> list[Path]:
+        """What other processes write of what they carry out, the controller first."""
+        return [self.control.timeline, *([self.north.timeline] if self.north else [])]
+
     def note(self, timeline: Path) -> None:
         """With what another process has written there, if it has done anything."""
         if timeline.exists():
