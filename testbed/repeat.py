@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from testbed.errors import InputError, ResultError, TestbedError
+from testbed.plan.model import SCHEMA
 from testbed.prepare import Prepared, plan_of, sources
 from testbed.results.folder import RunFolder, find_run
 from testbed.results.provenance import versions
@@ -51,7 +52,9 @@ def changed(run: RunFolder, lab: Mapping[str, str]) -> Iterator[str]:
             yield f"{place} has changed since"
     try:
         differs = _first_difference(
-            msgspec.to_builtins(run.planned), msgspec.to_builtins(plan_of(run.scenario).plan)
+            msgspec.to_builtins(run.planned),
+            msgspec.to_builtins(plan_of(run.scenario).plan),
+            untold=run.plan_schema != SCHEMA,
         )
     except TestbedError as error:
         yield f"its question cannot be planned today: {error.what}"
@@ -68,20 +71,27 @@ def changed(run: RunFolder, lab: Mapping[str, str]) -> Iterator[str]:
         yield f"other versions: {', '.join(others)}"
 
 
-def _first_difference(before: object, now: object, at: str = "plan") -> str:
+def _first_difference(
+    before: object, now: object, at: str = "plan", *, untold: bool = False
+) -> str:
     """Where two JSON values first differ, and how; empty: nowhere.
+
+    With `untold`, what is empty before was not told by then, and is no difference.
 
     >>> _first_difference({"ports": [1, 2]}, {"ports": [1, 3]})
     'plan.ports[1]: 2 -> 3'
     """
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys((*before, *now)):
-            if found := _first_difference(before.get(key), now.get(key), f"{at}.{key}"):
+            was = before.get(key)
+            if untold and was in (None, "", [], (), {}):
+                continue
+            if found := _first_difference(was, now.get(key), f"{at}.{key}", untold=untold):
                 return found
         return ""
     if isinstance(before, list | tuple) and isinstance(now, list | tuple):
         for number, (old, new) in enumerate(zip(before, now, strict=False)):
-            if found := _first_difference(old, new, f"{at}[{number}]"):
+            if found := _first_difference(old, new, f"{at}[{number}]", untold=untold):
                 return found
         return f"{at}: {len(before)} -> {len(now)} of them" if len(before) != len(now) else ""
     return f"{at}: {before} -> {now}" if before != now else ""

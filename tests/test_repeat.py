@@ -10,7 +10,7 @@ import pytest
 from testbed.cli.main import main
 from testbed.errors import InputError
 from testbed.prepare import Prepared, prepare
-from testbed.repeat import again, changed, stored
+from testbed.repeat import _first_difference, again, changed, stored
 from testbed.results.folder import PLAN, PROVENANCE, SCENARIO, SOURCES, RunFolder
 from testbed.results.provenance import Provenance, measure_host
 
@@ -134,3 +134,12 @@ def test_real_time_is_not_reproduced(
         main(["reproduce"])
     assert ended.value.code == InputError.exit_code
     assert "real time" in capsys.readouterr().err
+
+
+def test_what_a_plan_did_not_tell_by_then_is_no_difference() -> None:
+    old = {"ports": [{"link": "", "rate": 5}], "links": []}
+    now = {"ports": [{"link": "fibre", "rate": 5}], "links": [1]}
+    assert _first_difference(old, now, untold=True) == ""
+    assert _first_difference(old, now) == "plan.ports[0].link:  -> fibre"
+    faster = {"ports": [{"link": "fibre", "rate": 6}], "links": [1]}
+    assert _first_difference(old, faster, untold=True) == "plan.ports[0].rate: 5 -> 6"

@@ -104,7 +104,11 @@ class SummaryRow(Frozen, frozen=True, kw_only=True):
     """What no conforming message takes longer than, by network calculus; None: no bound."""
     bound: within_bounds.Kept
     bound_over: int
-    """Messages that took longer."""
+    """Messages that took longer than the bound of the state they met."""
+    beyond_ns: int | None = None
+    """Delay of the one that was furthest over; None: none was."""
+    beyond_bound_ns: int | None = None
+    """What it was over, after an event another bound than that at first."""
     bound_assumptions: str
     residual_p50_ns: float | None
     """p50 - budget: queueing, and the instrument's own error."""
@@ -305,7 +309,7 @@ def _row(
     limit = bound_over_ns(legs)
     sent_packets, lost_packets, late_packets = _packets(direction, kept)
     exact = on_time and found.trust == "exact"
-    kept_to, over = within_bounds.judge(lasting, session, direction, now, exact=exact)
+    held = within_bounds.judge(lasting, session, direction, now, exact=exact)
     verdict = judge(told, session.deadline_ns, session.reliability)
     proved = decided(plan, session, direction, parts.total_ns)
     beyond = limit is not None and bool((arrived > limit + (found.error_ns or 0.0)).any())
@@ -341,8 +345,10 @@ def _row(
         p999=p999,
         max_ns=float(arrived[-1]) if len(arrived) else None,
         bound_ns=limit,
-        bound=kept_to,
-        bound_over=over,
+        bound=held.kept,
+        bound_over=held.over,
+        beyond_ns=held.beyond_ns,
+        beyond_bound_ns=held.beyond_bound_ns,
         bound_assumptions="; ".join(assumptions(legs)),
         residual_p50_ns=_less(p50, parts.total_ns),
         residual_min_ns=least - parts.total_ns if least is not None else None,

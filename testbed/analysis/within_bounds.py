@@ -49,6 +49,18 @@ class Window(NamedTuple):
     """Path id -> bound."""
 
 
+class Held(NamedTuple):
+    """Messages against the bounds of the states that they met."""
+
+    kept: Kept
+    over: int = 0
+    """How many took longer."""
+    beyond_ns: int | None = None
+    """Delay of the one that was furthest over its bound; None: none was over."""
+    beyond_bound_ns: int | None = None
+    """The bound that it was over, of the state it met."""
+
+
 def windows(plan: Plan, timeline: Sequence[Entry] = ()) -> tuple[Window, ...]:
     """The states of a run that went as it was known beforehand, as far as it did so.
 
@@ -74,8 +86,8 @@ def windows(plan: Plan, timeline: Sequence[Entry] = ()) -> tuple[Window, ...]:
 
 def judge(
     windows: Sequence[Window], session: Session, direction: Direction, now: Series, *, exact: bool
-) -> tuple[Kept, int]:
-    """Whether messages kept to the bounds of the states they met, and how many did not.
+) -> Held:
+    """Whether messages kept to the bounds of the states they met.
 
     Only those are judged that were due to arrive before the next event, the reflector's time
     included.
@@ -86,9 +98,10 @@ def judge(
     """
     legs, before = session.over(direction), session.before(direction)
     if bound_over_ns(legs) is None:
-        return "no bound", 0
+        return Held("no bound")
     held_ns = sum(leg.end.hold_ns for leg in session.legs)
     over = judged = 0
+    worst: tuple[float, float] | None = None
     for window in windows:
         now_legs = [_within(leg, window) for leg in legs]
         limit = bound_over_ns(now_legs)
@@ -101,10 +114,13 @@ def judge(
         )
         delays: Delays = now.delay_ns[met]
         judged += len(delays)
-        over += int(np.count_nonzero(np.isfinite(delays) & (delays > limit)))
-    if not judged:
-        return "not judged", 0
-    return ("exceeded" if over else "kept"), over
+        beyond = delays[np.isfinite(delays) & (delays > limit)]
+        over += len(beyond)
+        if len(beyond) and (worst is None or beyond.max() - limit > worst[0] - worst[1]):
+            worst = float(beyond.max()), limit
+    if worst is not None:
+        return Held("exceeded", over, round(worst[0]), round(worst[1]))
+    return Held("kept" if judged else "not judged")
 
 
 def _within(leg: Leg, window: Window) -> Leg:
@@ -123,13 +139,15 @@ def exceeded(plan: Plan, rows: Sequence[SummaryRow], control: Any) -> EmulationE
     """
     beyond = [row for row in rows if row.bound == "exceeded"]
     if beyond:
-        row = max(beyond, key=lambda row: (row.max_ns or 0) - (row.bound_ns or 0))
+        row = max(beyond, key=lambda row: (row.beyond_ns or 0) - (row.beyond_bound_ns or 0))
+        took_ns, limit_ns = row.beyond_ns or 0, row.beyond_bound_ns or 0
+        then = "" if limit_ns == row.bound_ns else ", that of the network as it was by then"
         return EmulationError(
-            f"{row.app} {row.direction} took {show_ns(row.max_ns or 0)}, which is "
-            f"{show_ns((row.max_ns or 0) - (row.bound_ns or 0))} more than its bound",
+            f"{row.app} {row.direction} took {show_ns(took_ns)}, which is "
+            f"{show_ns(took_ns - limit_ns)} more than its bound",
             where=f"{row.bound_over:,} of {row.messages:,} messages of session {row.session} "
             f"on {row.path}",
-            expected=f"{show_ns(row.bound_ns or 0)} at most, if {row.bound_assumptions}",
+            expected=f"{show_ns(limit_ns)} at most{then}, if {row.bound_assumptions}",
             remedy="a defect of the emulation or of the bound: repeat it with --pcap NODE:PORT",
         )
     if plan.events or not any(row.bound == "kept" for row in rows):

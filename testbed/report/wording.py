@@ -252,6 +252,12 @@ def bound(row: SummaryRow) -> str:
         return f"no bound: {row.bound_assumptions}" if row.bound_assumptions else "no bound"
     if row.bound == "not judged":
         kept = "not held against it"
+    elif row.beyond_bound_ns is not None and row.beyond_ns is not None:
+        after = ""
+        if row.beyond_bound_ns != row.bound_ns:
+            after = f" of {delay(row.beyond_bound_ns)}, as it was after an event"
+        share = 100 * row.beyond_ns / row.beyond_bound_ns
+        kept = f"exceeded{after}, one message took {share:.0f} % of it"
     elif row.max_ns is None:
         kept = row.bound
     else:

@@ -310,6 +310,12 @@ class RunFolder:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
     @cached_property
+    def plan_schema(self) -> int:
+        """Of the plan as it was written."""
+        found: dict[str, Any] = read_json(self.path / PLAN, dict)
+        return int(found.get("schema", plan_model.SCHEMA))
+
+    @cached_property
     def planned(self) -> Plan:
         """What was decided."""
         path = self.path / PLAN

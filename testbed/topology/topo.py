@@ -162,6 +162,7 @@ class MetroTopo(Topo):
                 expected="one link between two nodes",
                 remedy="lead the second one over a node of its own",
             )
+        _measures(link, where)
         link = link.between(sum(ELEMENTS[node.kind].optical for node in (a, b)))
         for node in (a, b):
             limits.delay(link.delay(node.name).most_ns, where)
@@ -203,6 +204,19 @@ class MetroTopo(Topo):
                 remedy="add it with them, or link it with addLink()",
             )
         return node
+
+
+def _measures(link: AnyLink, where: str) -> None:
+    """Raises InputError for a length, rate, buffer or loss that cannot be."""
+    for name in link.__struct_fields__:
+        value = getattr(link, name)
+        if isinstance(value, float):
+            limits.number(value, name, where)
+    for way in (link.ab, link.ba):
+        if way.rate_bps is not None:
+            limits.rate(way.rate_bps, where)
+        limits.buffer(way.buffer_packets, where)
+        limits.number(way.loss, "loss", where, high=1.0)
 
 
 def _way(rate: str | None, loss_percent: float, buffer_packets: int, where: str) -> Way:

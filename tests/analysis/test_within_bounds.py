@@ -17,6 +17,7 @@ from testbed.net.deltas.reroute import Reroute
 from testbed.net.legs import DelayBound
 from testbed.net.timeline import Entry
 from testbed.plan.model import Afterwards, BacklogBound, Plan
+from testbed.report import wording
 from testbed.results.samples import tidy
 from testbed.slices.policy import LATE_NS
 from tests.legs import with_bounds
@@ -123,7 +124,16 @@ def test_between_events_the_bound_of_the_state_counts(at: int, word: str) -> Non
     packets = raw(asked, 4_000_001, at)
     packets["forward_ns"][7000] = 4_000_000  # more than the plan's own bound
     samples: pd.DataFrame = tidy(session.id, packets).to_pandas()
-    assert summarise(asked, samples, EXACT, (done,))[0].bound == word
+    found = summarise(asked, samples, EXACT, (done,))
+    assert found[0].bound == word
+    if word == "exceeded":
+        error = bounds.exceeded(asked, found[:1], None)
+        assert error is not None
+        assert "took 4.00 ms, which is 1 ns more" in error.what
+        assert error.expected.startswith(
+            "4.00 ms at most, that of the network as it was by then, if "
+        )
+        assert "exceeded of 4.00 ms, as it was after an event, one" in wording.bound(found[0])
     assert summarise(asked, samples, EXACT)[0].bound == "kept", "nothing is known of the event"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import ClassVar
 
 import msgspec
@@ -143,3 +145,22 @@ def test_a_medium_that_ports_share_is_refused_while_no_lab_can_share_it() -> Non
     shared = Network(name="cell", nodes=nodes, links=(_Cell(a="ue1", b="gnb1"),))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="several ports share medium 'cell 7'"):
         validate_network(shared)
+
+
+@pytest.mark.parametrize(
+    ("link", "what"),
+    [
+        (Fibre(a="r1", b="x1", length_km=math.nan), "length_km = nan"),
+        (Fibre(a="r1", b="x1", length_km=math.inf), "length_km = inf"),
+        (Fibre(a="r1", b="x1", length_km=-1.0), "length_km = -1"),
+        (Fibre(a="r1", b="x1", length_km=1.0, ba=Way(loss=math.nan)), "loss = nan"),
+        (Fibre(a="r1", b="x1", length_km=1.0, ab=Way(rate_bps=0)), "a rate of 0"),
+    ],
+)
+def test_what_no_link_can_be_is_refused_by_its_name(link: Fibre, what: str) -> None:
+    topo = MetroTopo()
+    topo.switch("r1", "router")
+    topo.switch("x1", "oxc")
+    with pytest.raises(InputError, match=re.escape(what)) as caught:
+        topo.connect(link)
+    assert caught.value.where == "fibre r1 - x1"
