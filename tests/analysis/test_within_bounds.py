@@ -127,7 +127,7 @@ def test_between_events_the_bound_of_the_state_counts(at: int, word: str) -> Non
     found = summarise(asked, samples, EXACT, (done,))
     assert found[0].bound == word
     if word == "exceeded":
-        error = bounds.exceeded(asked, found[:1], None)
+        error = within_bounds.exceeded(asked, found[:1], None)
         assert error is not None
         assert "took 4.00 ms, which is 1 ns more" in error.what
         assert error.expected.startswith(
