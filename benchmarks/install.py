@@ -102,7 +102,7 @@ class Installer(Controller):
         self._way, self._folder = way, folder
         super().__init__(folder, "127.0.0.1", None)
 
-    def start(self, *, keep: bool = False) -> subprocess.Popen[bytes]:
+    def start(self, *, keep: bool = False, repair: bool = True) -> subprocess.Popen[bytes]:
         STATUS.unlink(missing_ok=True)
         command = [sys.executable, "-m", "benchmarks.install", "--control", self._way]
         command += ["--plan", str(self._folder / "plan.json"), "--status", str(STATUS)]
