@@ -85,11 +85,13 @@ def prepare(
     seed: int = 1,
     captures: tuple[str, ...] = (),
     hops: bool = False,
+    sample_ports_ns: int | None = None,
 ) -> Prepared:
     """The plan of an experiment with these parameters, checked by the table walker.
 
     `captures` are NODE:PORT, the port named by its interface or by the neighbour; `hops` also
-    asks when probes leave each port of their ways. Raises InputError or PlanError.
+    asks when probes leave each port of their ways, and `sample_ports_ns` how often ports are
+    to tell their depth. Raises InputError or PlanError.
     """
     once = _Topologies()
     scenario = scenario_of(
@@ -102,6 +104,7 @@ def prepare(
             expected="self.probe(CLASS, TERMINAL, SERVER, slice=.., duration=..)",
             remedy="testbed list shows the application classes",
         )
+    scenario = msgspec.structs.replace(scenario, sample_ports_ns=sample_ports_ns)
     prepared = plan_of(scenario, once.network)
     if captures or hops:
         more = tuple(_capture(text, prepared.plan) for text in captures)

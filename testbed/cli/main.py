@@ -67,6 +67,12 @@ hops_option = click.option(
     help="Also take down when probes leave each port of their ways, and say by hop and queue "
     "where their delay was spent.",
 )
+sample_option = click.option(
+    "--sample-ports",
+    metavar="MS",
+    type=click.IntRange(1, 60_000),
+    help="Also take down each port's depth and counts, every so many ms of traffic.",
+)
 pcap_option = click.option(
     "--pcap",
     "captures",
@@ -98,6 +104,7 @@ def main() -> None:
 @seed_option
 @pcap_option
 @hops_option
+@sample_option
 @memory_option
 @click.option(
     "--repeat",
@@ -115,6 +122,7 @@ def run(
     repeat: int | None,
     captures: tuple[str, ...],
     hops: bool,
+    sample_ports: int | None,
     memory: str | None,
     timeout: float | None,
     as_json: bool,
@@ -144,7 +152,8 @@ def run(
             memory_bytes = stored.memory_bytes
     else:
         points, numbers = runs.points(settings(pairs)), runs.seeds(seeds, repeat)
-        planned = partial(prepare, name, captures=captures, hops=hops)
+        every_ns = None if sample_ports is None else sample_ports * 1_000_000
+        planned = partial(prepare, name, captures=captures, hops=hops, sample_ports_ns=every_ns)
         first = [planned(point, seed=numbers[0]) for point in points]
         plans = [each.plan for each in first]
         if told := cost.told(plans, len(numbers), discovery.home() / "results"):
@@ -160,7 +169,9 @@ def run(
         wanted,
         lambda plan: fitted(chosen, plan, memory_bytes),
         notes=notes,
-        options=runs.shared_options(lab, captures, memory, timeout, hops=hops),
+        options=runs.shared_options(
+            lab, captures, memory, timeout, hops=hops, sample_ports=sample_ports
+        ),
         timeout_s=timeout,
         as_json=as_json,
     )

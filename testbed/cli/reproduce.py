@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.analysis.reproduction import Compared
     from testbed.results.folder import RunFolder
 
-_FIXED = ("pairs", "seeds", "repeat", "captures", "hops")
+_FIXED = ("pairs", "seeds", "repeat", "captures", "hops", "sample_ports")
 """Parameters of `run` that a stored run has already."""
 
 

@@ -218,10 +218,12 @@ def shared_options(
     timeout: float | None,
     *,
     hops: bool = False,
+    sample_ports: int | None = None,
 ) -> list[str]:
     """The options of a command line that all its runs share."""
     words = ["--lab", lab] if lab is not None else []
     words += [word for text in captures for word in ("--pcap", text)]
     words += ["--hops"] if hops else []
+    words += ["--sample-ports", str(sample_ports)] if sample_ports is not None else []
     words += ["--memory", memory] if memory is not None else []
     return words + (["--timeout", f"{timeout:g}"] if timeout is not None else [])

@@ -122,6 +122,7 @@ def queue_counters(seen: tc.Seen) -> tuple[QueueCounters, ...]:
             sent_bytes=queue.bytes,
             drops=queue.drops,
             backlog_packets=queue.backlog_packets,
+            backlog_bytes=queue.backlog_bytes,
             max_backlog_packets=queue.max_backlog_packets,
             max_backlog_bytes=queue.max_backlog_bytes,
             wait_ns=queue.wait_ns,

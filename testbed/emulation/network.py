@@ -21,7 +21,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -274,6 +274,19 @@ class LabNet(Mininet):
         for ports, link in self._places():
             found |= qdisc.counters(link, ports)
         return tuple(found[port.name] for port in self.plan.ports if port.name in found)
+
+    @contextmanager
+    def counting(self) -> Iterator[Callable[[], list[PortCounters]]]:
+        """Counts of all shaped ports, in any order, by sockets of its own: for a thread of its
+        own, beside whatever else is asked of the ports. Raises EmulationError."""
+        with ExitStack() as stack:
+            places = [(self._switch_ports(), stack.enter_context(Netlink()))]
+            for host in self.plan.hosts:
+                with netns.entered(self._namespaces[host.name]):
+                    places.append((self._ports[host.name], stack.enter_context(Netlink())))
+            yield lambda: [
+                found for ports, link in places for found in qdisc.counters(link, ports).values()
+            ]
 
     def apply(self, delta: Delta) -> None:
         """Have links and ports be as a delta makes them, at once.

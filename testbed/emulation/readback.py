@@ -95,6 +95,8 @@ class QueueCounters(Frozen, frozen=True, kw_only=True):
     overlimits: int = 0
     """How often a packet was there but its time was not (HTB)."""
     backlog_packets: int
+    backlog_bytes: int = 0
+    """With stock qdiscs, of what is on the fibre too."""
     max_backlog_packets: int | None = None
     """None: only the lab kernel's port tells; so with all below."""
     max_backlog_bytes: int | None = None
@@ -122,6 +124,7 @@ class PortCounters(Frozen, frozen=True, kw_only=True):
     drops: int
     overlimits: int
     backlog_packets: int
+    backlog_bytes: int = 0
     queues: tuple[QueueCounters, ...] = ()
 
 

@@ -80,11 +80,12 @@ def counted(stats2: bytes) -> dict[str, int]:
     sent_bytes, packets = struct.unpack_from("=QI", found[_BASIC])
     if _PACKETS_64 in found:
         packets = struct.unpack("=Q", found[_PACKETS_64])[0]
-    qlen, _, drops, _, overlimits = struct.unpack_from("=5I", found[_QUEUE])
+    qlen, backlog, drops, _, overlimits = struct.unpack_from("=5I", found[_QUEUE])
     return {
         "packets": packets,
         "sent_bytes": sent_bytes,
         "drops": drops,
         "overlimits": overlimits,
         "backlog_packets": qlen,
+        "backlog_bytes": backlog,
     }

@@ -95,6 +95,7 @@ def compile_plan(
         loads=flows,
         events=scenario.events,
         captures=scenario.captures,
+        sample_ports_ns=scenario.sample_ports_ns,
         duration_ns=max((item.start_ns + item.duration_ns for item in traffic), default=0),
         positions=_positions(network),
     )

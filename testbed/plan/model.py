@@ -161,6 +161,8 @@ class Plan(State, frozen=True, kw_only=True):
     afterwards: tuple[Afterwards, ...] = ()
     """What holds after each of them, as far as that is known beforehand."""
     captures: tuple[Capture, ...] = ()
+    sample_ports_ns: int | None = None
+    """How often each port's depth and counts are taken down; None: they are not."""
     duration_ns: int = 0
     """From the start of traffic to the last packet sent."""
     positions: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)

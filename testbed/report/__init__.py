@@ -12,6 +12,7 @@ hops.py      where each microsecond went, by hop and queue
 lifecycle.py  slices that came, changed and left
 style.py    colours of slices, verdicts and delay parts
 map.py      the network with its slice paths
+depth.py      how full ports were, over time
 figures.py  CCDF, delay budget, time series
 html.py     one self-contained page, its template in page.html.j2
 """

@@ -24,7 +24,8 @@ from testbed.report.naming import called
 
 WIDTH = 10.5
 """Inches."""
-_COLUMNS = 3
+COLUMNS = 3
+"""Panels beside each other."""
 _MS = 1e6
 _POINTS = 400
 """Of one curve, at most: enough for the eye, and the page stays small."""
@@ -54,8 +55,9 @@ def _delays(row: SummaryRow, session: Session, packets: Groups) -> Delays:
     return series(row.judged, kept).delay_ns / _MS
 
 
-def _panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
-    columns = max(1, min(_COLUMNS, len(titles)))
+def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with a small panel for each title, so many inches high."""
+    columns = max(1, min(COLUMNS, len(titles)))
     lines = max(1, math.ceil(len(titles) / columns))
     figure = Figure(figsize=(WIDTH, height * lines), layout="constrained")
     axes: list[Axes] = figure.subplots(lines, columns, squeeze=False).ravel().tolist()
@@ -76,7 +78,7 @@ def ccdf(
     sessions = {s.id: s for s in plan.sessions}
     apps = list(dict.fromkeys(row.app for row in rows))
     with style.themed():
-        figure, axes = _panels(apps, 2.6)
+        figure, axes = panels(apps, 2.6)
         for i, (ax, app) in enumerate(zip(axes, apps, strict=False)):
             mine = [row for row in rows if row.app == app]
             found = [_delays(row, sessions[row.session], packets) for row in mine]
@@ -89,7 +91,7 @@ def ccdf(
             _forbid(ax, mine[0], bottom)
             _plain_log(ax)
             ax.set_xlabel("round trip, ms" if mine[0].judged == "rtt" else "one-way delay, ms")
-            if i % _COLUMNS == 0:
+            if i % COLUMNS == 0:
                 ax.set_ylabel("share of messages later")
             _name_curves(ax, mine, colours)
     return figure
@@ -319,7 +321,7 @@ def over_time(
     """One small panel per row: the slowest packet of every moment, losses, cuts, warm-up."""
     sessions = {s.id: s for s in plan.sessions}
     with style.themed():
-        figure, axes = _panels([called(row) for row in rows], 1.65)
+        figure, axes = panels([called(row) for row in rows], 1.65)
         for i, (ax, row) in enumerate(zip(axes, rows, strict=False)):
             session = sessions[row.session]
             if row.session in packets:
@@ -329,9 +331,9 @@ def over_time(
             for event in plan.events:
                 ax.axvline(event.at_ns / 1e9, color=style.INK, linestyle=":", linewidth=1)
             ax.set_xlim(0, max(plan.duration_ns / 1e9, 1e-3))
-            if i % _COLUMNS == 0:
+            if i % COLUMNS == 0:
                 ax.set_ylabel("ms")
-            if i + _COLUMNS >= len(rows):
+            if i + COLUMNS >= len(rows):
                 ax.set_xlabel("time, s")
     return figure
 

@@ -16,6 +16,7 @@ from testbed.errors import ResultError
 from testbed.files import write_whole
 from testbed.plan.model import Plan
 from testbed.report import figures, hops, style, wording
+from testbed.report.depth import MOST_PORTS, depth, fullest
 from testbed.report.headline import headline
 from testbed.report.lifecycle import requests
 from testbed.report.map import draw_map
@@ -91,6 +92,7 @@ def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path | None) -> 
     ]  # fmt: skip
     if not rows:
         return pictures
+    pictures += _depth(folder, target)
     packets = figures.grouped(folder.samples)
     shown = figures.longest_tails(rows)
     told = "; ".join(f"{called(r)}: {r.verdict}" for r in rows)
@@ -116,6 +118,17 @@ def draw(folder: RunFolder, rows: Sequence[SummaryRow], target: Path | None) -> 
             "Delay of each session against the time of sending, with losses and events.",
         ),
     ]  # fmt: skip
+
+
+def _depth(folder: RunFolder, target: Path | None) -> list[Picture]:
+    """Of the ports that told theirs."""
+    told = folder.port_samples
+    if told is None or not (ports := fullest(told)):
+        return []
+    drawn = min(len(ports), MOST_PORTS)
+    title = "Ports over time" if drawn == len(ports) else f"Ports over time: the {drawn} fullest"
+    alt = f"Bytes that wait in each queue of {', '.join(ports[:drawn])}, with drops and events."
+    return [style.save(depth(folder.plan, told), target, "ports", title, alt)]
 
 
 def _map_alt(plan: Plan) -> str:

@@ -7,6 +7,7 @@
     3-readback.json     what kernel and switches really had
     4-control.json      rules installed, paths proved, counters
     4-timeline.jsonl    every delta that happened: what, planned and actual time, why
+    4-ports.csv         depth and counts of every port, each so many ms (--sample-ports)
     5-samples.parquet   every message of every session
     5-null-path.parquet every packet of the null path: what the lab itself adds
     6-loads.json        what the background flows carried
@@ -35,6 +36,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,6 +66,7 @@ PLAN = "2-plan.json"
 READBACK = "3-readback.json"
 CONTROL = "4-control.json"
 TIMELINE = "4-timeline.jsonl"
+PORTS = "4-ports.csv"
 SAMPLES = "5-samples.parquet"
 NULL_PATH = "5-null-path.parquet"
 LOADS = "6-loads.json"
@@ -88,6 +91,7 @@ _MOVED = {
     "readback.json": READBACK,
     "control.json": CONTROL,
     "timeline.jsonl": TIMELINE,
+    "ports.csv": PORTS,
     "loads.json": LOADS,
     "captures": CAPTURES,
 }
@@ -352,6 +356,24 @@ class RunFolder:
                 f"{TIMELINE} is damaged: {problem}",
                 where=str(path),
                 expected="a delta in each line",
+                remedy="run the experiment again",
+            ) from problem
+
+    @cached_property
+    def port_samples(self) -> pd.DataFrame | None:
+        """What ports told each so many ms, columns as in testbed/stages/port_samples.py; None
+        where that was not asked for. A last line that is torn is left out."""
+        path = self.path / PORTS
+        try:
+            text = path.read_text()
+            return pd.read_csv(StringIO(text[: text.rfind("\n") + 1]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as problem:
+            raise ResultError(
+                f"{PORTS} is damaged: {problem}",
+                where=str(path),
+                expected="comma-separated values",
                 remedy="run the experiment again",
             ) from problem
 

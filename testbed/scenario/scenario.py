@@ -46,6 +46,8 @@ class Scenario(Frozen, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     recovery: Recovery = Recovery()
     captures: tuple[Capture, ...] = ()
+    sample_ports_ns: int | None = None
+    """How often each port's depth and counts are taken down; None: they are not."""
     warmup_ns: int = 1_000_000_000
     """Packets meant to be sent before this are kept but not judged."""
     clock_drift_ppb: int = 0

@@ -10,6 +10,7 @@ captures.py    packets kept at ports
 loads.py       background flows
 northbound.py  slices over HTTP, where any is ordered
 events.py      the plan's deltas, and the timeline
+port_samples.py  their depth and counts, each so many ms
 seconds.py     progress, and the lab's clock
 probes.py      STAMP sessions
 """

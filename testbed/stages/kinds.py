@@ -6,6 +6,7 @@ from testbed.stages.captures import Captures
 from testbed.stages.events import Events
 from testbed.stages.loads import FlowLoads
 from testbed.stages.northbound import Orders
+from testbed.stages.port_samples import PortSamples
 from testbed.stages.ports import Ports
 from testbed.stages.probes import Probes
 from testbed.stages.processes import Processes
@@ -22,5 +23,6 @@ STAGES: tuple[type[RunStage], ...] = (
     Orders,
     Events,
     Seconds,
+    PortSamples,
     Probes,
 )
