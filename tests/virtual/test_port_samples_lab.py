@@ -39,7 +39,7 @@ def run(root: Path, every_ns: int | None) -> RunFolder:
         warmup_ns=0,
         sample_ports_ns=every_ns,
     )
-    plan = compiled(LowestDelay(), asked, triangle(), app=app(interval_ns=MS))
+    plan = compiled(LowestDelay(), asked, triangle(20_000_000), app=app(interval_ns=MS))
     prepared = Prepared(scenario=asked, plan=plan)
     return RunFolder(
         execute(prepared, LAB, root=root, notes=(), command=(), show=lambda *_: None, timeout_s=300)
