@@ -12,8 +12,6 @@ import pytest
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.analysis.outage import Outage, outages
 from testbed.lab.virtual import VirtualLab
-from testbed.net.deltas.reroute import Reroute
-from testbed.net.timeline import UNCONFIRMED
 from testbed.prepare import Prepared
 from testbed.results.folder import RunFolder
 from testbed.run import execute
@@ -107,59 +105,3 @@ def test_node_controller_and_switch(tmp_path: Path) -> None:
     planned_ns = folder.plan.sessions[0].legs[0].budget.total_ns
     assert set(slow["forward_ns"]) == {planned_ns + 3 * MS}
     assert samples["received"].iloc[-1]
-
-
-def moves(folder: RunFolder) -> list[tuple[int, float, dict[str, Any]]]:
-    """The way each path was put on, when (ms), and what is told of it."""
-    return [
-        (entry.delta.way, entry.actual_ns / MS, entry.told)
-        for entry in folder.timeline
-        if isinstance(entry.delta, Reroute)
-    ]
-
-
-def test_what_a_controller_did_before_it_was_killed_is_in_the_timeline(tmp_path: Path) -> None:
-    """Nobody takes the path back when the link is mended."""
-    (cut, *_), folder = run(tmp_path, CUT | {700: events.kill_controller()}, "reactive")
-    found = moves(folder)
-    print(cut, found)
-    assert [(way, told) for way, _, told in found] == [(1, {}), (1, {})]
-    assert all(500 < at < 520 for _, at, _ in found)
-    assert [entry.delta.text for entry in folder.timeline if entry.event is not None] == [
-        *("cut s3-s2", "kill controller", "mend s3-s2"),
-    ]
-    lost = folder.samples["intended_ns"][~folder.samples["received"]]
-    assert lost.between(499 * MS, 515 * MS).all()
-    planned_ns = folder.plan.sessions[0].forward_budget.total_ns
-    assert folder.samples["forward_ns"].iloc[-1] != planned_ns, "still on the other way"
-
-
-def test_one_that_starts_again_keeps_paths_where_they_are_until_the_link_is_back(
-    tmp_path: Path,
-) -> None:
-    happens = {
-        500: events.cut_fibre("s3", "s2"),
-        700: events.kill_controller(),
-        900: events.start_controller(),
-        1500: events.mend_fibre("s3", "s2"),
-    }
-    _, folder = run(tmp_path, happens, "reactive")
-    found = moves(folder)
-    print(found)
-    assert [way for way, _, _ in found] == [1, 1, 0, 0]
-    assert all(at >= 1500 + 200 for _, at, _ in found[2:]), "after the wait-to-restore"
-    lost = folder.samples["intended_ns"][~folder.samples["received"]]
-    assert lost.between(499 * MS, 515 * MS).all(), "none while or after it started"
-    planned_ns = folder.plan.sessions[0].forward_budget.total_ns
-    assert folder.samples["forward_ns"].iloc[-1] == planned_ns
-
-
-def test_what_no_switch_had_confirmed_when_it_was_killed_is_told_as_that(tmp_path: Path) -> None:
-    """2 ms to the controller, 1 ms to decide, 4 ms for the new way, and 2 ms to switch over,
-    which another 2 ms later it would have known."""
-    happens = {500: events.cut_fibre("s3", "s2"), 510: events.kill_controller()}
-    _, folder = run(tmp_path, happens, "reactive")
-    found = moves(folder)
-    print(found)
-    assert [(way, told) for way, _, told in found] == [(1, UNCONFIRMED), (1, UNCONFIRMED)]
-    assert folder.samples["received"].iloc[-1], "the switches were told"
