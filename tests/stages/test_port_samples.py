@@ -30,7 +30,13 @@ QUEUES = (
 
 
 def port(**more: Any) -> PortCounters:
-    given = {"node": "s1", "name": "s1-eth1", "discipline": "port", "packets": 3, "sent_bytes": 300}
+    given: dict[str, Any] = {
+        "node": "s1",
+        "name": "s1-eth1",
+        "discipline": "port",
+        "packets": 3,
+        "sent_bytes": 300,
+    }
     given |= {"drops": 1, "overlimits": 0, "backlog_packets": 2, "backlog_bytes": 250}
     return PortCounters(**given | more)
 
