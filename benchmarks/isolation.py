@@ -27,7 +27,7 @@ from rich.table import Table
 from testbed.frames import UDP_HEADERS_BYTES, label_bytes
 from testbed.lab.virtual import VirtualLab
 from testbed.net.paths import Path as Way
-from testbed.plan.model import FLOOD_TICK_NS, Load, Plan
+from testbed.plan.model import Load, Plan
 from testbed.plan.pacing import by_clock, stretched
 from testbed.port.background import arrivals
 from testbed.port.events import run
@@ -35,6 +35,7 @@ from testbed.port.stage import Arrival
 from testbed.prepare import prepare
 from testbed.results.folder import RunFolder
 from testbed.run import execute
+from testbed.traffic.kinds.flood import FLOOD_TICK_NS
 from testbed.units import show_ns
 
 SLICES = ("surgery", "video", "bulk")

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from testbed.plan.model import Load, Plan
 from testbed.scenario.model import Frozen
+from testbed.traffic.kinds import KINDS
 from testbed.units import show_bps, show_ns
 
 Way = Literal["less", "more", "unknown"]
@@ -70,7 +71,7 @@ def deviations(plan: Plan, rows: Any, reached_ns: int | None = None) -> tuple[De
 
 def unchecked(plan: Plan) -> tuple[str, ...]:
     """Loads of which it is not known when each packet left, nor asked for."""
-    return tuple(load.id for load in plan.loads if load.kind == "tcp")
+    return tuple(load.id for load in plan.loads if KINDS[load.kind].elastic)
 
 
 def _of(load: Load, row: dict[str, Any] | None, measured_ns: int) -> Iterator[tuple[Way, str]]:
@@ -91,7 +92,7 @@ def _of(load: Load, row: dict[str, Any] | None, measured_ns: int) -> Iterator[tu
     if first_ns is not None and first_ns > FIRST_NS:
         yield "less", f"began {show_ns(first_ns)} late"
     due_ns = min(load.duration_ns, measured_ns - load.start_ns)
-    slack_ns = RATE_SHARE * load.duration_ns if load.kind == "tcp" else FIRST_NS
+    slack_ns = RATE_SHARE * load.duration_ns if KINDS[load.kind].elastic else FIRST_NS
     early_ns = round(due_ns - seconds * 1e9)
     if early_ns > slack_ns:
         because = f": {row['error']}" if row.get("error") else ""
@@ -104,5 +105,5 @@ def _of(load: Load, row: dict[str, Any] | None, measured_ns: int) -> Iterator[tu
     rates = f"sent {show_bps(round(8 * sent / seconds))} of {show_bps(load.rate_bps)} asked"
     if sent > asked + off:
         yield "more", rates
-    elif sent < asked - off and load.kind != "tcp":
+    elif sent < asked - off and not KINDS[load.kind].elastic:
         yield "less", rates

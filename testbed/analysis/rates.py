@@ -46,6 +46,7 @@ from testbed.net.paths import Path
 from testbed.plan.model import Load, Plan, Session
 from testbed.plan.traffic import MAX_PAYLOAD_BYTES
 from testbed.scenario.model import Slice, Slo
+from testbed.traffic.kinds import KINDS
 from testbed.units import show_bps, show_ns
 
 WINDOW_NS = 2_000_000_000
@@ -356,7 +357,7 @@ def _loads(plan: Plan, record: Any) -> Iterator[Traffic]:
 
 
 def _load(load: Load, row: Mapping[str, Any]) -> Traffic:
-    tcp = load.kind == "tcp"
+    tcp = KINDS[load.kind].elastic
     payload = TCP_SEGMENT_BYTES if tcp else load.packet_bytes
     frame = payload + (TCP_HEADERS_BYTES if tcp else UDP_HEADERS_BYTES)
     bits = 8.0 * (frame + _label(load.path) + ETHERNET_OVERHEAD_BYTES) / payload

@@ -30,10 +30,11 @@ from testbed.analysis.variation import Integers
 from testbed.net.paths import Carried, Path
 from testbed.net.state import Pair, State
 from testbed.net.tables import Match
-from testbed.plan.model import FLOOD_TICK_NS, Plan, Session
+from testbed.plan.model import Plan, Session
 from testbed.port.background import Source
 from testbed.scenario.events.link import LinkEvent
 from testbed.scenario.events.node import NodeEvent
+from testbed.traffic.kinds import KINDS
 
 _LEAST = 50
 """Packets of a part."""
@@ -161,10 +162,10 @@ def _senders(
                 _hops(ways, other.paths),
             )
     for load in plan.loads:
-        tick_ns = FLOOD_TICK_NS if load.kind == "flood" else 0
+        kind = KINDS[load.kind]
         gap_ns = Fraction(8 * load.packet_bytes * 1_000_000_000, load.rate_bps)
         yield _Sender(
-            None if load.kind == "tcp" else max(gap_ns, Fraction(tick_ns)),
+            None if kind.elastic else max(gap_ns, Fraction(kind.tick_ns)),
             load.drift_ppb,
             load.start_ns,
             load.start_ns + load.duration_ns,

@@ -8,11 +8,12 @@ from testbed.net.matches import TCP, UDP
 from testbed.net.paths import Carried, Path
 from testbed.net.tables import Match
 from testbed.plan.model import Load, Session
+from testbed.traffic.kinds import KINDS
 
 DISCARD_PORT = 9
 """Where the packets of a message go that are not its STAMP packet: none is answered (RFC 863)."""
 
-_PROTOCOLS = {"udp": UDP, "tcp": TCP, "flood": UDP}
+_PROTOCOLS = {"udp": UDP, "tcp": TCP}
 
 
 def session_matches(session: Session) -> Iterator[tuple[Path, Match]]:
@@ -30,7 +31,7 @@ def session_matches(session: Session) -> Iterator[tuple[Path, Match]]:
 
 def load_matches(load: Load) -> Iterator[tuple[Path, Match]]:
     """Everything to the load's port, and everything that answers."""
-    protocol = _PROTOCOLS[load.kind]
+    protocol = _PROTOCOLS[KINDS[load.kind].protocol]
     there, back = load.paths
     yield there, _match(load.src_ip, load.dst_ip, protocol, None, load.port)
     yield back, _match(load.dst_ip, load.src_ip, protocol, load.port, None)

@@ -14,13 +14,9 @@ from testbed.net.paths import Path
 from testbed.net.state import State
 from testbed.scenario.events import Event
 from testbed.scenario.model import Capture, Frozen
+from testbed.traffic.kinds import KindName
 
 SCHEMA = 4
-
-FLOOD_DEBT_NS = 20_000_000
-"""What a flood that was held up still sends, so that no stall becomes a burst."""
-FLOOD_TICK_NS = 1_000_000
-"""A flood sends no more often: several packets at a time, if its rate asks for that."""
 
 
 class BacklogBound(Frozen, frozen=True, kw_only=True):
@@ -112,7 +108,7 @@ class Load(Frozen, frozen=True, kw_only=True):
 
     id: str
     slice: str
-    kind: Literal["udp", "tcp", "flood"]
+    kind: KindName
     src: str
     dst: str
     src_ip: str

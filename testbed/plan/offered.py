@@ -16,6 +16,7 @@ from testbed.frames import UDP_HEADERS_BYTES, label_bytes
 from testbed.net.paths import Path
 from testbed.plan.model import Load, Plan, Session
 from testbed.scenario.scenario import Scenario
+from testbed.traffic.kinds import KINDS
 from testbed.units import show_bps
 
 _NAMED = 0.1
@@ -74,7 +75,7 @@ def _flows(plan: Plan) -> Iterator[tuple[Path, Callable[[int], Offer]]]:
         for leg in session.legs:
             yield leg.path, _session(session, session.payloads(leg))
     for load in plan.loads:
-        if load.kind != "tcp":
+        if not KINDS[load.kind].elastic:
             yield load.path, _load(load)
 
 

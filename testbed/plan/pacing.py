@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 
 from testbed.errors import InputError
-from testbed.plan.model import FLOOD_TICK_NS
 from testbed.scenario.model import Flow, Probe
 from testbed.scenario.scenario import Scenario
 from testbed.traffic.classes import AppClass
+from testbed.traffic.kinds import KINDS
 from testbed.units import show_ns
 
 MAX_DRIFT_PPB = 1_000_000
@@ -85,14 +85,12 @@ def count(duration_ns: int, phase_ns: int, interval_ns: int, drift_ppb: int) -> 
 
 
 def period_ns(flow: Flow) -> int | None:
-    """From one burst of a load to the next; None: TCP has no period.
-
-    At high rates a flood wakes once a tick and sends what it owes.
-    """
-    if flow.kind == "tcp":
+    """From one burst of a load to the next; None: TCP has no period."""
+    kind = KINDS[flow.kind]
+    if kind.elastic:
         return None
     gap_ns = 8 * flow.packet_bytes * _WHOLE // flow.rate_bps
-    return max(gap_ns, FLOOD_TICK_NS if flow.kind == "flood" else 1)
+    return max(gap_ns, kind.tick_ns, 1)
 
 
 def check_probe(probe: Probe, app: AppClass, warmup_ns: int) -> None:

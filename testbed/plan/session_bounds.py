@@ -38,6 +38,7 @@ from testbed.port.pipeline import Port
 from testbed.scenario.model import Slice
 from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
 from testbed.slices.policy import LATE_NS, Traffic
+from testbed.traffic.kinds import KINDS
 from testbed.units import least_ns, show_bps, show_bytes, show_ns
 
 BFD_BYTES = 66
@@ -145,10 +146,11 @@ def _session(
 
 
 def _load(wiring: Wiring, load: Load, traffic: Mapping[str, Traffic | None]) -> Iterator[Flow]:
-    if load.kind != "tcp":
+    kind = KINDS[load.kind]
+    if not kind.elastic:
         known = traffic[load.path.id] or _ANY
         hops = _hops(wiring, load.path.nodes, load.path)
-        late_ns = LATE_NS if load.kind == "udp" else 0
+        late_ns = LATE_NS if kind.timed else 0
         yield _flow(load.path.id, hops, known, late_ns=late_ns)
         yield from _copies(wiring, load.path, known)
         return  # its sink does not answer

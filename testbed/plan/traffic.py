@@ -22,7 +22,7 @@ from testbed.errors import PlanError
 from testbed.frames import UDP_HEADERS_BYTES
 from testbed.net.legs import RTT, Direction, Home, Leg, Reflector
 from testbed.plan.budget import path_budget
-from testbed.plan.model import FLOOD_DEBT_NS, Load, Session
+from testbed.plan.model import Load, Session
 from testbed.plan.pacing import (
     count,
     derived_seed,
@@ -40,6 +40,7 @@ from testbed.scenario.model import Background, Flow, Probe, Slice
 from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import Demand, Traffic
 from testbed.traffic.classes import AppClass
+from testbed.traffic.kinds import KINDS
 
 MAX_PAYLOAD_BYTES = 1448
 """UDP payload of a full packet: 1476 bytes of IP, so a label or more fits in 1500."""
@@ -120,7 +121,7 @@ def demands(
     for flow in scenario.flows:
         fastest = steady(flow, fastest_ppb(scenario, flow))
         ask(f"{flow.id}.forward", flow.slice, flow.src, flow.dst, fastest)
-        answers = None if flow.kind == "tcp" else UNANSWERED
+        answers = None if KINDS[flow.kind].elastic else UNANSWERED
         ask(f"{flow.id}.reverse", flow.slice, flow.dst, flow.src, answers)
     for b in scenario.backgrounds:
         ask(background_id(b), b.slice, b.src, b.dst, modelled(b))
@@ -141,17 +142,16 @@ def train(payloads: Sequence[int], interval_ns: int, periodic: bool) -> Traffic:
 
 
 def steady(flow: Flow, drift_ppb: int = 0) -> Traffic:
-    """`udp` sends a packet at a time; a flood forgives itself all debt over FLOOD_DEBT_NS, so
-    that is its burst; iperf3's TCP is not known to keep to any."""
+    """A packet at a time, and what the kind still sends of a time in which it was held up; what
+    is elastic keeps to no burst."""
+    kind = KINDS[flow.kind]
     size = flow.packet_bytes + UDP_HEADERS_BYTES
     paced_bps = rate_by_clock(flow.rate_bps, drift_ppb)
     rate_bps = -(-paced_bps * size // flow.packet_bytes)
-    burst = 1
-    if flow.kind != "udp":
-        burst += -(-paced_bps * FLOOD_DEBT_NS // (8_000_000_000 * flow.packet_bytes))
+    burst = 1 - (-paced_bps * kind.debt_ns // (8_000_000_000 * flow.packet_bytes))
     return Traffic(
         rate_bps=rate_bps,
-        burst_bytes=None if flow.kind == "tcp" else burst * size,
+        burst_bytes=None if kind.elastic else burst * size,
         burst_packets=burst,
         largest_bytes=size,
         smallest_bytes=size,

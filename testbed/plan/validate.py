@@ -19,6 +19,7 @@ from testbed.scenario.scenario import Scenario
 from testbed.slices.policy import BEST_EFFORT
 from testbed.topology.model import Network, Node
 from testbed.traffic.classes import AppClass
+from testbed.traffic.kinds import KINDS
 from testbed.units import show_bps, show_ns
 
 MIN_RATE_BPS = 8_000
@@ -213,7 +214,7 @@ def _flow(flow: Flow) -> None:
         "Experiment.background() models more",
     )
     _require(
-        flow.kind != "tcp" or flow.duration_ns % 1_000_000_000 == 0,
+        not KINDS[flow.kind].elastic or flow.duration_ns % 1_000_000_000 == 0,
         f"lasts {show_ns(flow.duration_ns)}",
         where,
         "whole seconds, which is what iperf3 takes (udp and flood may last any time)",

@@ -8,6 +8,7 @@ from pathlib import Path
 from testbed.plan.model import Load, Plan
 from testbed.probes import events
 from testbed.probes.events_read import Reader, Row
+from testbed.traffic.kinds import KINDS
 
 
 def carried(plan: Plan, folder: Path) -> dict[str, int]:
@@ -30,7 +31,7 @@ def carried(plan: Plan, folder: Path) -> dict[str, int]:
 
 
 def _answers(load: Load) -> int:
-    return 1 if load.kind == "tcp" else 0
+    return 1 if KINDS[load.kind].elastic else 0
 
 
 def _arrived(path: Path, kind: int) -> dict[int, set[int]]:

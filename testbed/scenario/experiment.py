@@ -45,6 +45,7 @@ from testbed.scenario.orders.read import check_nodes, read_orders
 from testbed.scenario.params import bind
 from testbed.scenario.scenario import Headline, Scenario
 from testbed.scenario.written import written_slice
+from testbed.traffic.kinds import KINDS
 from testbed.units import rate_bps, size_bytes, time_ns, whole_ms_ns
 
 if TYPE_CHECKING:
@@ -301,7 +302,7 @@ class Experiment:
         slice: str,
         rate: str,
         duration: str,
-        kind: Literal["udp", "tcp", "flood"] = "udp",
+        kind: str = "udp",
         start: str = "0 s",
         phase: str | None = None,
         drift_ppm: float | None = None,
@@ -314,8 +315,8 @@ class Experiment:
         `start`, `phase` and `drift_ppm` are as probe()'s; TCP has no phase.
         """
         where = f"flow {id}"
-        if kind not in ("udp", "tcp", "flood"):
-            raise InputError(f"kind = {kind!r}", where=where, expected="udp, tcp or flood")
+        if kind not in KINDS:
+            raise unknown("kind of load", kind, KINDS, where=where)
         if isinstance(dscp, bool) or not isinstance(dscp, int) or not 0 <= dscp <= 63:
             raise InputError(f"dscp = {dscp!r}", where=where, expected="0 to 63 (RFC 2474)")
         packet_bytes = size_bytes(packet, f"{where}, packet")

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from testbed.frames import LABELLED_FRAME_BYTES
+from testbed.traffic.kinds import KindName
 
 Param = str | int | float | bool
 """What a parameter of a topology or an experiment can be."""
@@ -234,7 +235,7 @@ class Flow(Frozen, frozen=True, kw_only=True):
     src: str
     dst: str
     slice: str
-    kind: Literal["udp", "tcp", "flood"] = "udp"
+    kind: KindName = "udp"
     rate_bps: int
     packet_bytes: int = 1448
     """UDP payload."""

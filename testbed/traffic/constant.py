@@ -28,11 +28,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from testbed.plan.model import FLOOD_DEBT_NS, FLOOD_TICK_NS
 from testbed.plan.pacing import by_clock, stretched
 from testbed.probes.batches import Inbox, Repeater, name_of
 from testbed.probes.child import read_job, read_start, say_ready
 from testbed.probes.clock import Stop, become_pacer, clock_pair, sleep_until
+from testbed.traffic.kinds.flood import FLOOD_DEBT_NS, FLOOD_TICK_NS
 
 AHEAD_NS = 100_000_000
 """How long before its moment a packet may be handed to the kernel."""

@@ -40,6 +40,7 @@ from testbed.plan.pacing import rate_by_clock
 from testbed.probes.clock import sleep_until
 from testbed.probes.sockets import keeps_moments, open_sink, open_udp, sink_packets
 from testbed.process import dying_with_caller
+from testbed.traffic.kinds import KINDS
 
 _TIMES = ("first_ns", "last_ns", "ahead_packets")
 _READY_S = 60.0
@@ -64,8 +65,8 @@ class Loads:
     ) -> None:
         self._netns, self._folder = netns, folder
         self._watch = watch or Watch()
-        self._constant = [load for load in plan.loads if load.kind != "tcp"]
-        self._iperfs = [load for load in plan.loads if load.kind == "tcp"]
+        self._constant = [load for load in plan.loads if not KINDS[load.kind].elastic]
+        self._iperfs = [load for load in plan.loads if KINDS[load.kind].elastic]
         self._servers: dict[str, subprocess.Popen[str]] = {}
         self._clients: dict[str, subprocess.Popen[str]] = {}
         self._sender: subprocess.Popen[str] | None = None
@@ -136,12 +137,12 @@ class Loads:
 
     def _prepare_constant(self) -> None:
         rows: list[dict[str, Any]] = []
-        timed = any(load.kind == "udp" for load in self._constant) and keeps_moments()
+        timed = any(KINDS[load.kind].timed for load in self._constant) and keeps_moments()
         for load in self._constant:
             with entered(self._netns(load.dst)):
                 self._sinks[load.id] = open_sink(load.dst_ip, load.port)
             with entered(self._netns(load.src)):
-                own = timed and load.kind == "udp"
+                own = timed and KINDS[load.kind].timed
                 sock = open_udp(load.src_ip, 0, tos=load.dscp << 2, timed=own)
             self._sockets.append(sock)
             rows.append(
@@ -248,7 +249,7 @@ def _client(load: Load) -> list[str]:
     argv = ["iperf3", "-c", load.dst_ip, "-B", load.src_ip, "-p", str(load.port), "-J"]
     paced_bps = rate_by_clock(load.rate_bps, load.drift_ppb)
     argv += ["-t", str(seconds), "-b", str(paced_bps), "-l", str(load.packet_bytes)]
-    return [*argv, "-S", str(load.dscp << 2)]
+    return [*argv, "-S", str(load.dscp << 2), *KINDS[load.kind].options]
 
 
 def iperf_row(load: Load, said: str, complained: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def load(kind: str, rate_bps: int, **fields: int) -> Load:
     return Load(
         id="load",
         slice=SESSION.slice,
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         src=SESSION.sender,
         dst=SESSION.reflector,
         src_ip=SESSION.sender_ip,

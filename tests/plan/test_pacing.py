@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.errors import InputError
-from testbed.plan.model import FLOOD_TICK_NS, Load, Session
+from testbed.plan.model import Load, Session
 from testbed.plan.pacing import MAX_DRIFT_PPB, by_clock, count, stretched
 from testbed.plan.traffic import steady
 from testbed.probes.schedule import moments
+from testbed.traffic.kinds.flood import FLOOD_TICK_NS
 from tests.plan.networks import MBIT, MS, S, app, compiled, flow, probe, scenario
 
 drifts = st.integers(-MAX_DRIFT_PPB, MAX_DRIFT_PPB)

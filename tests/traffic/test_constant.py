@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.plan.model import FLOOD_DEBT_NS, FLOOD_TICK_NS
 from testbed.plan.pacing import stretched
 from testbed.traffic import constant
 from testbed.traffic.constant import FIRST_NS, Constant
+from testbed.traffic.kinds.flood import FLOOD_DEBT_NS, FLOOD_TICK_NS
 
 S = 1_000_000_000
 LATER = 7 * S
