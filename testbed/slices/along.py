@@ -80,18 +80,24 @@ Left = Callable[[Sequence[_Port], Sequence[_Way]], Server | None]
 
 
 class Along:
-    """The path of a flow in a settled network."""
+    """The path of a flow in a settled network, or the hops of it before one."""
 
-    def __init__(self, network: Network, flow: Flow) -> None:
-        self.network, self.flow = network, flow
+    def __init__(
+        self, network: Network, flow: Flow, until: int | None = None, *, sooner: bool = True
+    ) -> None:
+        """`sooner`: others come no later than by the ports that they have passed in a row, too,
+        not only by the sum of their waits there."""
+        self.network, self.flow, self._sooner = network, flow, sooner
+        self._hops = flow.hops[:until]
         self._buckets: dict[tuple[str, int, int], Bucket | None] = {}
-        self._shaped = [n for n, h in enumerate(flow.hops) if network.ports[h.port].rate_bps]
+        self._shaped = [n for n, h in enumerate(self._hops) if network.ports[h.port].rate_bps]
 
-    def least_ns(self, burst: Bucket) -> int | None:
+    def least_ns(self, burst: Bucket, told_bits: int) -> int | None:
         """The least bound: one-way, from the first queue to the arrival of the last bit.
 
         Args:
             burst: what the flow sends, in bits by its longest label.
+            told_bits: of the packets whose delay it is.
         """
         if len(self._shaped) < 2:
             return None  # one port is as good by itself
@@ -105,15 +111,15 @@ class Along:
             for left in lefts if any(way.same for way in ways) else lefts[:1]:
                 server = left(ports, ways)
                 if server is not None:
-                    found.append(server.wait_ns((burst,), self.flow.told_bits))
+                    found.append(server.wait_ns((burst,), told_bits))
         waits = [wait for wait in found if wait is not None]
-        return min(waits) + self._rest_ns() if waits else None
+        return min(waits) + self._rest_ns(told_bits) if waits else None
 
-    def _rest_ns(self) -> int:
+    def _rest_ns(self, told_bits: int) -> int:
         """Propagation and devices, and the packet's own transmission at the last port."""
-        ports = [self.network.ports[hop.port] for hop in self.flow.hops]
+        ports = [self.network.ports[hop.port] for hop in self._hops]
         last = self._shaped[-1]
-        bits = self.flow.told_bits + self.flow.hops[last].extra_bits
+        bits = told_bits + self._hops[last].extra_bits
         rest = up(bits * S, ports[last].rate_bps or 1) + ROUNDING_NS
         return rest + sum(port.delay_ns + port.spread_ns for port in ports)
 
@@ -269,7 +275,7 @@ class Along:
         """What a flow sends as it comes there."""
         key = at.flow.id, at.place, extra_bits
         if key not in self._buckets:
-            self._buckets[key] = self.network.bucket(*at, extra_bits)
+            self._buckets[key] = self.network.bucket(*at, extra_bits, sooner=self._sooner)
         return self._buckets[key]
 
     def _sent_ns(self, at: _At) -> int:

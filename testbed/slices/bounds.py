@@ -36,6 +36,8 @@ from testbed.slices.along import Along
 
 EXACT_ROUNDS = 8
 """When a port was worked out so often, waits there grow by steps, and so settle sooner."""
+WORTH = 4
+"""A burst that grows by less than one part in so many is not worked out more closely."""
 MOST_ROUNDS = 200
 """Bursts that still grow when a port was worked out so often have no bound."""
 
@@ -150,6 +152,7 @@ class Network:
         self._depth: dict[str, int] = {}
         self._due: set[str] = set()
         self._late_at: dict[str, int] = {}
+        self._sooner: dict[tuple[str, int], int | None] = {}
 
     def fork(self) -> Network:
         """The same again, for a trial."""
@@ -184,6 +187,7 @@ class Network:
     def settle(self) -> None:
         """Work out every port until no wait grows: in rounds, those first on paths first."""
         self.touched = set()
+        self._sooner.clear()
         heap = [(0, self._depth.get(name, 0), name) for name in self._due]
         heapq.heapify(heap)
         times: Counter[str] = Counter()
@@ -290,10 +294,13 @@ class Network:
             curve.append(Bucket(largest, max(rate, wider)).late(ROUNDING_NS))
         return tuple(curve)
 
-    def bucket(self, flow: Flow, place: int, extra_bits: int | None = None) -> Bucket | None:
+    def bucket(
+        self, flow: Flow, place: int, extra_bits: int | None = None, *, sooner: bool = False
+    ) -> Bucket | None:
         """What a flow sends, as it comes to a hop; or what a policer on its way lets pass,
-        where that is less. In bits that packets have there, or with `extra_bits`."""
-        late = self._late(flow, 0, place)
+        where that is less. In bits that packets have there, or with `extra_bits`; `sooner`
+        as of Along."""
+        late = self._late(flow, 0, place, sooner=sooner)
         sent = None
         extra = flow.hops[place].extra_bits if extra_bits is None else extra_bits
         if flow.burst is not None and late is not None:
@@ -310,18 +317,61 @@ class Network:
                 break
         return sent
 
-    def _late(self, flow: Flow, first: int, place: int) -> int | None:
+    def _late(self, flow: Flow, first: int, place: int, *, sooner: bool = False) -> int | None:
         """How much longer than the fastest a packet may take from hop `first` to this."""
+        late = self._waited(flow, first, place, sooner=sooner)
+        if first or late is None:
+            return late
+        late += flow.late_ns
+        if not flow.after:
+            return late
+        asked = self.flows[flow.after]
+        before = self._waited(asked, 0, len(asked.hops), sooner=sooner)
+        return None if before is None else late + asked.late_ns + before
+
+    def _waited(self, flow: Flow, first: int, place: int, *, sooner: bool) -> int | None:
+        """The same of one that is sent at its moment, and answers none."""
         waits = self.waits[flow.id][first:place]
-        late = self._spread(flow, first, place)
-        if first == 0:
-            late += flow.late_ns
-            if flow.after:
-                asked = self.flows[flow.after]
-                waits = self.waits[flow.after] + waits
-                late += asked.late_ns + self._spread(asked, 0, len(asked.hops))
         known = [wait for wait in waits if wait is not None]
-        return late + sum(known) if len(known) == len(waits) else None
+        if len(known) < len(waits):
+            return None
+        late = sum(known) + self._spread(flow, first, place)
+        if not sooner or first or flow.burst is None:
+            return late
+        if late * flow.burst.bps <= S * flow.burst.bits // WORTH:
+            return late  # its burst grows by little
+        key = flow.id, place
+        if key not in self._sooner:
+            self._sooner[key] = self._waited_along(flow, place)
+        along = self._sooner[key]
+        return late if along is None else min(late, along)
+
+    def _waited_along(self, flow: Flow, place: int) -> int | None:
+        """How much longer than the fastest a packet takes to a hop, by the ports in a row.
+
+        The smallest may be latest: a larger one waits for as much less as it is larger, which
+        takes no longer to send.
+        """
+        burst = self._burst(flow)
+        if burst is None:
+            return None
+        path = Along(self, flow, place, sooner=False)
+        latest = path.least_ns(burst, flow.smallest_bits)
+        if latest is None:
+            return None
+        fastest = 0
+        for hop in flow.hops[:place]:
+            port = self.ports[hop.port]
+            bits = flow.smallest_bits + hop.extra_bits
+            fastest += port.delay_ns + (bits * S // port.rate_bps if port.rate_bps else 0)
+        return latest - fastest
+
+    def _burst(self, flow: Flow, *, sooner: bool = False) -> Bucket | None:
+        """What a flow sends, in bits by its longest label."""
+        late = self._late(flow, 0, 0, sooner=sooner)
+        if flow.burst is None or late is None:
+            return None
+        return _wider(flow, max(hop.extra_bits for hop in flow.hops)).late(late)
 
     def _spread(self, flow: Flow, first: int, place: int) -> int:
         """How much later than at least its packets may be from hop `first` to this, waits
@@ -372,21 +422,19 @@ class Network:
 
     def _concatenated(self, flow: Flow) -> int | None:
         """The least bound with all ports in a row."""
-        late = self._late(flow, 0, 0)
-        if flow.burst is None or late is None:
+        burst = self._burst(flow, sooner=True)
+        if burst is None:
             return None
-        widest_bits = max(hop.extra_bits for hop in flow.hops)
-        burst = _wider(flow, widest_bits).late(late)
-        found = self._separated(flow, burst, widest_bits), Along(self, flow).least_ns(burst)
+        found = self._separated(flow, burst), Along(self, flow).least_ns(burst, flow.told_bits)
         return min((once for once in found if once is not None), default=None)
 
-    def _separated(self, flow: Flow, burst: Bucket, widest_bits: int) -> int | None:
+    def _separated(self, flow: Flow, burst: Bucket) -> int | None:
         """The bound with the flow's own servers concatenated."""
         shaped = [n for n, hop in enumerate(flow.hops) if self.ports[hop.port].rate_bps]
         if not shaped:
             return None
         ahead = max(0, burst.bits - flow.told_bits)
-        packet = flow.largest_bits + widest_bits
+        packet = flow.largest_bits + max(hop.extra_bits for hop in flow.hops)
         latency = sum(self.ports[hop.port].delay_ns for hop in flow.hops)
         latency += self._spread(flow, 0, len(flow.hops))
         slowest: list[int] = []
