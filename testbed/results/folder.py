@@ -32,8 +32,8 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from io import StringIO
@@ -58,6 +58,9 @@ from testbed.results.staging import FULL, PREFIX, unwritable
 from testbed.scenario import scenario as scenario_model
 from testbed.scenario.model import UNREADABLE
 from testbed.scenario.scenario import Scenario
+
+AGAIN = "run the experiment again"
+"""What helps where a file of a run cannot be read."""
 
 PROVENANCE = "0-provenance.json"
 SCENARIO = "1-scenario.json"
@@ -255,10 +258,22 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
+@contextmanager
+def _readable(path: Path, expected: str) -> Iterator[None]:
+    """A file of a run is read here. Raises ResultError: missing, damaged."""
+    try:
+        yield
+    except FileNotFoundError as problem:
+        raise ResultError(f"{path.name} is missing", where=str(path), remedy=AGAIN) from problem
+    except (*UNREADABLE, ValueError, AttributeError, TypeError, KeyError) as problem:
+        raise ResultError(
+            f"{path.name} is damaged: {problem}", where=str(path), expected=expected, remedy=AGAIN
+        ) from problem
+
+
 def read_json(path: Path, kind: type[Data], schema: int | None = None) -> Data:
     """A typed JSON file of a run. Raises ResultError: missing, damaged, other schema."""
-    again = "run the experiment again"
-    try:
+    with _readable(path, f"a {kind.__name__} in JSON"):
         raw = path.read_bytes()
         if schema is not None:
             found = msgspec.json.decode(raw).get("schema")
@@ -267,18 +282,9 @@ def read_json(path: Path, kind: type[Data], schema: int | None = None) -> Data:
                     f"{path.name} has schema {found}",
                     where=str(path),
                     expected=f"schema {schema}",
-                    remedy=f"{again}, or read it with the version that wrote it ({PROVENANCE})",
+                    remedy=f"{AGAIN}, or read it with the version that wrote it ({PROVENANCE})",
                 )
         return msgspec.json.decode(raw, type=kind)
-    except FileNotFoundError as problem:
-        raise ResultError(f"{path.name} is missing", where=str(path), remedy=again) from problem
-    except (*UNREADABLE, AttributeError) as problem:
-        raise ResultError(
-            f"{path.name} is damaged: {problem}",
-            where=str(path),
-            expected=f"a {kind.__name__} in JSON",
-            remedy=again,
-        ) from problem
 
 
 class RunFolder:
@@ -347,35 +353,21 @@ class RunFolder:
     def timeline(self) -> tuple[Entry, ...]:
         """Every delta that happened; of a run that was cut short, those of the plan."""
         path = self.path / TIMELINE
-        try:
+        with _readable(path, "a delta in each line"):
             if path.exists():
                 return read_timeline(path)
             return entries_of_schema_1(self.record(CONTROL))
-        except (*UNREADABLE, AttributeError, TypeError, KeyError) as problem:
-            raise ResultError(
-                f"{TIMELINE} is damaged: {problem}",
-                where=str(path),
-                expected="a delta in each line",
-                remedy="run the experiment again",
-            ) from problem
 
     @cached_property
     def port_samples(self) -> pd.DataFrame | None:
         """What ports told each so many ms, columns as in testbed/stages/port_samples.py; None
         where that was not asked for. A last line that is torn is left out."""
         path = self.path / PORTS
-        try:
+        if not path.exists():
+            return None
+        with _readable(path, "comma-separated values"):
             text = path.read_text()
             return pd.read_csv(StringIO(text[: text.rfind("\n") + 1]))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as problem:
-            raise ResultError(
-                f"{PORTS} is damaged: {problem}",
-                where=str(path),
-                expected="comma-separated values",
-                remedy="run the experiment again",
-            ) from problem
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -393,19 +385,8 @@ class RunFolder:
     def summary(self) -> pd.DataFrame:
         """8-summary.csv; an empty cell is a percentile that was refused."""
         path = self.path / SUMMARY
-        try:
+        with _readable(path, "comma-separated values"):
             return pd.read_csv(path, dtype_backend="numpy_nullable")
-        except FileNotFoundError as problem:
-            raise ResultError(
-                f"{SUMMARY} is missing", where=str(path), remedy="run the experiment again"
-            ) from problem
-        except (OSError, ValueError) as problem:
-            raise ResultError(
-                f"{SUMMARY} is damaged: {problem}",
-                where=str(path),
-                expected="comma-separated values",
-                remedy="run the experiment again",
-            ) from problem
 
     def summary_rows(self) -> list[dict[str, Any]]:
         """The summary as JSON can hold it: a refused percentile is None, a delay of
