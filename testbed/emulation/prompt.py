@@ -115,7 +115,12 @@ class Prompt(CLI):
     def do_event(self, line: str) -> None:
         """Have something happen to the network, as in an experiment, and tell how it is answered.
         Usage: event NAME [ARGUMENT ...], as in event silence_fibre s1 s2"""
-        name, *given = shlex.split(line) or [""]
+        try:
+            name, *given = shlex.split(line)
+        except ValueError:  # nothing, or a quotation without an end
+            raise InputError(
+                f"{line!r} names no event", where="event", expected="event NAME [ARGUMENT ...]"
+            ) from None
         if name not in _EVENTS:
             raise unknown("event", name, _EVENTS, where="event")
         wanted = inspect.signature(_EVENTS[name]).parameters

@@ -58,13 +58,14 @@ class Recoveries:
         """
         before, known = self._now(), len(self._controllers())
         began_ns = time.monotonic_ns()
-        delta = msgspec.structs.replace(delta, by="prompt", at_ns=began_ns)
+        delta = msgspec.structs.replace(delta, by="prompt", at_ns=began_ns - self.start_ns)
         if do is None:
             carry_out(self._lab, delta)
         else:
             do()
         done_ns = time.monotonic_ns()
-        self._entries.append(Entry(delta=delta, began_ns=began_ns, actual_ns=done_ns))
+        noted = msgspec.structs.replace(delta, at_ns=began_ns)
+        self._entries.append(Entry(delta=noted, began_ns=began_ns, actual_ns=done_ns))
         yield from self._answered(before, known, began_ns)
 
     def timeline(self) -> list[Entry]:
@@ -101,7 +102,9 @@ class Recoveries:
         ]
         if switched:
             yield self._switched(now, switched, began_ns)
-        cut_off = [one.path.id for one in after.paths if not now.whole(one.path)]
+        cut_off = [
+            one.path.id for one in after.paths if was.whole(one.path) and not now.whole(one.path)
+        ]
         if cut_off:
             names = ", ".join(cut_off[:_MOST_NAMES])
             more = f" and {len(cut_off) - _MOST_NAMES} more" if len(cut_off) > _MOST_NAMES else ""

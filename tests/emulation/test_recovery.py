@@ -16,7 +16,7 @@ from testbed.net.restoration import reroutes, ways
 from testbed.net.state import State
 from testbed.net.timeline import UNCONFIRMED, Entry, Timeline
 from testbed.scenario.delta import Delta
-from testbed.scenario.events import cut_fibre, kill_controller, mend_fibre
+from testbed.scenario.events import cut_fibre, kill_controller, mend_fibre, slow_node
 from tests.controllers.test_restoration import planned
 from tests.plan.networks import MS
 
@@ -70,6 +70,10 @@ def test_a_controller_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
     assert list(here.happen(kill_controller())) == []
     (told,) = here.happen(cut_fibre("s3", "s2"))
     assert told.startswith("no way is left for ")
+    assert list(here.happen(slow_node("s3", "1 ms"))) == [], "told once"
+    with pytest.raises(InputError, match=r"does not run at [\d.]+ [mun]?s") as caught:
+        list(here.happen(kill_controller()))
+    assert caught.value.expected == "start first"
 
 
 def test_what_no_switch_confirms_is_not_told_as_done(
