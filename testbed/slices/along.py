@@ -19,7 +19,8 @@ way takes no more than one that is not. Flows are counted in bits by their longe
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,7 +31,7 @@ from testbed.port.transmitter import ROUNDING_NS
 from testbed.slices.tandem import Cross, any_order, in_order
 
 if TYPE_CHECKING:
-    from testbed.slices.bounds import Flow, Network
+    from testbed.slices.bounds import Flow, Hop, Network
 
 
 class _At(NamedTuple):
@@ -48,7 +49,7 @@ class _Port:
     """On the path."""
     server: Server
     same: tuple[_At, ...]
-    """Who else shares the queue."""
+    """Who shares the queue."""
     others: tuple[_At, ...]
     """Who is in another queue that may go before."""
     held: Bucket
@@ -76,40 +77,64 @@ class _Way:
 
 _Key = tuple[str, int, bool]
 """Flow, its place, and whether it is in the same queue."""
-Left = Callable[[Sequence[_Port], Sequence[_Way]], Server | None]
+
+
+class _Span(NamedTuple):
+    """Ports in a row, both included, that some ways or parts of them have."""
+
+    first: int
+    last: int
+    same: bool
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The ports as servers, and who goes before on them."""
+
+    ports: tuple[_Port, ...]
+    ways: dict[_Span, list[_Way]]
+    own: dict[str, _Way]
+    """Of the flows that take the whole path, in the same queue."""
+    sums: dict[tuple[_Span, int, int, bool], Bucket | None]
+    """What comes by all ways of a span, over a part of it."""
+
+    @property
+    def whole(self) -> _Span:
+        return _Span(0, len(self.ports) - 1, same=True)
+
+
+_Part = tuple[_Span, int, int]
+"""Ways, and the first and last port of a part of them."""
 
 
 class Along:
-    """The path of a flow in a settled network, or the hops of it before one."""
+    """A path in a settled network, for all flows that take it."""
 
-    def __init__(
-        self, network: Network, flow: Flow, until: int | None = None, *, sooner: bool = True
-    ) -> None:
+    def __init__(self, network: Network, hops: tuple[Hop, ...], *, sooner: bool = True) -> None:
         """`sooner`: others come no later than by the ports that they have passed in a row, too,
         not only by the sum of their waits there."""
-        self.network, self.flow, self._sooner = network, flow, sooner
-        self._hops = flow.hops[:until]
+        self.network, self._hops, self._sooner = network, hops, sooner
         self._buckets: dict[tuple[str, int, int], Bucket | None] = {}
-        self._shaped = [n for n, h in enumerate(self._hops) if network.ports[h.port].rate_bps]
+        self._shaped = [n for n, h in enumerate(hops) if network.ports[h.port].rate_bps]
+        made = (self._row(wide) for wide in (True, False)) if len(self._shaped) > 1 else ()
+        self._rows = [row for row in made if row is not None]
 
-    def least_ns(self, burst: Bucket, told_bits: int) -> int | None:
-        """The least bound: one-way, from the first queue to the arrival of the last bit.
+    def least_ns(self, flow: Flow, burst: Bucket, told_bits: int) -> int | None:
+        """The least bound of a flow: one-way, from the first queue to the arrival of the last
+        bit. None: there is none, or one port, which is as good by itself.
 
         Args:
-            burst: what the flow sends, in bits by its longest label.
+            flow: begins with the path.
+            burst: what it sends, in bits by its longest label.
             told_bits: of the packets whose delay it is.
         """
-        if len(self._shaped) < 2:
-            return None  # one port is as good by itself
         found = []
-        for wide in (True, False):
-            ports = list(self._ports(wide))
-            if len(ports) < len(self._shaped):
-                continue
-            ways = list(self._ways(ports))
-            lefts: tuple[Left, ...] = (self._any_order, self._in_order, self._mixed)
-            for left in lefts if any(way.same for way in ways) else lefts[:1]:
-                server = left(ports, ways)
+        for row in self._rows:
+            same = [span for span in row.ways if span.same]
+            most = max((span.last - span.first for span in same), default=0)
+            longest = [span for span in same if span.last - span.first == most]
+            for ordered in ([], same, longest) if same else ([],):
+                server = self._left(row, flow, ordered)
                 if server is not None:
                     found.append(server.wait_ns((burst,), told_bits))
         waits = [wait for wait in found if wait is not None]
@@ -123,20 +148,26 @@ class Along:
         rest = up(bits * S, ports[last].rate_bps or 1) + ROUNDING_NS
         return rest + sum(port.delay_ns + port.spread_ns for port in ports)
 
-    def _ports(self, wide: bool) -> Iterator[_Port]:
-        """Each as a server, until one that is none."""
+    def _row(self, wide: bool) -> _Row | None:
+        ports = []
         for place in self._shaped:
             port = self._port(place, wide)
             if port is None:
-                return
-            yield port
+                return None
+            ports.append(port)
+        ways: dict[_Span, list[_Way]] = defaultdict(list)
+        for way in self._ways(ports):
+            ways[_Span(way.first, way.last, way.same)].append(way)
+        row = _Row(tuple(ports), dict(ways), {}, {})
+        for way in ways[row.whole]:
+            row.own[way.at[0].flow.id] = way
+        return row
 
     def _port(self, place: int, wide: bool) -> _Port | None:
-        hop = self.flow.hops[place]
+        hop = self._hops[place]
         port, members = self.network.ports[hop.port], self.network.members[hop.port]
         (queue,) = (q for q in port.served if q.id == hop.queue)
-        own = _At(self.flow, place)
-        same = tuple(at for at in map(_At._make, members[queue.id]) if at != own)
+        same = tuple(map(_At._make, members[queue.id]))
         if wide and not port.gates and not queue.peak_bps:
             found = self._wide(place, queue, same)
             if found is not None:
@@ -146,7 +177,7 @@ class Along:
 
     def _own(self, place: int) -> Server | None:
         """The best that the queue is served, for all that comes to it."""
-        hop = self.flow.hops[place]
+        hop = self._hops[place]
         served = self.network.at[hop.port, hop.queue]
         slow = min(served.curve, key=lambda b: (b.bps, b.bits), default=None)
         if slow is None or served.full:
@@ -160,7 +191,7 @@ class Along:
         return Server(best.bps, best.latency_ns + self._late_ns(place, up(largest * S, rate)))
 
     def _wide(self, place: int, queue: Queue, same: tuple[_At, ...]) -> _Port | None:
-        hop = self.flow.hops[place]
+        hop = self._hops[place]
         port, loads = self.network.ports[hop.port], self.network.loads[hop.port]
         rate = port.rate_bps or 1
         members = self.network.members[hop.port]
@@ -202,74 +233,72 @@ class Along:
         if place == self._shaped[-1]:
             return 0
         following = self._shaped[self._shaped.index(place) + 1]
-        hops = self.flow.hops[place:following]
+        hops = self._hops[place:following]
         spread = sum(self.network.ports[hop.port].spread_ns for hop in hops)
         return packet_ns + ROUNDING_NS + spread
 
     # What others leave
 
-    def _any_order(self, ports: Sequence[_Port], ways: Sequence[_Way]) -> Server | None:
-        crossing = [self._cross(way, ports, whole=True) for way in ways]
-        known = [cross for cross in crossing if cross is not None]
-        if len(known) < len(crossing):
-            return None
-        held = [Cross(port.held, n, n) for n, port in enumerate(ports)]
-        return any_order([port.server for port in ports], known + held)
-
-    def _in_order(self, ports: Sequence[_Port], ways: Sequence[_Way]) -> Server | None:
-        same = list(_nested(way for way in ways if way.same))
-        return self._blocks(ports, same, [way for way in ways if not way.same])
-
-    def _mixed(self, ports: Sequence[_Port], ways: Sequence[_Way]) -> Server | None:
-        most = max(len(way.at) for way in ways if way.same)
-        same = list(_nested(w for w in ways if w.same and len(w.at) == most))
-        rest = [way for way in ways if not (way.same and len(way.at) == most)]
-        return self._blocks(ports, same, rest)
-
-    def _blocks(
-        self, ports: Sequence[_Port], same: Sequence[_Way], rest: Sequence[_Way]
-    ) -> Server | None:
-        """The ports between which `same` stay the same as one server each, and those in order."""
-        cuts = {0, len(ports), *(w.first for w in same), *(w.last + 1 for w in same)}
+    def _left(self, row: _Row, flow: Flow, ordered: Sequence[_Span]) -> Server | None:
+        """Of the ports, in the order it came beside ways of the `ordered` spans, in any order
+        beside the rest: between two ports at which the first change, the ports are one server."""
+        parts = list(_nested(ordered))
+        rest = [span for span in row.ways if span not in ordered]
+        cuts = {0, len(row.ports), *(p[1] for p in parts), *(p[2] + 1 for p in parts)}
         edges = sorted(cuts)
         number = {edge: n for n, edge in enumerate(edges)}
         servers = []
         for first, end in pairwise(edges):
-            parts = [
-                way.part(max(first, way.first), min(end - 1, way.last))
-                for way in rest
-                if way.first < end and way.last >= first
-            ]
-            inner = [_Way(way.first - first, way.at, way.same) for way in parts]
-            server = self._any_order(ports[first:end], inner)
+            crossing = [Cross(port.held, n, n) for n, port in enumerate(row.ports[first:end])]
+            for span in rest:
+                here = span, max(first, span.first), min(end - 1, span.last)
+                if here[1] <= here[2]:
+                    bucket = self._others(row, here, flow, early=True)
+                    if bucket is None:
+                        return None
+                    crossing.append(Cross(bucket, here[1] - first, here[2] - first))
+            server = any_order([port.server for port in row.ports[first:end]], crossing)
             if server is None:
                 return None
             servers.append(server)
-        crossing = []
-        for way in same:
-            cross = self._cross(way, ports, whole=False)
-            if cross is None:
+        before = []
+        for part in parts:
+            bucket = self._others(row, part, flow, early=False)
+            if bucket is None:
                 return None
-            crossing.append(Cross(cross.bucket, number[way.first], number[way.last + 1] - 1))
-        return in_order(servers, crossing)
+            before.append(Cross(bucket, number[part[1]], number[part[2] + 1] - 1))
+        return in_order(servers, before)
 
-    def _cross(self, way: _Way, ports: Sequence[_Port], *, whole: bool) -> Cross | None:
+    def _others(self, row: _Row, part: _Part, flow: Flow, *, early: bool) -> Bucket | None:
+        """What comes by a part of the ways of a span, the flow's own packets apart."""
+        span, first, last = part
+        key = (*part, early)
+        if key not in row.sums:
+            each = [self._part(row, way.part(first, last), early=early) for way in row.ways[span]]
+            known = [bucket for bucket in each if bucket is not None]
+            row.sums[key] = together(known) if len(known) == len(each) else None
+        every = row.sums[key]
+        if every is None or span != row.whole:
+            return every
+        own = self._part(row, row.own[flow.id].part(first, last), early=early)
+        assert own is not None
+        return Bucket(every.bits - own.bits, every.bps - own.bps)
+
+    def _part(self, row: _Row, way: _Way, *, early: bool) -> Bucket | None:
         """What comes by a way.
 
         Args:
-            whole: a packet counts when it has been sent at the way's last port. So it came
+            early: a packet counts when it has been sent at the way's last port. So it came
                 to the first as much earlier as it took to be sent at each.
         """
         extra = max(at.flow.hops[at.place].extra_bits for at in way.at)
         bucket = self._bucket(way.at[0], extra)
-        if bucket is None:
-            return None
-        if whole:
-            # the path's last port is looked at as it begins to send, not when it has sent
-            early = [at for number, at in enumerate(way.at, way.first) if number < len(ports) - 1]
-            sent_ns = sum(self._sent_ns(at) for at in early)
-            bucket = Bucket(max(0, bucket.bits - bucket.bps * sent_ns // S), bucket.bps)
-        return Cross(bucket, way.first, way.last)
+        if bucket is None or not early:
+            return bucket
+        # the path's last port is looked at as it begins to send, not when it has sent
+        last = len(row.ports) - 1
+        sent_ns = sum(self._sent_ns(at) for n, at in enumerate(way.at, way.first) if n < last)
+        return Bucket(max(0, bucket.bits - bucket.bps * sent_ns // S), bucket.bps)
 
     def _bucket(self, at: _At, extra_bits: int) -> Bucket | None:
         """What a flow sends as it comes there."""
@@ -308,22 +337,22 @@ class Along:
         """Whether another flow goes by the same ports from one place of the path to another."""
         step = at.place - place
         return all(
-            at.flow.hops[n + step].port == self.flow.hops[n].port for n in range(place, until + 1)
+            at.flow.hops[n + step].port == self._hops[n].port for n in range(place, until + 1)
         )
 
 
-def _nested(ways: Iterable[_Way]) -> Iterator[_Way]:
-    """The ways, cut where one begins on another and ends beyond it."""
-    heap = [(way.first, -way.last, number, way) for number, way in enumerate(ways)]
+def _nested(spans: Iterable[_Span]) -> Iterator[_Part]:
+    """The spans, cut where one begins on another and ends beyond it."""
+    heap = [(span.first, -span.last, span) for span in spans]
     heapq.heapify(heap)
     ends: list[int] = []
     while heap:
-        first, _, number, way = heapq.heappop(heap)
+        first, less, span = heapq.heappop(heap)
+        last = -less
         while ends and ends[-1] < first:
             ends.pop()
-        if ends and way.last > ends[-1]:
-            rest = way.part(ends[-1] + 1, way.last)
-            heapq.heappush(heap, (rest.first, -rest.last, number, rest))
-            way = way.part(first, ends[-1])
-        ends.append(way.last)
-        yield way
+        if ends and last > ends[-1]:
+            heapq.heappush(heap, (ends[-1] + 1, less, span))
+            last = ends[-1]
+        ends.append(last)
+        yield span, first, last

@@ -153,12 +153,14 @@ class Network:
         self._due: set[str] = set()
         self._late_at: dict[str, int] = {}
         self._sooner: dict[tuple[str, int], int | None] = {}
+        self._paths: dict[tuple[tuple[Hop, ...], bool], Along] = {}
 
     def fork(self) -> Network:
         """The same again, for a trial."""
         other = Network()
         other.__dict__ = {name: value.copy() for name, value in self.__dict__.items()}
         other.members = {port: queues.copy() for port, queues in self.members.items()}
+        other._paths = {}  # those of this one look into it
         return other
 
     def add(self, ports: Mapping[str, Pipeline], flows: Iterable[Flow]) -> None:
@@ -188,6 +190,7 @@ class Network:
         """Work out every port until no wait grows: in rounds, those first on paths first."""
         self.touched = set()
         self._sooner.clear()
+        self._paths.clear()
         heap = [(0, self._depth.get(name, 0), name) for name in self._due]
         heapq.heapify(heap)
         times: Counter[str] = Counter()
@@ -355,8 +358,8 @@ class Network:
         burst = self._burst(flow)
         if burst is None:
             return None
-        path = Along(self, flow, place, sooner=False)
-        latest = path.least_ns(burst, flow.smallest_bits)
+        path = self._along(flow.hops[:place], sooner=False)
+        latest = path.least_ns(flow, burst, flow.smallest_bits)
         if latest is None:
             return None
         fastest = 0
@@ -365,6 +368,11 @@ class Network:
             bits = flow.smallest_bits + hop.extra_bits
             fastest += port.delay_ns + (bits * S // port.rate_bps if port.rate_bps else 0)
         return latest - fastest
+
+    def _along(self, hops: tuple[Hop, ...], *, sooner: bool) -> Along:
+        if (hops, sooner) not in self._paths:
+            self._paths[hops, sooner] = Along(self, hops, sooner=sooner)
+        return self._paths[hops, sooner]
 
     def _burst(self, flow: Flow, *, sooner: bool = False) -> Bucket | None:
         """What a flow sends, in bits by its longest label."""
@@ -425,7 +433,8 @@ class Network:
         burst = self._burst(flow, sooner=True)
         if burst is None:
             return None
-        found = self._separated(flow, burst), Along(self, flow).least_ns(burst, flow.told_bits)
+        along = self._along(flow.hops, sooner=True).least_ns(flow, burst, flow.told_bits)
+        found = self._separated(flow, burst), along
         return min((once for once in found if once is not None), default=None)
 
     def _separated(self, flow: Flow, burst: Bucket) -> int | None:
