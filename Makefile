@@ -20,9 +20,11 @@ demo: kernel  ## run the example experiment and write its report
 
 # without a lab the tests fail; `make test ALLOW_NO_LAB=1` lets them be skipped
 test: lint  ## all that check does; random searches draw all examples; thorough tests; then those
-            ## that boot a lab: in real time one by one, exact ones two at a time
+            ## that boot a lab: in real time one by one, exact ones two at a time. Afterwards
+            ## `coverage report` shows what the first ones leave out
 	$(bin)/testbed kernel build$(if $(ALLOW_NO_LAB), || true)
-	$(bin)/pytest -n auto --timeout 240 -m 'not lab' --hypothesis-profile=thorough
+	$(bin)/pytest -n auto --timeout 240 -m 'not lab' --hypothesis-profile=thorough \
+	  --cov --cov-report=
 	$(bin)/pytest $(allow) -m 'lab and not exact'
 	$(bin)/pytest $(allow) -n 2 --dist loadfile -m exact
 
