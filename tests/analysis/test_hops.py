@@ -23,6 +23,7 @@ from testbed.plan.model import Plan, Session
 from testbed.prepare import prepare
 from testbed.report.hops import COLUMNS, hops_table, lines, title
 from testbed.results.folder import CAPTURES, CONTROL, PLAN, RunFolder
+from testbed.results.stamps import stamps
 from testbed.scenario.model import Capture
 from tests.results import synthetic
 
@@ -226,6 +227,22 @@ def _round(
             and ((a, b) not in taken or len(way) == 1 or b == end)
         ]
     raise AssertionError("no other way")
+
+
+def test_a_reply_is_known_by_its_senders_number(tmp_path: Path, planned: Plan) -> None:
+    """Behind the reflector's own number and times (RFC 8762)."""
+    run = Run(tmp_path, planned)
+    asked = IP(request(run.session, 7, labelled=False)[14:])
+    payload = struct.pack("!I20xI", 99, 7).ljust(run.session.size_bytes, b"\0")
+    back = IP(src=asked.dst, dst=asked.src) / UDP(sport=asked.dport, dport=asked.sport) / payload
+    hop = next(iter(pairwise(run.session.legs[0].path.nodes)))
+    packet = bytes(Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01") / back)
+    run.leaves(hop, packet, 5 * MS)
+    found = stamps(RunFolder(run.path))
+    assert found is not None
+    (row,) = found.itertuples(index=False)
+    assert (row.session, row.reply, row.seq, row.at_ns) == (run.session.id, True, 7, 5 * MS)
+    assert planned.ports[int(str(row.port))].peer_node == hop[1]
 
 
 def test_a_run_without_stamps_has_none(tmp_path: Path) -> None:
