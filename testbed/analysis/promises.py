@@ -49,13 +49,14 @@ from testbed.analysis.summary import (
     schedule_error,
     series,
 )
-from testbed.analysis.terms import Held, Promise, Term
+from testbed.analysis.terms import Held, Promise
 from testbed.analysis.variation import availability, down, ipdv
 from testbed.files import write_whole
 from testbed.net.legs import Leg
 from testbed.plan.model import Load, Plan, Session
 from testbed.results.folder import LOADS, PROMISES, RunFolder
 from testbed.scenario.model import Slice, Slo
+from testbed.scenario.terms import Name
 from testbed.units import show_ns
 
 _WORDS: dict[Word, Held] = {"met": "kept", "missed": "broken"}
@@ -66,7 +67,7 @@ _ARRIVED_NS = float(np.finfo(float).max)
 
 
 class _Values(NamedTuple):
-    term: Term
+    term: Name
     values: Delays
     """Of each message, or pair of messages; lost is +inf."""
     error: float | None
@@ -131,9 +132,9 @@ def _unused(plan: Plan, slices: Iterable[Slice]) -> Iterator[Promise]:
                 )
 
 
-def _terms(slo: Slo) -> Iterator[tuple[Term, float | None, float]]:
+def _terms(slo: Slo) -> Iterator[tuple[Name, float | None, float]]:
     """The terms of a promise that traffic tells of: percentile and value of each."""
-    terms: tuple[tuple[Term, float | None, float | None], ...] = (
+    terms: tuple[tuple[Name, float | None, float | None], ...] = (
         ("delay", None, slo.delay_ns),
         ("delay", slo.delay_percentile, slo.delay_percentile_ns),
         ("variation", None, slo.variation_ns),

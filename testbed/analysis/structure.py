@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from testbed.analysis.terms import Held, Term
+from testbed.analysis.terms import Held
 from testbed.net.paths import Path
 from testbed.plan.model import Load, Plan, Session
 from testbed.scenario.model import Slice
+from testbed.scenario.terms import Name
 
 
-def structure(plan: Plan, slice_: Slice, path: Path) -> Iterator[tuple[Term, str, Held, str]]:
+def structure(plan: Plan, slice_: Slice, path: Path) -> Iterator[tuple[Name, str, Held, str]]:
     """Term, what was asked, whether the plan keeps it, and how or why not."""
     if slice_.diversity != "none":
         yield "diversity", slice_.diversity, *_diversity(slice_.diversity, path)

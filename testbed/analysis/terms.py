@@ -5,19 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from testbed.scenario.model import Frozen
+from testbed.scenario.terms import Name
 
-Term = Literal[
-    "delay",
-    "variation",
-    "loss",
-    "availability",
-    "guaranteed rate",
-    "maximum rate",
-    "MTU",
-    "diversity",
-    "protection",
-    "isolation",
-]
 Held = Literal["kept", "broken", "not shown", "not valid"]
 """`not shown`: what was sent does not tell. `not valid`: the lab is not exact enough to."""
 
@@ -29,7 +18,7 @@ class Promise(Frozen, frozen=True, kw_only=True):
     session: str
     """Or load; empty: nothing was sent in this slice."""
     direction: str
-    term: Term
+    term: Name
     """`delay` one-way (RFC 7679), `variation` of successive messages (RFC 3393), `loss` (RFC
     7680), all of whole messages; `availability` (TS 22.104 annex C.3); rates over an averaging
     window (rates.py); `MTU`, the largest frame; the rest is the plan's (structure.py)."""

@@ -334,7 +334,11 @@ def doctor(as_json: bool) -> None:
 @main.command()
 @click.argument("topology")
 @set_option
-@click.option("--policy", default="shortest_path", show_default=True, help="How paths are chosen.")
+@click.option(
+    "--policy",
+    help="How paths are chosen. Default: shortest_path; with --northbound admitted, which keeps "
+    "what it accepts.",
+)
 @click.option(
     "--lab",
     metavar="|".join(LABS),
@@ -362,7 +366,7 @@ def doctor(as_json: bool) -> None:
 def shell(
     topology: str,
     pairs: tuple[str, ...],
-    policy: str,
+    policy: str | None,
     lab: str | None,
     memory: str | None,
     protection: Any,
@@ -385,6 +389,7 @@ def shell(
 
     given = {key: values[-1] for key, values in settings(pairs).items()}
     bfd_ns = None if bfd is None else units.whole_ms_ns(bfd, "--bfd")
+    policy = policy or ("admitted" if northbound else "shortest_path")
     prepared = bare(topology, given, policy, protection, bfd_ns)
     plan, memory_bytes = prepared.plan, _memory(memory)
     chosen, _ = _lab(lab or _interactive())

@@ -1,4 +1,4 @@
-"""Other queues, or another channel, at ports that carry traffic.
+"""Other queues and policers, or another channel, at ports that carry traffic.
 
 The lab's port takes a change at one moment and keeps what waits (kernel/port). What is to be
 changed is read from the kernel, so all its other stages stay as they are at that moment,
@@ -13,10 +13,11 @@ from testbed.emulation import lab_qdisc, tc
 from testbed.emulation.netlink import Netlink
 from testbed.errors import EmulationError
 from testbed.port.pipeline import Pipeline, Port
+from testbed.port.policers import Policers
 
 
 def requeue(link: Netlink, ports: Sequence[Port]) -> None:
-    """Give ports of the socket's namespace the queues that these have.
+    """Give ports of the socket's namespace the queues and policers that these have.
 
     Packets in queues that stay are kept, in the order they came. Raises EmulationError
     where the kernel cannot, or has something else afterwards.
@@ -24,18 +25,22 @@ def requeue(link: Netlink, ports: Sequence[Port]) -> None:
     if not ports:
         return
     before = _now(link, ports)
-    wanted = {port.name: port.queueing.stored() for port in ports}
-    link.do(
-        lab_qdisc.setting(
-            port.ifindex, before[port.name].having(wanted[port.name]), f"the queues of {port.name}"
+    wanted = {
+        port.name: before[port.name].having(
+            port.queueing.stored(), Policers(policers=port.policers).stored()
         )
+        for port in ports
+    }
+    link.do(
+        lab_qdisc.setting(port.ifindex, wanted[port.name], f"the queues of {port.name}")
         for port in ports
     )
     for name, now in _now(link, ports).items():
-        if now.queueing != wanted[name]:
+        asked = wanted[name]
+        if (now.queueing, now.policers) != (asked.queueing, asked.policers):
             raise EmulationError(
-                f"port {name} has other queues than asked",
-                expected=f"{wanted[name]}, not {now.queueing}",
+                f"port {name} has other queues or policers than asked",
+                expected=f"{asked.queueing}, {asked.policers}, not {now.queueing}, {now.policers}",
             )
 
 

@@ -37,3 +37,15 @@ def example(match: Match) -> dict[str, int | str]:
     """A packet that the match is for, by its OpenFlow field names."""
     ports = {name: getattr(match, name) or EPHEMERAL_PORT for name in ("src_port", "dst_port")}
     return oxm(msgspec.structs.replace(match, ip_proto=match.ip_proto or UDP, **ports))
+
+
+def overlap(a: Match, b: Match) -> bool:
+    """Whether a packet can fit both."""
+    pairs = ((getattr(a, name), getattr(b, name)) for name in Match.__struct_fields__)
+    return all(one is None or other is None or one == other for one, other in pairs)
+
+
+def rank(match: Match) -> int:
+    """How much it says of packets between two hosts: ports before DSCP."""
+    told = match.ip_proto is not None
+    return 2 * told + (match.dscp is not None)

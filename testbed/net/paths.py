@@ -58,6 +58,8 @@ class Placed(Frozen, frozen=True, kw_only=True):
     """Of the queue its packets wait in; empty: queue 0."""
     queue: int
     carried: tuple[Carried, ...]
+    held: bool = False
+    """What it sends beyond its contracts is dropped where it enters the network."""
 
 
 class Book(Frozen, frozen=True, kw_only=True):

@@ -11,9 +11,9 @@ DEFAULT_TABLE_PRIORITY = 10
 SLICE_PRIORITY = 100
 """Priority of the rules that put a session on its slice's path, and of label rules."""
 ORDER_PRIORITY = 200
-"""Of the rules that put packets on a slice that was ordered at run time; one more for those
-that match a DSCP. They come before a plan's own, which are of sessions of best effort where
-both match."""
+"""Of the rules that put packets on a slice that was ordered at run time, and more for those that
+say more of packets (rank() of matches.py). They come before a plan's own, which are of sessions
+of best effort where both match."""
 
 Key = tuple[str, int, int, frozenset[tuple[str, int | str]]]
 

@@ -22,7 +22,7 @@ import msgspec
 
 from testbed.errors import PlanError
 from testbed.net.fabric import DOWN, SILENT, Fabric, Hop, Trace
-from testbed.net.matches import IPV4, MPLS, example
+from testbed.net.matches import IPV4, MPLS, example, rank
 from testbed.net.nodes import Host
 from testbed.net.openflow import Fields, Packet, Tag
 from testbed.net.paths import Carried, Path
@@ -87,7 +87,7 @@ def _whole(state: State) -> Iterator[Carried]:
             yield one
     for placed in state.book.placed:
         for one in placed.carried:
-            if any(match.dscp is None for match in one.matches):
+            if any(rank(match) == 0 for match in one.matches):
                 yield one
 
 

@@ -32,7 +32,7 @@ from testbed.northbound.conditions import Version
 from testbed.northbound.journal import Journal, Record
 from testbed.northbound.problem import Fault, ProblemError
 from testbed.plan.admission import Admission
-from testbed.plan.intake import Refusal
+from testbed.plan.refusal import Refusal
 from testbed.scenario.model import Slice
 from testbed.scenario.orders.ietf import from_ietf
 from testbed.scenario.orders.schema import LIST, ROOT, TESTBED

@@ -16,8 +16,13 @@ rules.py     OpenFlow entries: classify, label, forward; best effort between all
 matches.py   which packets belong to a session or load
 pairs.py     paths for all packets between each two hosts
 afterwards.py  the bounds of the states that events leave
-intake.py    decides about orders at run time: paths, queues, refusals
 admission.py  orders at run time as deltas of a state, step by step
+placing.py   their packets, paths, labels and queue numbers
+served.py    ports and rates with orders
+holding.py   whether all that is promised holds in a state
+uncarried.py  terms that orders are not carried with
+offers.py    what would be carried instead
+refusal.py   why an order is not carried
 memory.py    how much memory the plan takes in a lab
 offered.py   what traffic offers each port, against its rate
 unkept.py    promises that the plan cannot keep, for whoever reads its results

@@ -20,7 +20,7 @@ from testbed.net.passage import passage_ns
 from testbed.net.paths import Path
 from testbed.net.state import State
 from testbed.net.ways import Way, Ways
-from testbed.plan.model import Afterwards, Plan
+from testbed.plan.model import Afterwards, Load, Plan, Session
 from testbed.plan.session_bounds import watching, with_bounds
 from testbed.plan.wiring import Wiring
 from testbed.port.pipeline import Port
@@ -77,6 +77,16 @@ def _shape(state: State) -> bytes:
 
 def _delays(plan: Plan, state: State, traffic: Mapping[str, Traffic | None]) -> dict[str, int]:
     """Path id -> the bound of a path's packets, of those that are whole and have any."""
+    wiring, sessions, loads = present(plan, state)
+    bounded, _ = with_bounds(wiring, sessions, loads, traffic, watching(plan))
+    planned = {one.path.id: one.path for one in plan.paths}
+    found = bounds_of(msgspec.structs.replace(plan, sessions=bounded))
+    ways = Ways(state)
+    return {id_: ns for id_, ns in found.items() if ways.whole(planned[id_])}
+
+
+def present(plan: Plan, state: State) -> tuple[Wiring, list[Session], list[Load]]:
+    """The ports as they are in a state, and planned traffic on the ways it takes by then."""
 
     ways = Ways(state)
 
@@ -93,11 +103,7 @@ def _delays(plan: Plan, state: State, traffic: Mapping[str, Traffic | None]) -> 
         _dark(port) if frozenset((port.node, port.peer_node)) in broken else port
         for port in map(state.now, state.ports)
     )
-    wiring = Wiring(plan.hosts, plan.switches, ports)
-    bounded, _ = with_bounds(wiring, sessions, loads, traffic, watching(plan))
-    planned = {one.path.id: one.path for one in plan.paths}
-    found = bounds_of(msgspec.structs.replace(plan, sessions=bounded))
-    return {id_: ns for id_, ns in found.items() if ways.whole(planned[id_])}
+    return Wiring(plan.hosts, plan.switches, ports), sessions, loads
 
 
 def _present(ways: Ways, path: Path) -> Path:

@@ -92,6 +92,7 @@ def compile_plan(
         groups=tables.groups,
         repairs=tables.repairs,
         sessions=stamp,
+        traffic={demand.id: demand.traffic for demand in asked if demand.traffic is not None},
         loads=flows,
         events=scenario.events,
         captures=scenario.captures,

@@ -14,6 +14,7 @@ from testbed.net.paths import Path
 from testbed.net.state import State
 from testbed.scenario.events import Event
 from testbed.scenario.model import Capture, Frozen
+from testbed.slices.policy import Traffic
 from testbed.traffic.kinds import KindName
 
 SCHEMA = 4
@@ -151,6 +152,8 @@ class Plan(State, frozen=True, kw_only=True):
     experiment: str
     sessions: tuple[Session, ...] = ()
     loads: tuple[Load, ...] = ()
+    traffic: dict[str, Traffic] = msgspec.field(default_factory=dict)
+    """Path id -> what is sent by it; of others nothing is known."""
     backlog_bounds: tuple[BacklogBound, ...] = ()
     events: tuple[Event, ...] = ()
     """The deltas that are known beforehand, by time."""

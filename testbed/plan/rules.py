@@ -26,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 import networkx as nx
 
-from testbed.net.matches import IPV4, MPLS, oxm
+from testbed.net.matches import IPV4, MPLS, oxm, rank
 from testbed.net.openflow import IN_PORT
 from testbed.net.paths import Backup, Carried, Path
 from testbed.net.tables import (
@@ -95,7 +95,7 @@ def order_rules(wiring: Wiring, carried: Carried) -> tuple[Rule, ...]:
     rules = list(_forward(wiring, path, path.nodes[1:], path.label))
     for match in carried.matches:
         traffic = Carried(path=path, matches=(match,), dscp=match.dscp)
-        priority = ORDER_PRIORITY + (match.dscp is not None)
+        priority = ORDER_PRIORITY + rank(match)
         rules += [
             msgspec.structs.replace(rule, priority=priority)
             for rule in _classify(wiring, traffic, path.nodes, path.label)

@@ -63,13 +63,7 @@ def with_bounds(
     `wiring` has the ports with their queues and background; `traffic` is by path,
     `more` are flows of the network itself.
     """
-    flows: list[Flow] = list(more)
-    for session in sessions:
-        flows += _session(wiring, session, traffic)
-    for load in loads:
-        flows += _load(wiring, load, traffic)
-    for port in wiring.ports:
-        flows += _background(port)
+    flows = [*more, *flows_of(wiring, sessions, loads, traffic)]
     found = bounds({port.name: port for port in wiring.ports}, flows)
     known = {flow.id: flow for flow in flows}
     crossing: dict[str, list[Flow]] = {}
@@ -92,6 +86,21 @@ def with_bounds(
 
     found_ = tuple(msgspec.structs.replace(s, legs=tuple(map(bounded, s.legs))) for s in sessions)
     return found_, _backlogs(sessions, known, found)
+
+
+def flows_of(
+    wiring: Wiring,
+    sessions: Iterable[Session],
+    loads: Iterable[Load],
+    traffic: Mapping[str, Traffic | None],
+) -> Iterator[Flow]:
+    """All planned traffic: sessions, loads, and modelled background at each port."""
+    for session in sessions:
+        yield from _session(wiring, session, traffic)
+    for load in loads:
+        yield from _load(wiring, load, traffic)
+    for port in wiring.ports:
+        yield from _background(port)
 
 
 def hold_delays(sessions: Iterable[Session], slices: Mapping[str, Slice]) -> None:
@@ -139,7 +148,7 @@ def _session(
     for path in session.paths:
         sent = traffic[path.id] or _ANY
         sent = msgspec.structs.replace(sent, rate_bps=times * sent.rate_bps)
-        hops = _hops(wiring, path.nodes, path)
+        hops = path_hops(wiring, path.nodes, path)
         yield _flow(path.id, hops, sent, times=times, late_ns=LATE_NS, after=after)
         yield from _copies(wiring, path, sent)
         times, after = times * (1 + (path.protection == "frer")), path.id
@@ -149,20 +158,20 @@ def _load(wiring: Wiring, load: Load, traffic: Mapping[str, Traffic | None]) -> 
     kind = KINDS[load.kind]
     if not kind.elastic:
         known = traffic[load.path.id] or _ANY
-        hops = _hops(wiring, load.path.nodes, load.path)
+        hops = path_hops(wiring, load.path.nodes, load.path)
         late_ns = LATE_NS if kind.timed else 0
         yield _flow(load.path.id, hops, known, late_ns=late_ns)
         yield from _copies(wiring, load.path, known)
         return  # its sink does not answer
     for path in load.paths:
-        yield _flow(path.id, _hops(wiring, path.nodes, path), _ANY)
+        yield _flow(path.id, path_hops(wiring, path.nodes, path), _ANY)
         yield from _copies(wiring, path, _ANY)
 
 
 def _copies(wiring: Wiring, path: Path, traffic: Traffic) -> Iterator[Flow]:
     if path.protection == "frer":
         for number, backup in enumerate(path.backups, start=1):
-            hops = _hops(wiring, backup.nodes, path)[1:]
+            hops = path_hops(wiring, backup.nodes, path)[1:]
             copy = _flow(_copy(path, number), hops, traffic, after=path.id)
             yield replace(copy, told_bits=copy.largest_bits)  # any packet may be the last to come
 
@@ -207,7 +216,8 @@ def _background(port: Port) -> Iterator[Flow]:
         yield _flow(f"{source.id} at {port.name}", hops, modelled(source))
 
 
-def _hops(wiring: Wiring, nodes: Sequence[str], path: Path) -> tuple[Hop, ...]:
+def path_hops(wiring: Wiring, nodes: Sequence[str], path: Path) -> tuple[Hop, ...]:
+    """The ports of a way that a path's packets take, with the queue they wait in."""
     found = []
     for number, hop in enumerate(pairwise(nodes)):
         port = wiring.port(*hop)

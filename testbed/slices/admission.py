@@ -197,6 +197,8 @@ def _together(ledger: Ledger, orders: Sequence[Order]) -> tuple[list[Placed], bo
         for order in orders
     }
     some = [order for order in orders if all(choices[order.id])]
+    if not some:
+        return [], not orders
     forbidden: list[list[Take]] = []
     work = WORK
     while True:

@@ -19,8 +19,8 @@ from testbed.net.restoration import restored
 from testbed.net.state import Condition, State
 from testbed.net.walk import walk
 from testbed.plan.admission import Admission
-from testbed.plan.intake import Refusal
 from testbed.plan.model import Plan
+from testbed.plan.refusal import Refusal
 from testbed.scenario import events
 from testbed.scenario.delta import Delta
 from testbed.scenario.model import Protection, Recovery

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from testbed.errors import EmulationError
 from testbed.net.deltas.install import Step, stepped
+from testbed.net.state import State
 from testbed.northbound.address import BASE, ENTRY, MEDIA
 from testbed.northbound.journal import Journal
 from testbed.northbound.limits import Limits
@@ -28,7 +29,7 @@ class Wires:
     """Carries steps to switches in memory; `fail_at` counts down to a failure."""
 
     def __init__(self, here: Admission) -> None:
-        self.state = here.first
+        self.state: State = here.first
         """What switches have."""
         self.fail_at = -1
         self.down = False

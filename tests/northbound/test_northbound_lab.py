@@ -12,7 +12,7 @@ from controllers.policies.lowest_delay import LowestDelay
 from testbed.analysis.phases import phases
 from testbed.lab.virtual import VirtualLab
 from testbed.net.deltas.install import Install
-from testbed.plan.intake import FIRST_ORDER_COOKIE
+from testbed.plan.placing import FIRST_ORDER_COOKIE
 from testbed.prepare import Prepared, prepare
 from testbed.results.folder import CONTROL, RunFolder
 from testbed.run import execute

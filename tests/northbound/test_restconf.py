@@ -110,9 +110,8 @@ def test_what_the_network_cannot_give_is_refused_with_what_binds(served: Asked) 
     client, service, wires = served
     told = client.post(late(rate=99 * MBIT))
     assert (told.status, told.errors[0]["error-tag"]) == (409, "resource-denied")
-    assert told.errors[0]["error-path"].startswith(
-        f"{AT}/connection-groups/connection-group[id='g'"
-    )
+    metric = "metric-bound[metric-type='one-way-bandwidth']"
+    assert told.errors[0]["error-path"] == f"{AT}/service-slo-sle-policy/slo-policy/{metric}"
     assert "has room for 95 Mbit/s of the 99 Mbit/s" in told.errors[0]["error-message"]
     assert service.state.book.placed == ()
     _is_installed(service, wires)

@@ -92,7 +92,7 @@ def test_so_many_directions_and_no_more() -> None:
 
 def test_an_order_at_run_time_has_so_many_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     here = admission()
-    monkeypatch.setattr("testbed.plan.intake.MAX_DIRECTIONS", 1)
+    monkeypatch.setattr("testbed.plan.placing.MAX_DIRECTIONS", 1)
     assert "connects 2 pairs of hosts" in refused(here, here.first, order(dscp=(10,))).what
     assert admitted(here, here.first, order(dscp=(10,), both=False)).book.placed
 

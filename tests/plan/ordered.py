@@ -12,7 +12,7 @@ from testbed.net.deltas.install import Install
 from testbed.net.state import State
 from testbed.net.tables import key
 from testbed.plan.admission import Admission
-from testbed.plan.intake import Refusal
+from testbed.plan.refusal import Refusal
 from testbed.scenario.model import Construct, Group, Match, Sdp, Slice
 from testbed.topology.model import Network
 from tests.plan.networks import MBIT, compiled, scenario

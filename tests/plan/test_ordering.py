@@ -15,8 +15,8 @@ from testbed.net.paths import Book, Carried
 from testbed.net.state import State
 from testbed.net.walk import walk, walk_paths
 from testbed.plan.admission import Admission
-from testbed.plan.intake import Refusal
-from testbed.scenario.model import Scheduler, Slice
+from testbed.plan.refusal import Refusal
+from testbed.scenario.model import Slice
 from testbed.slices.policy import BEST_EFFORT
 from tests.plan.networks import MBIT, flow, networks, probe
 from tests.plan.ordered import admission, admitted, canonical, order, refused, requests
@@ -66,7 +66,7 @@ def test_changes_one_by_one_lead_where_the_plan_made_at_once_is(data: st.DataObj
     network = data.draw(networks())
     hosts = [node.name for node in network.nodes if node.role == "host"]
     here = admission(network, probes=(probe("p", hosts[0], hosts[1]),))
-    state = here.first
+    state: State = here.first
     for verb, asked in data.draw(requests(hosts)):
         delta = _ask(here, state, verb, asked)
         if isinstance(delta, Refusal):
@@ -87,7 +87,7 @@ def test_changes_one_by_one_lead_where_the_plan_made_at_once_is(data: st.DataObj
 @given(st.data())
 def test_a_change_is_undone_wherever_it_stopped(data: st.DataObject) -> None:
     here = admission()
-    state = here.first
+    state: State = here.first
     *first, last = data.draw(requests(["h1", "h2", "h3"]))
     for verb, one in first:
         delta = _ask(here, state, verb, one)
@@ -159,7 +159,7 @@ def test_a_delay_the_network_cannot_give_is_refused_with_the_least() -> None:
     here = admission()
     refusal = refused(here, here.first, order(dscp=(10,), delay_ns=100_000))
     assert "the least one-way delay from h1 to h2 is" in refusal.what
-    assert refusal.path.endswith("connectivity-construct[id='there']")
+    assert refusal.path.endswith("metric-bound[metric-type='one-way-delay-maximum']")
 
 
 def test_packets_of_a_running_slice_cannot_be_ordered_away() -> None:
@@ -213,10 +213,21 @@ def test_what_runs_keeps_its_queue_numbers_and_shares() -> None:
     assert [queue.name for queue in by_priority] == ["late", "gold", "best-effort"]
 
 
-@pytest.mark.parametrize("scheduler", ["fifo", "strict_priority"])
-def test_other_schedulers_take_orders_too(scheduler: Scheduler) -> None:
-    here = admission(scheduler=scheduler)
-    walk(admitted(here, here.first, order(dscp=(10,))))
+def test_strict_priority_takes_orders_too_and_holds_them_to_what_they_say() -> None:
+    here = admission(scheduler="strict_priority")
+    state = admitted(here, here.first, order(dscp=(10,)))
+    walk(state)
+    entrance, inner = state.port("s1", "s3"), state.port("s3", "s2")
+    assert [(one.name, one.rate_bps) for one in entrance.policers] == [("late", 10 * MBIT)]
+    assert inner.policers == ()
+
+
+def test_one_queue_for_all_guarantees_no_rate() -> None:
+    here = admission(scheduler="fifo")
+    refusal = refused(here, here.first, order(dscp=(10,)))
+    assert "a rate cannot be guaranteed" in refusal.what
+    assert refusal.path.endswith("metric-bound[metric-type='one-way-bandwidth']")
+    walk(admitted(here, here.first, order(dscp=(10,), rate=0)))
 
 
 def test_gates_are_not_changed_while_they_run() -> None:

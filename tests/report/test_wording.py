@@ -13,9 +13,10 @@ from testbed.analysis.loads import Deviation
 from testbed.analysis.outage import Outage
 from testbed.analysis.percentiles import Estimate
 from testbed.analysis.summary import SummaryRow, summarise
-from testbed.analysis.terms import Held, Promise, Term
+from testbed.analysis.terms import Held, Promise
 from testbed.report import wording
 from testbed.results.samples import tidy
+from testbed.scenario.terms import Name
 from tests.results import synthetic
 
 
@@ -174,7 +175,7 @@ def test_a_bound_says_how_long_it_held(row: SummaryRow) -> None:
 
 
 def test_who_speaks_for_a_slice() -> None:
-    def row(session: str, held: Held, found: float, term: Term = "guaranteed rate") -> Promise:
+    def row(session: str, held: Held, found: float, term: Name = "guaranteed rate") -> Promise:
         return Promise(
             slice="s", session=session, direction="UL", term=term, asked=1e6, found=found, held=held
         )

@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
 
 def play(case: Case) -> list[Outcome]:
     """What the model's packets took, and the bounds, for each flow and packet size."""
-    arrived = _run(case)
+    arrived = ways(case)
     found = []
     for bits in {8 * p.bytes for packets in case.sent.values() for p in packets}:
         asked = [replace(flow, told_bits=bits) for flow in case.flows]
@@ -70,7 +70,7 @@ def play(case: Case) -> list[Outcome]:
     return found
 
 
-def _run(case: Case) -> dict[str, list[int | None]]:
+def ways(case: Case) -> dict[str, list[int | None]]:
     """When each packet is out of its flow's last port; None if it was dropped."""
     at: dict[str, list[int | None]] = {
         flow: [p.time_ns for p in packets] for flow, packets in case.sent.items()
