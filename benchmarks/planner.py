@@ -22,7 +22,8 @@ from testbed.plan.compile import compile_plan
 from testbed.scenario.model import Slice
 from testbed.slices.admission import FEW, Method, admit
 from testbed.slices.order import Order
-from testbed.slices.policy import Demand, Policy, Traffic
+from testbed.slices.policy import Demand, Policy
+from testbed.slices.sent import Traffic
 from tests.plan.graphs import network
 from tests.plan.networks import MBIT, MS, app, probe, scenario
 from tests.slices.exact import check_pairs, check_ranked, check_within

@@ -25,12 +25,7 @@ def requeue(link: Netlink, ports: Sequence[Port]) -> None:
     if not ports:
         return
     before = _now(link, ports)
-    wanted = {
-        port.name: before[port.name].having(
-            port.queueing.stored(), Policers(policers=port.policers).stored()
-        )
-        for port in ports
-    }
+    wanted = {port.name: _having(before[port.name], port) for port in ports}
     link.do(
         lab_qdisc.setting(port.ifindex, wanted[port.name], f"the queues of {port.name}")
         for port in ports
@@ -42,6 +37,15 @@ def requeue(link: Netlink, ports: Sequence[Port]) -> None:
                 f"port {name} has other queues or policers than asked",
                 expected=f"{asked.queueing}, {asked.policers}, not {now.queueing}, {now.policers}",
             )
+
+
+def _having(before: Pipeline, port: Port) -> Pipeline:
+    """What a port has, with the queues and policers of another."""
+    rest = tuple(stage for stage in before.stages if not isinstance(stage, Policers))
+    made = Pipeline(stages=rest).having(port.queueing.stored())
+    if not port.policers:
+        return made
+    return made.having(Policers(policers=port.policers).stored())
 
 
 def rechannel(link: Netlink, port: Port) -> None:

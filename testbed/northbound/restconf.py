@@ -31,10 +31,10 @@ from testbed.northbound.address import BASE, ENTRY, MEDIA, entry
 from testbed.northbound.conditions import Version, current, require
 from testbed.northbound.library import YANG_LIBRARY, described
 from testbed.northbound.problem import Fault, ProblemError
-from testbed.northbound.service import Content, Service
+from testbed.northbound.service import Content, Done, Service
 from testbed.northbound.wire import METHODS
 from testbed.scenario.orders.document import parse_document
-from testbed.scenario.orders.schema import LIST, ROOT
+from testbed.scenario.orders.schema import LIST, ROOT, TESTBED
 
 _JSON = (MEDIA, "application/json")
 _XRD = "application/xrd+xml"
@@ -251,7 +251,7 @@ def _content(request: Request, resource: _Resource) -> Content:
 def _create(service: Service, request: Request) -> Answer:
     document = _document(request)
     done = service.create(document, partial(require, request.headers))
-    return Answer(201, headers={"Location": entry(done.id), **done.version.fields})
+    return _made(done, 201, {"Location": entry(done.id)})
 
 
 def _change(service: Service, id_: str, request: Request) -> Answer:
@@ -260,7 +260,20 @@ def _change(service: Service, id_: str, request: Request) -> Answer:
         service.remove(id_, condition)
         return Answer(204)
     done = service.replace(id_, _document(request), condition)
-    return Answer(201 if done.new else 204, headers=done.version.fields)
+    return _made(done, 201 if done.new else 204, {})
+
+
+def _made(done: Done, status: int, headers: dict[str, str]) -> Answer:
+    """What is made, and what of the order is not carried; of a test, what would be made."""
+    said: dict[str, Any] = done.would or {}
+    if done.notes:
+        said = said | {f"{TESTBED}:not-carried": list(done.notes)}
+    if done.would:
+        return Answer(200, _json(said), {"Content-Type": MEDIA})
+    headers |= done.version.fields
+    if not said:
+        return Answer(status, headers=headers)
+    return Answer(201 if done.new else 200, _json(said), {"Content-Type": MEDIA, **headers})
 
 
 def _document(request: Request) -> Any:

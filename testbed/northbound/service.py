@@ -1,6 +1,6 @@
 """Slices as resources: one change at a time, written down before and after.
 
-    service.create(document)      201: a further slice
+    service.create(document)      201: a further slice; or 200: what would come of it (test-only)
     service.replace(id, document) 201, 204: the slice is as ordered
     service.remove(id)            204
     service.read(id)              the order, and what became of it
@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -28,6 +28,7 @@ from testbed.errors import TestbedError
 from testbed.net.deltas.install import Install, Step
 from testbed.net.paths import Placed
 from testbed.net.state import State
+from testbed.net.ways import Ways
 from testbed.northbound.conditions import Version
 from testbed.northbound.journal import Journal, Record
 from testbed.northbound.problem import Fault, ProblemError
@@ -41,6 +42,10 @@ from testbed.scenario.orders.yang import OrderError, quoted
 
 _log = logging.getLogger(__name__)
 
+TEST_ONLY = "test-only"
+"""Of a slice: what would come of it is told, and nothing is reserved."""
+_POLICY, _NONE = "service-slo-sle-policy/", "a bound of 0 is unbounded"
+"""What is written below the one promises, but for the other."""
 MOST_SLICES = 1000
 """Orders that may be installed at once."""
 _PATIENCE_S = 60.0
@@ -71,6 +76,10 @@ class Done(NamedTuple):
     new: bool
     """The slice was not there before."""
     version: Version
+    notes: tuple[str, ...] = ()
+    """What of the order is not carried."""
+    would: Any = None
+    """What would come of an order that was only to be tested: nothing is made."""
 
 
 def always(_version: Version | None) -> None:
@@ -127,37 +136,49 @@ class Service:
         if content != "nonconfig":
             found |= record.documents[id_] if placed else _written(planned)
         if content != "config":
-            found["status"] = {"oper-status": {"status": "ietf-vpn-common:op-up"}}
+            found["status"] = {"oper-status": {"status": self._oper(id_)}}
             if placed is not None:
                 since_ns = record.since_ns[id_]
                 found[f"{TESTBED}:state"] = _state(placed) | self._measured(placed, since_ns)
         return found
 
+    def _oper(self, id_: str) -> str:
+        """Whether packets of all its paths get where they should, as far as is known."""
+        state = self._state
+        ways = Ways(state)
+        paths = (one.path for one in state.carried() if one.path.slice == id_)
+        return f"ietf-vpn-common:op-{'up' if all(ways.whole(path) for path in paths) else 'down'}"
+
     # Changing
 
     def create(self, document: Any, condition: Condition = always) -> Done:
         """Install a further slice, if all slices have a version. Raises ProblemError."""
-        order, written = _order(document)
+        order, written, notes = _order(document)
         with self._changing():
             if self._there(order.id):
                 raise ProblemError(
                     409, Fault("data-exists", f"slice {order.id!r} is there", at(order.id))
                 )
             condition(_version(self._record))
+            if TEST_ONLY in written:
+                return Done(order.id, True, _version(self._record), notes, self._would(order))
             self._install(order, written)
-            return Done(order.id, True, _version(self._record, order.id))
+            return Done(order.id, True, _version(self._record, order.id), notes)
 
     def replace(self, id_: str, document: Any, condition: Condition = always) -> Done:
         """Install a slice, or have it otherwise. Raises ProblemError."""
-        order, written = _order(document)
+        order, written, notes = _order(document)
         if order.id != id_:
             message = f"the body is about slice {order.id!r}, the request about {id_!r}"
             raise ProblemError(400, Fault("invalid-value", message, f"{at(order.id)}/id"))
         with self._changing():
             there = self._there(id_)
             condition(_version(self._record, id_) if there else None)
+            if TEST_ONLY in written:
+                now = _version(self._record, id_) if there else _version(self._record)
+                return Done(id_, not there, now, notes, self._would(order))
             self._install(order, written)
-            return Done(id_, not there, _version(self._record, id_))
+            return Done(id_, not there, _version(self._record, id_), notes)
 
     def remove(self, id_: str, condition: Condition = always) -> None:
         """Raises ProblemError."""
@@ -172,7 +193,26 @@ class Service:
     def _there(self, id_: str) -> bool:
         return id_ in self._planned or self._state.book.find(id_) is not None
 
+    def _would(self, order: Slice) -> Any:
+        """The slice as it would be. Raises ProblemError."""
+        delta = self._decided(order)
+        assert delta.placed is not None
+        bounds = self._admission.bounds(self._state + delta)
+        return {LIST: [{"id": order.id, f"{TESTBED}:state": _state(delta.placed, bounds)}]}
+
     def _install(self, order: Slice, written: Any) -> None:
+        self._go(self._decided(order), written)
+
+    def _decided(self, order: Slice) -> Install:
+        """What an order makes of the network, once it is decided. Raises ProblemError."""
+        began_ns = time.monotonic_ns()
+        try:
+            return self._decide(order)
+        finally:
+            late_ns = began_ns + self._admission.first.recovery.decision_ns - time.monotonic_ns()
+            time.sleep(max(0, late_ns) / 1e9)
+
+    def _decide(self, order: Slice) -> Install:
         book = self._state.book
         there = book.find(order.id) is not None
         if not there and len(book.placed) >= self._most:
@@ -182,7 +222,7 @@ class Service:
         if isinstance(delta, Refusal):
             status = 400 if delta.tag in ("invalid-value", "missing-element") else 409
             raise ProblemError(status, _fault(order.id, delta))
-        self._go(delta, written)
+        return delta
 
     def _go(self, delta: Install, document: Any = None) -> None:
         """Carry a delta out, or nothing of it; the document is the slice's."""
@@ -269,8 +309,10 @@ def at(id_: str) -> str:
     return f"/{ROOT}/slice-service[id={quoted(id_)}]"
 
 
-def _order(document: Any) -> tuple[Slice, Any]:
-    """The one slice of a request's body. Raises ProblemError with the path of each fault."""
+def _order(document: Any) -> tuple[Slice, Any, tuple[str, ...]]:
+    """The one slice of a request's body, as it is and as it was written, and what of it is not
+    carried. Raises ProblemError with the path of each fault, and of each promise that nothing
+    here keeps."""
     given = document.get(LIST) if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(given, list) or len(given) != 1:
         message = (
@@ -279,7 +321,7 @@ def _order(document: Any) -> tuple[Slice, Any]:
         )
         raise ProblemError(400, Fault("malformed-message", message, f"/{ROOT}"))
     try:
-        (order,) = from_ietf({ROOT: {"slice-service": given}}).slices
+        (order,), notes = from_ietf({ROOT: {"slice-service": given}})
     except OrderError as error:
         raise ProblemError(
             400,
@@ -288,7 +330,14 @@ def _order(document: Any) -> tuple[Slice, Any]:
                 for one in error.faults
             ),
         ) from error
-    return order, given[0]
+    unkept = [note.partition(": ") for note in notes if _POLICY in note and _NONE not in note]
+    if unkept:
+        faults = (
+            Fault("operation-not-supported", f"is not kept here{colon}{why}", path)
+            for path, colon, why in unkept
+        )
+        raise ProblemError(409, *faults)
+    return order, given[0], tuple(note for note in notes if not note.endswith(TEST_ONLY))
 
 
 def _tag(what: str) -> str:
@@ -320,11 +369,13 @@ def _written(planned: Slice | None) -> dict[str, Any]:
     return service
 
 
-def _state(placed: Placed) -> dict[str, Any]:
+def _state(placed: Placed, bounds: Mapping[str, int] | None = None) -> dict[str, Any]:
+    known = bounds or {}
     return {
         "queue": placed.queue,
         "path": [
             {"id": one.path.id, "node": list(one.path.nodes), "label": one.path.label}
+            | ({"one-way-delay-bound-ns": known[one.path.id]} if one.path.id in known else {})
             for one in placed.carried
         ],
     }

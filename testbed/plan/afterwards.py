@@ -25,7 +25,7 @@ from testbed.plan.session_bounds import watching, with_bounds
 from testbed.plan.wiring import Wiring
 from testbed.port.pipeline import Port
 from testbed.scenario.events.order import OrderEvent
-from testbed.slices.policy import Traffic
+from testbed.slices.sent import Traffic
 
 
 def afterwards(plan: Plan, traffic: Mapping[str, Traffic | None]) -> tuple[Afterwards, ...]:

@@ -14,7 +14,7 @@ from testbed.net.paths import Path
 from testbed.net.state import State
 from testbed.scenario.events import Event
 from testbed.scenario.model import Capture, Frozen
-from testbed.slices.policy import Traffic
+from testbed.slices.sent import Traffic
 from testbed.traffic.kinds import KindName
 
 SCHEMA = 4

@@ -29,7 +29,8 @@ from testbed.plan.routing import queue_names
 from testbed.scenario.model import Contract, Slice
 from testbed.slices.costs import sending
 from testbed.slices.paths import least_cost_path, path_sum
-from testbed.slices.policy import BEST_EFFORT, Demand, Policy, Traffic
+from testbed.slices.policy import BEST_EFFORT, Demand, Policy
+from testbed.slices.sent import Traffic
 from testbed.units import least_ns, most_bps, show_bps, show_ns
 
 FIRST_ORDER_COOKIE = 1 << 32

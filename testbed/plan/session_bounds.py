@@ -37,7 +37,8 @@ from testbed.port.curves import Bucket
 from testbed.port.pipeline import Port
 from testbed.scenario.model import Slice
 from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
-from testbed.slices.policy import LATE_NS, Traffic
+from testbed.slices.policy import LATE_NS
+from testbed.slices.sent import Traffic
 from testbed.traffic.kinds import KINDS
 from testbed.units import least_ns, show_bps, show_bytes, show_ns
 

@@ -38,7 +38,8 @@ from testbed.plan.wiring import Wiring
 from testbed.port.background import Source
 from testbed.scenario.model import Background, Flow, Probe, Slice
 from testbed.scenario.scenario import Scenario
-from testbed.slices.policy import Demand, Traffic
+from testbed.slices.policy import Demand
+from testbed.slices.sent import Traffic
 from testbed.traffic.classes import AppClass
 from testbed.traffic.kinds import KINDS
 

@@ -2,6 +2,7 @@
 
 policy.py    Policy, the base class of every file in controllers/policies/, and Demand
 costs.py     what messages take over a path that meet no others; the fastest path
+sent.py      what is sent on a path, as a token bucket
 paths.py     cheapest paths in order, within a delay; ties broken by name
 disjoint.py  the pair of disjoint paths of least cost together
 queues.py    the queues of each port, as its scheduler serves the slices that pass

@@ -26,6 +26,7 @@ from typing import ClassVar
 import networkx as nx
 
 from testbed.scenario.model import Frozen, Slice
+from testbed.slices.sent import Traffic
 
 BEST_EFFORT = "best-effort"
 """The slice every scenario has: no promise, queue 0, whatever the policy."""
@@ -36,26 +37,6 @@ MAX_QUEUES = 64
 """Of one port, best effort's included, in labs that have most."""
 LATE_NS = 10_000
 """A packet that leaves later than this after its moment does not keep to its bucket."""
-
-
-class Traffic(Frozen, frozen=True, kw_only=True):
-    """The packets of a demand: in any t seconds at most burst + rate x t (a token bucket).
-
-    Bytes are Ethernet frames without preamble and check sequence, as ports count them;
-    a label is not in them.
-    """
-
-    rate_bps: int
-    """Sustained; the mean, where no token bucket holds the packets."""
-    burst_bytes: int | None
-    """None: no token bucket holds them; 0: nothing is sent."""
-    burst_packets: int = 1
-    """The packets of such a burst."""
-    largest_bytes: int
-    smallest_bytes: int
-    """Of the packets whose delay is told: the last of each message."""
-    message_packets: int = 1
-    """Sent back to back; all but the last are of the largest size."""
 
 
 class Demand(Frozen, frozen=True, kw_only=True):

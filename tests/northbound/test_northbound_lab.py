@@ -147,7 +147,7 @@ def test_a_controller_that_ends_in_mid_change_leaves_nothing_half_installed(
                 500: order("first", **_terms(guaranteed="5 Mbit/s")),
                 1000: order("late", **_terms(guaranteed="5 Mbit/s", dscp=12)),
                 # its first rules are on their way back from the switches
-                1003: kill_controller(),
+                1004: kill_controller(),
                 1500: start_controller(),
                 5000: order("late", **_terms(guaranteed="5 Mbit/s", dscp=12)),
                 6000: withdraw("late"),

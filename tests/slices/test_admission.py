@@ -21,7 +21,8 @@ from testbed.scenario.model import Scheduler, Slice
 from testbed.slices.admission import OFFERS, Outcome, admit, choices_of, orders_of
 from testbed.slices.ledger import Ledger
 from testbed.slices.order import Diversity, Offer, Order, Placed
-from testbed.slices.policy import MAX_QUEUES, Demand, Traffic
+from testbed.slices.policy import MAX_QUEUES, Demand
+from testbed.slices.sent import Traffic
 from testbed.topology.model import Network, Node
 from tests.plan.graphs import connected
 from tests.plan.networks import MBIT, MS, app, compiled, flow, link, probe, scenario, triangle

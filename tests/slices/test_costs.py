@@ -14,7 +14,8 @@ from controllers.policies.lowest_delay import LowestDelay
 from testbed.errors import PlanError
 from testbed.scenario.model import Slice
 from testbed.slices.costs import message_bytes, message_ns
-from testbed.slices.policy import Demand, Traffic
+from testbed.slices.policy import Demand
+from testbed.slices.sent import Traffic
 from testbed.topology.model import Network
 from tests.plan.networks import networks
 
