@@ -56,7 +56,8 @@ class Recoveries:
 
         Raises EmulationError, and InputError for what cannot happen.
         """
-        before, known = self._now(), len(self._controllers())
+        known = len(self._controllers())
+        before = self._now()
         began_ns = time.monotonic_ns()
         delta = msgspec.structs.replace(delta, by="prompt", at_ns=began_ns - self.start_ns)
         if do is None:
@@ -81,9 +82,13 @@ class Recoveries:
         return msgspec.structs.replace(self._lab.net.state, ways=dict(self._on))
 
     def _controllers(self) -> Sequence[Entry]:
-        """What the controller has done."""
+        """What the controller has done, so also which ways paths are on."""
         file = self._others()[0]
-        return read_timeline(file) if file.exists() else ()
+        done = read_timeline(file) if file.exists() else ()
+        for one in done:
+            if isinstance(one.delta, Reroute) and one.told != UNCONFIRMED:
+                self._on[one.delta.cookie] = one.delta.way
+        return done
 
     def _answered(self, before: State, known: int, began_ns: int) -> Iterator[str]:
         """Times are from when the delta began; what the controller did before is its first
@@ -91,8 +96,9 @@ class Recoveries:
         after, moved = self._now(), []
         if after.condition.controller:
             moved = reroutes(self._known, self._on, after.seen_down())
-        if moved:
-            yield self._restored(after, moved, known, began_ns)
+        for home in (False, True):
+            if some := [delta for delta in moved if (delta.way == 0) == home]:
+                yield self._restored(after, some, known, began_ns)
         was, now = Ways(before), Ways(self._now())
         switched = [
             one
@@ -123,7 +129,6 @@ class Recoveries:
                 which = (one.delta.cookie, one.delta.way)
                 if which in missing:
                     missing.discard(which)
-                    self._on[one.delta.cookie] = one.delta.way
                     last_ns = max(last_ns, one.actual_ns)
             if missing and time.monotonic_ns() > began_ns + wait_ns + PATIENCE_NS:
                 break

@@ -29,7 +29,7 @@ class Net:
     def __init__(self, file: Path, *, confirmed: bool = True) -> None:
         self.plan = planned()
         self.state: State = self.plan
-        self._file, self._confirmed = file, confirmed
+        self.file, self._confirmed = file, confirmed
 
     def apply(self, delta: Delta) -> None:
         self.state = self.state + delta
@@ -40,7 +40,7 @@ class Net:
             self.state = self.state + moved
             told = {} if self._confirmed else UNCONFIRMED
             done = Entry(delta=moved, began_ns=now_ns, actual_ns=now_ns + ANSWER_NS, told=told)
-            Timeline(self._file).add(done)
+            Timeline(self.file).add(done)
 
 
 def recoveries(net: Any, file: Path) -> Recoveries:
@@ -85,6 +85,29 @@ def test_what_no_switch_confirms_is_not_told_as_done(
     put, left = here.happen(cut_fibre("s3", "s2"))
     assert put == "the controller has put 0 of 2 paths on other ways"
     assert left.startswith("no way is left for ")
+
+
+def test_what_is_not_waited_for_is_known_when_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a mended link is not used again yet; then it is, and then it is cut."""
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    file, later = tmp_path / "controller.jsonl", tmp_path / "later.jsonl"
+    net = Net(file)
+    here = recoveries(net, file)
+    list(here.happen(cut_fibre("s3", "s2")))
+    net.file = later
+    with monkeypatch.context() as patched:
+        patched.setattr(recovery.time, "sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            list(here.happen(mend_fibre("s3", "s2")))
+    net.file = file
+    file.write_bytes(file.read_bytes() + later.read_bytes())
+    (cut,) = here.happen(cut_fibre("s3", "s2"))
+    assert cut.startswith("the controller has put 2 of 2 paths on other ways after ")
 
 
 def test_what_cannot_happen_is_in_no_timeline(tmp_path: Path) -> None:
