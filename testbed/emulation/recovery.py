@@ -20,11 +20,11 @@ from testbed.emulation.acts import Lab, carry_out
 from testbed.emulation.proof import Ask, Tracer
 from testbed.errors import EmulationError
 from testbed.net.deltas.reroute import Reroute
-from testbed.net.paths import Carried
+from testbed.net.paths import Carried, Path
 from testbed.net.restoration import reroutes, ways
 from testbed.net.state import State
 from testbed.net.timeline import UNCONFIRMED, Entry, read_timeline, since
-from testbed.net.ways import Ways
+from testbed.net.ways import Ways, links
 from testbed.scenario.delta import Delta
 from testbed.units import show_ns
 
@@ -50,6 +50,9 @@ class Recoveries:
         self._known = ways(self._plan)
         self._on: dict[int, int] = {}
         self._entries: list[Entry] = []
+        self._done: tuple[Entry, ...] = ()
+        self._read = 0
+        """Bytes of the controller's timeline when it was last read."""
 
     def happen(self, delta: Delta, do: Callable[[], object] | None = None) -> Iterator[str]:
         """Carry a delta out, by `do` or as any; what became of it, in lines, as it is known.
@@ -84,11 +87,13 @@ class Recoveries:
     def _controllers(self) -> Sequence[Entry]:
         """What the controller has done, so also which ways paths are on."""
         file = self._others()[0]
-        done = read_timeline(file) if file.exists() else ()
-        for one in done:
-            if isinstance(one.delta, Reroute) and one.told != UNCONFIRMED:
-                self._on[one.delta.cookie] = one.delta.way
-        return done
+        size = file.stat().st_size if file.exists() else 0
+        if size != self._read:
+            self._read, self._done = size, read_timeline(file)
+            for one in self._done:
+                if isinstance(one.delta, Reroute) and one.told != UNCONFIRMED:
+                    self._on[one.delta.cookie] = one.delta.way
+        return self._done
 
     def _answered(self, before: State, known: int, began_ns: int) -> Iterator[str]:
         """Times are from when the delta began; what the controller did before is its first
@@ -108,13 +113,26 @@ class Recoveries:
         ]
         if switched:
             yield self._switched(now, switched, began_ns)
-        cut_off = [
-            one.path.id for one in after.paths if was.whole(one.path) and not now.whole(one.path)
-        ]
-        if cut_off:
-            names = ", ".join(cut_off[:_MOST_NAMES])
-            more = f" and {len(cut_off) - _MOST_NAMES} more" if len(cut_off) > _MOST_NAMES else ""
-            yield f"no way is left for {names}{more}"
+        lost: dict[str, list[str]] = {}
+        for one in after.paths:
+            if was.whole(one.path) and not now.whole(one.path):
+                lost.setdefault(self._why(after, now, one.path), []).append(one.path.id)
+        for why, names in lost.items():
+            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+            yield why.format(", ".join(names[:_MOST_NAMES]) + more)
+
+    def _why(self, after: State, now: Ways, path: Path) -> str:
+        """Why packets of a path are lost, `{}` for its name."""
+        movable = {delta.cookie for delta in reroutes(self._known, self._on, after.seen_down())}
+        if path.cookie in movable:
+            if after.condition.controller:
+                return "the controller has not put {} on other ways"
+            return "no controller runs that would put {} on other ways"
+        unseen = after.broken() - after.seen_down()
+        if any(link in unseen for way in now.sent_by(path) for link in links(way)):
+            without = " without BFD" if after.recovery.bfd_ns is None else ""
+            return f"a link is silent, which nobody sees{without}: packets are lost of {{}}"
+        return "no way is left for {}"
 
     def _restored(self, after: State, moved: list[Reroute], known: int, began_ns: int) -> str:
         """Wait for the controller."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,14 @@ from testbed.net.restoration import reroutes, ways
 from testbed.net.state import State
 from testbed.net.timeline import UNCONFIRMED, Entry, Timeline
 from testbed.scenario.delta import Delta
-from testbed.scenario.events import cut_fibre, kill_controller, mend_fibre, slow_node
+from testbed.scenario.events import (
+    cut_fibre,
+    drop_node,
+    kill_controller,
+    mend_fibre,
+    silence_fibre,
+    slow_node,
+)
 from tests.controllers.test_restoration import planned
 from tests.plan.networks import MS
 
@@ -69,7 +77,7 @@ def test_a_controller_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
     here = recoveries(Net(file), file)
     assert list(here.happen(kill_controller())) == []
     (told,) = here.happen(cut_fibre("s3", "s2"))
-    assert told.startswith("no way is left for ")
+    assert re.fullmatch("no controller runs that would put .*, .* on other ways", told)
     assert list(here.happen(slow_node("s3", "1 ms"))) == [], "told once"
     with pytest.raises(InputError, match=r"does not run at [\d.]+ [mun]?s") as caught:
         list(here.happen(kill_controller()))
@@ -84,7 +92,16 @@ def test_what_no_switch_confirms_is_not_told_as_done(
     here = recoveries(Net(file, confirmed=False), file)
     put, left = here.happen(cut_fibre("s3", "s2"))
     assert put == "the controller has put 0 of 2 paths on other ways"
-    assert left.startswith("no way is left for ")
+    assert re.fullmatch("the controller has not put .*, .* on other ways", left)
+
+
+def test_why_packets_are_lost_is_told(tmp_path: Path) -> None:
+    here = recoveries(Net(tmp_path / "none"), tmp_path / "none")
+    (silent,) = here.happen(silence_fibre("s3", "s2"))
+    assert "silent, which nobody sees without BFD" in silent
+    file = tmp_path / "controller.jsonl"
+    (none,) = recoveries(Net(file), file).happen(drop_node("s2"))
+    assert none.startswith("no way is left for ")
 
 
 def test_what_is_not_waited_for_is_known_when_it_is_done(
