@@ -118,7 +118,7 @@ def test_what_is_not_waited_for_is_known_when_it_is_done(
     list(here.happen(cut_fibre("s3", "s2")))
     net.file = later
     with monkeypatch.context() as patched:
-        patched.setattr(recovery.time, "sleep", interrupt)
+        patched.setattr(time, "sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
             list(here.happen(mend_fibre("s3", "s2")))
     net.file = file
