@@ -8,14 +8,18 @@
 
 All of them meet no other traffic. Frames have a label between switches. For a message of one
 packet a path's time is the sum over its links; the packets of a longer one follow each other
-at the pace of the slowest link. So paths are searched by the slowest link that they may have.
+at the pace of the slowest link, so that the sooner first packet may have the later last. The
+fastest path is searched by when each packet is there, the one of fewest links by the slowest
+link that it may have.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from operator import le
 from typing import Any
 
 import networkx as nx
@@ -29,14 +33,14 @@ from testbed.slices.paths import (
     Weight,
     constrained_path,
     least_cost_path,
-    least_cost_paths,
-    path_sum,
+    least_sums,
+    no_path,
     too_slow,
 )
 from testbed.slices.policy import Demand
 
-MOST_PATHS = 200
-"""Of one slowest link, paths that are tried for a message of several packets."""
+Times = tuple[int, ...]
+"""When each frame of a message is somewhere, ns."""
 
 
 def sender(edge: Mapping[str, Any]) -> Transmitter:
@@ -52,11 +56,16 @@ def sending(graph: nx.DiGraph, size: int) -> Weight:
     def weight(tail: str, head: str, edge: Mapping[str, Any]) -> int:
         link = tail, head
         if link not in known:
-            inner = all(graph.nodes[end]["role"] == "switch" for end in link)
-            known[link] = edge["delay_ns"] + sender(edge).sent_ns(size + LABEL_BYTES * inner)
+            label = LABEL_BYTES * _inner(graph, link)
+            known[link] = edge["delay_ns"] + sender(edge).sent_ns(size + label)
         return known[link]
 
     return weight
+
+
+def _inner(graph: nx.DiGraph, link: tuple[str, str]) -> bool:
+    """Whether it is between switches."""
+    return all(graph.nodes[end]["role"] == "switch" for end in link)
 
 
 def largest_bytes(demand: Demand) -> int:
@@ -84,17 +93,24 @@ def serialisation_ns(
         senders: of every link along `nodes`.
         sizes: of the frames in bytes, their label apart, sent back to back.
     """
-    ready = [0] * len(sizes)
+    ready = (0,) * len(sizes)
     for hop, transmitter in enumerate(senders):
-        rate = transmitter.rate_bps
-        if rate is None:
-            continue
         more = label_bytes(hop, nodes, label)
-        free = 0  # when it has sent all before, in ns times its rate
-        for number, size in enumerate(sizes):
-            free = max(free, ready[number] * rate) + transmitter.wire_bits(size + more) * S
-            ready[number] = -(-free // rate)
+        ready = _sent(ready, transmitter, [transmitter.wire_bits(size + more) for size in sizes])
     return ready[-1]
+
+
+def _sent(ready: Times, transmitter: Transmitter, bits: Sequence[int]) -> Times:
+    """When each of some frames has been sent on a link, from when each is there to be sent."""
+    rate = transmitter.rate_bps
+    if rate is None:
+        return ready
+    free = 0  # when it has sent all before, in ns times its rate
+    found = []
+    for at, more in zip(ready, bits, strict=True):
+        free = max(free, at * rate) + more * S
+        found.append(-(-free // rate))
+    return tuple(found)
 
 
 def message_ns(graph: nx.DiGraph, nodes: Nodes, sizes: Sequence[int]) -> int:
@@ -106,34 +122,58 @@ def message_ns(graph: nx.DiGraph, nodes: Nodes, sizes: Sequence[int]) -> int:
 
 
 def fastest_path(graph: nx.DiGraph, demand: Demand) -> Nodes:
-    """The path on which the demand's message is there first.
+    """The path on which the demand's message is there first. Exact.
 
-    Of equal times the path with fewer hops wins, then node names. Exact for up to
-    MOST_PATHS candidates of each slowest link. Raises PlanError when there is no path.
+    Of equal times the path with fewer hops wins, then node names. A way to a node is
+    dominated if by another no frame is there later, nor is that one longer or after it by
+    names. Ways are taken by what the last frame needs at least to the end (A*: Hart,
+    Nilsson and Raphael 1968). Raises PlanError when there is no path.
     """
     src, dst, sizes = demand.src, demand.dst, message_bytes(demand)
-    if len(sizes) == 1:
-        return least_cost_path(graph, src, dst, sending(graph, sizes[0]))
-    least_cost_path(graph, src, dst)  # raises if there is none
     weight = sending(graph, sizes[-1])
-    best: tuple[int, int, Nodes] | None = None
-    heap: list[tuple[int, int, Nodes]] = []
-    more: list[Iterator[tuple[int, Nodes]]] = []
-    for some, ahead_ns in _by_slowest(graph, sizes[:-1]):
-        more.append(_at_least(some, demand, weight, ahead_ns))
-        _push(heap, more, len(more) - 1)
-    tried = [0] * len(more)
+    if len(sizes) == 1:
+        return least_cost_path(graph, src, dst, weight)
+    left = least_sums(graph, dst, weight)
+    if src not in left:
+        raise no_path(graph, src, dst)
+    over = _crossing(graph, sizes)
+    heap: list[tuple[int, int, Nodes, Times]] = [(left[src], 0, (src,), (0,) * len(sizes))]
+    kept: dict[str, list[tuple[int, Nodes, Times]]] = defaultdict(list)
     while heap:
-        at_least, number, nodes = heapq.heappop(heap)
-        if best is not None and at_least > best[0]:
-            break
-        found = (message_ns(graph, nodes, sizes), len(nodes), nodes)
-        best = found if best is None else min(best, found)
-        tried[number] += 1
-        if tried[number] < MOST_PATHS:
-            _push(heap, more, number)
-    assert best is not None
-    return best[2]
+        _, hops, nodes, ready = heapq.heappop(heap)
+        node = nodes[-1]
+        if node == dst:
+            return nodes
+        if any(
+            (fewer, names) <= (hops, nodes) and all(map(le, sooner, ready))
+            for fewer, names, sooner in kept[node]
+        ):
+            continue
+        kept[node].append((hops, nodes, ready))
+        for peer in graph[node]:
+            if peer in left and peer not in nodes:
+                then = over(ready, node, peer)
+                at_least = then[-1] + left[peer]
+                heapq.heappush(heap, (at_least, hops + 1, (*nodes, peer), then))
+    raise AssertionError("there is a path")
+
+
+def _crossing(graph: nx.DiGraph, sizes: Sequence[int]) -> Callable[[Times, str, str], Times]:
+    """When frames of these sizes are at the other end of a link, from when they are at one."""
+    known: dict[tuple[str, str], tuple[Transmitter, list[int], int]] = {}
+
+    def over(ready: Times, tail: str, head: str) -> Times:
+        link = tail, head
+        if link not in known:
+            edge = graph.edges[link]
+            more = LABEL_BYTES * _inner(graph, link)
+            transmitter = sender(edge)
+            bits = [transmitter.wire_bits(size + more) for size in sizes]
+            known[link] = transmitter, bits, edge["delay_ns"]
+        transmitter, bits, delay_ns = known[link]
+        return tuple([at + delay_ns for at in _sent(ready, transmitter, bits)])
+
+    return over
 
 
 def timely_path(graph: nx.DiGraph, demand: Demand, most_ns: int) -> Nodes:
@@ -180,19 +220,3 @@ def _by_slowest(graph: nx.DiGraph, ahead: Sequence[int]) -> Iterator[tuple[nx.Di
             if edge["rate_bps"] == rate
         )
         yield some, least * S // rate if rate else 0
-
-
-def _at_least(
-    graph: nx.DiGraph, demand: Demand, weight: Weight, ahead_ns: int
-) -> Iterator[tuple[int, Nodes]]:
-    """Paths by what a message takes at least on them."""
-    for nodes in least_cost_paths(graph, demand.src, demand.dst, weight):
-        yield path_sum(graph, nodes, weight) + ahead_ns, nodes
-
-
-def _push(
-    heap: list[tuple[int, int, Nodes]], more: Sequence[Iterator[tuple[int, Nodes]]], number: int
-) -> None:
-    following = next(more[number], None)
-    if following is not None:
-        heapq.heappush(heap, (following[0], number, following[1]))

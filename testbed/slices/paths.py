@@ -3,6 +3,7 @@
     least_cost_path    Dijkstra
     least_cost_paths   one after the other, the cheapest first (Yen)
     constrained_path   least cost within a one-way delay: exact, Pareto labels
+    least_sums         from every node to one
 
 All order paths in full: by cost (or what they minimise), then hops, then node names.
 Costs and delays are whole numbers, so that sums are exact and ties are ties. A weight is
@@ -40,7 +41,7 @@ def least_cost_path(graph: nx.DiGraph, src: str, dst: str, weight: Weight = None
     """
     found = _search(graph, (src,), dst, measure_of(weight))
     if found is None:
-        raise _none(graph, src, dst)
+        raise no_path(graph, src, dst)
     return found[2]
 
 
@@ -88,9 +89,9 @@ def constrained_path(
     Raises PlanError when there is none; it tells the least delay there is.
     """
     price, lag = measure_of(cost), measure_of(delay)
-    left = _least_to(graph, dst, lag)
+    left = least_sums(graph, dst, delay)
     if src not in left:
-        raise _none(graph, src, dst)
+        raise no_path(graph, src, dst)
     if left[src] > bound_ns:
         raise too_slow(graph, src, dst, bound_ns, left[src])
     heap: list[tuple[int, int, int, Nodes]] = [(0, 0, 0, (src,))]
@@ -157,8 +158,9 @@ def _search(
     return None
 
 
-def _least_to(graph: nx.DiGraph, dst: str, measure: _Measure) -> dict[str, int]:
-    """From every node that can reach `dst`, the least sum to it."""
+def least_sums(graph: nx.DiGraph, dst: str, weight: Weight) -> dict[str, int]:
+    """From every node that can reach `dst`, the least sum of a weight to it."""
+    measure = measure_of(weight)
     least: dict[str, int] = {}
     heap = [(0, dst)]
     while heap:
@@ -172,7 +174,8 @@ def _least_to(graph: nx.DiGraph, dst: str, measure: _Measure) -> dict[str, int]:
     return least
 
 
-def _none(graph: nx.DiGraph, src: str, dst: str) -> PlanError:
+def no_path(graph: nx.DiGraph, src: str, dst: str) -> PlanError:
+    """That nothing leads from node to node."""
     return PlanError(f"there is no path from {src} to {dst}", where=f"topology {graph.name!r}")
 
 
