@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from testbed.net.openflow import IN_PORT, Fields, Packet, PacketError, Sent, Switch
 from testbed.net.state import Pair, State
@@ -17,8 +18,7 @@ MOST_COPIES = 64
 """Of one packet; more is taken for a storm."""
 
 
-@dataclass(frozen=True)
-class Hop:
+class Hop(NamedTuple):
     """How a packet left a switch."""
 
     switch: str
@@ -158,8 +158,7 @@ class Fabric:
                 self._arrive(walk, way.on(switch, out, copy, here), down, instead)
 
 
-@dataclass(frozen=True)
-class _Way:
+class _Way(NamedTuple):
     """One copy on its way: the port it left by, and what it has behind it."""
 
     port: Port

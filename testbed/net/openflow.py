@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import NamedTuple
 
 from testbed.net.matches import MPLS
@@ -85,8 +86,9 @@ class _Shape(NamedTuple):
     """Rules of one priority that match on the same fields."""
 
     priority: int
-    fields: tuple[str, ...]
-    rules: dict[tuple[int | str, ...], list[Rule]]
+    values: Callable[[Fields], object]
+    """Of these fields. Raises KeyError where a packet has not all of them."""
+    rules: dict[object, list[Rule]]
 
 
 class _State(NamedTuple):
@@ -141,7 +143,7 @@ class Switch:
             if found and shape.priority < found[0].priority:
                 break
             try:
-                values = tuple(fields[name] for name in shape.fields)
+                values = shape.values(fields)
             except KeyError:
                 continue
             found += shape.rules.get(values, ())
@@ -156,11 +158,18 @@ def _shapes(rules: Iterable[Rule]) -> list[_Shape]:
     shapes: dict[tuple[int, tuple[str, ...]], _Shape] = {}
     for rule in rules:
         fields = tuple(sorted(rule.match))
-        shape = shapes.setdefault(
-            (rule.priority, fields), _Shape(rule.priority, fields, defaultdict(list))
-        )
-        shape.rules[tuple(rule.match[name] for name in fields)].append(rule)
+        of = rule.priority, fields
+        if of not in shapes:
+            values = itemgetter(*fields) if fields else _nothing
+            shapes[of] = _Shape(rule.priority, values, defaultdict(list))
+        shape = shapes[of]
+        shape.rules[shape.values(rule.match)].append(rule)
     return sorted(shapes.values(), key=lambda shape: -shape.priority)
+
+
+def _nothing(_: Fields) -> object:
+    """What a rule without a match compares."""
+    return None
 
 
 class _Actions(NamedTuple):

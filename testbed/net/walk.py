@@ -205,7 +205,8 @@ class _Check:
             _require(trace.end == b.name, f"packet was delivered to {trace.end}", where)
             _require(not more, f"packet was delivered {len(more) + 1} times", where)
             for hop in trace.hops:
-                _require(hop.cookie == 0, f"{hop.switch} gave it to path {hop.cookie}", where)
+                if hop.cookie:
+                    raise PlanError(f"{hop.switch} gave it to path {hop.cookie}", where=where)
                 _leaves(hop, 0, where)
 
 
@@ -238,19 +239,12 @@ def _common(nodes: Sequence[str], way: Way) -> int:
 def _leaves(hop: Hop, queue: int, where: str) -> None:
     """By the path's queue if that matters at the port, else by none. None is queue 0."""
     expected = queue if hop.port.selects else None
-    _require(
-        (hop.queue or 0) == (expected or 0),
-        f"left {hop.port.name} by queue {hop.queue}",
-        where,
-        f"{expected}",
-    )
-    ids = [q.id for q in hop.port.queues]
-    _require(
-        expected is None or not ids or expected in ids,
-        f"{hop.port.name} has no queue {queue}",
-        where,
-        f"{ids}",
-    )
+    if (hop.queue or 0) != (expected or 0):
+        what = f"left {hop.port.name} by queue {hop.queue}"
+        raise PlanError(what, where=where, expected=f"{expected}")
+    ids = [q.id for q in hop.port.queues] if expected is not None else []
+    if ids and expected not in ids:
+        raise PlanError(f"{hop.port.name} has no queue {queue}", where=where, expected=f"{ids}")
 
 
 def _require(fine: bool, what: str, where: str, expected: str = "") -> None:

@@ -65,7 +65,8 @@ def with_bounds(
     `more` are flows of the network itself.
     """
     flows = [*more, *flows_of(wiring, sessions, loads, traffic)]
-    found = bounds({port.name: port for port in wiring.ports}, flows)
+    asked = [flow.id for session in sessions for flow in _session(wiring, session, traffic)]
+    found = bounds({port.name: port for port in wiring.ports}, flows, asked)
     known = {flow.id: flow for flow in flows}
     crossing: dict[str, list[Flow]] = {}
     for flow in flows:

@@ -31,14 +31,7 @@ from testbed.port.transmitter import ROUNDING_NS
 from testbed.slices.tandem import Cross, any_order, in_order
 
 if TYPE_CHECKING:
-    from testbed.slices.bounds import Flow, Hop, Network
-
-
-class _At(NamedTuple):
-    """A flow at a port of the path, by its place on its own path."""
-
-    flow: Flow
-    place: int
+    from testbed.slices.bounds import At, Flow, Hop, Network
 
 
 @dataclass(frozen=True)
@@ -48,9 +41,9 @@ class _Port:
     place: int
     """On the path."""
     server: Server
-    same: tuple[_At, ...]
+    same: tuple[At, ...]
     """Who shares the queue."""
-    others: tuple[_At, ...]
+    others: tuple[At, ...]
     """Who is in another queue that may go before."""
     held: Bucket
     """Of queues with a peak rate, all together."""
@@ -61,7 +54,7 @@ class _Way:
     """Ports in a row that a flow shares, from one to another."""
 
     first: int
-    at: tuple[_At, ...]
+    at: tuple[At, ...]
     """The flow there, port by port."""
     same: bool
     """In the same queue."""
@@ -114,7 +107,6 @@ class Along:
         """`sooner`: others come no later than by the ports that they have passed in a row, too,
         not only by the sum of their waits there."""
         self.network, self._hops, self._sooner = network, hops, sooner
-        self._buckets: dict[tuple[str, int, int], Bucket | None] = {}
         self._shaped = [n for n, h in enumerate(hops) if network.ports[h.port].rate_bps]
         made = (self._row(wide) for wide in (True, False)) if len(self._shaped) > 1 else ()
         self._rows = [row for row in made if row is not None]
@@ -133,7 +125,7 @@ class Along:
             same = [span for span in row.ways if span.same]
             most = max((span.last - span.first for span in same), default=0)
             longest = [span for span in same if span.last - span.first == most]
-            for ordered in ([], same, longest) if same else ([],):
+            for ordered in [[], *([same] if same else []), *([longest] if longest != same else [])]:
                 server = self._left(row, flow, ordered)
                 if server is not None:
                     found.append(server.wait_ns((burst,), told_bits))
@@ -167,7 +159,7 @@ class Along:
         hop = self._hops[place]
         port, members = self.network.ports[hop.port], self.network.members[hop.port]
         (queue,) = (q for q in port.served if q.id == hop.queue)
-        same = tuple(map(_At._make, members[queue.id]))
+        same = members[queue.id]
         if wide and not port.gates and not queue.peak_bps:
             found = self._wide(place, queue, same)
             if found is not None:
@@ -190,13 +182,14 @@ class Along:
         rate = self.network.ports[hop.port].rate_bps or 1
         return Server(best.bps, best.latency_ns + self._late_ns(place, up(largest * S, rate)))
 
-    def _wide(self, place: int, queue: Queue, same: tuple[_At, ...]) -> _Port | None:
+    def _wide(self, place: int, queue: Queue, same: tuple[At, ...]) -> _Port | None:
         hop = self._hops[place]
         port, loads = self.network.ports[hop.port], self.network.loads[hop.port]
         rate = port.rate_bps or 1
         members = self.network.members[hop.port]
         block, behind = loads.block[queue.level], loads.behind[queue.level]
-        others, held, largest = list[_At](), Bucket(0, 0), 0
+        held, largest = Bucket(0, 0), 0
+        others: list[At] = []
         for other in port.served:
             if other.level > queue.level or other.id not in loads.loads:
                 continue
@@ -204,7 +197,7 @@ class Along:
             largest = max(largest, longest)
             if other.id == queue.id:
                 continue
-            here = list(map(_At._make, members[other.id]))
+            here = members[other.id]
             if not all(at.flow.burst or any(hop.policer for hop in at.flow.hops) for at in here):
                 return None
             if not other.peak_bps:
@@ -300,14 +293,11 @@ class Along:
         sent_ns = sum(self._sent_ns(at) for n, at in enumerate(way.at, way.first) if n < last)
         return Bucket(max(0, bucket.bits - bucket.bps * sent_ns // S), bucket.bps)
 
-    def _bucket(self, at: _At, extra_bits: int) -> Bucket | None:
+    def _bucket(self, at: At, extra_bits: int) -> Bucket | None:
         """What a flow sends as it comes there."""
-        key = at.flow.id, at.place, extra_bits
-        if key not in self._buckets:
-            self._buckets[key] = self.network.bucket(*at, extra_bits, sooner=self._sooner)
-        return self._buckets[key]
+        return self.network.bucket(*at, extra_bits, sooner=self._sooner)
 
-    def _sent_ns(self, at: _At) -> int:
+    def _sent_ns(self, at: At) -> int:
         """What a flow's packet is sent there at least."""
         hop = at.flow.hops[at.place]
         bits = at.flow.smallest_bits + hop.extra_bits
@@ -333,7 +323,7 @@ class Along:
             going |= {key: _Way(number, (at,), key[2]) for key, at in here.items()}
         yield from going.values()
 
-    def _follows(self, at: _At, place: int, until: int) -> bool:
+    def _follows(self, at: At, place: int, until: int) -> bool:
         """Whether another flow goes by the same ports from one place of the path to another."""
         step = at.place - place
         return all(

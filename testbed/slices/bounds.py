@@ -26,6 +26,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from testbed.port.curves import Bucket, Curve, S, Server, total, up
 from testbed.port.pipeline import Pipeline
@@ -74,6 +75,13 @@ class Flow:
     """The flow whose packets this one answers, each as it arrives."""
 
 
+class At(NamedTuple):
+    """A flow at a port, by the port's place on its path."""
+
+    flow: Flow
+    place: int
+
+
 @dataclass(frozen=True)
 class AtPort:
     """A flow's share of its bound at one port."""
@@ -110,12 +118,15 @@ class Endless:
     """The first where traffic that nothing holds, or too much of it, goes before."""
 
 
-def bounds(ports: Mapping[str, Pipeline], flows: Iterable[Flow]) -> dict[str, Bound | Endless]:
-    """The bound of every flow, by id."""
+def bounds(
+    ports: Mapping[str, Pipeline], flows: Iterable[Flow], of: Iterable[str] | None = None
+) -> dict[str, Bound | Endless]:
+    """The bound of every flow, by id; or of those only whose ids are given, beside all."""
     network = Network()
     network.add(ports, flows)
     network.settle()
-    return {id_: network.bound(flow) for id_, flow in network.flows.items()}
+    asked = network.flows if of is None else of
+    return {id_: network.bound(network.flows[id_]) for id_ in asked}
 
 
 @dataclass
@@ -142,8 +153,8 @@ class Network:
         """Ports that settle() has worked out anew."""
         self.waits: dict[str, tuple[int | None, ...]] = {}
         """Flow -> its longest waits, hop by hop; None: nothing bounds it."""
-        self.members: dict[str, dict[int, tuple[tuple[Flow, int], ...]]] = {}
-        """Port -> queue -> the flows in it, each with its hop's place on its path."""
+        self.members: dict[str, dict[int, tuple[At, ...]]] = {}
+        """Port -> queue -> the flows in it."""
         self.at: dict[tuple[str, int], Served] = {}
         """Port and queue -> what is known of it."""
         self.loads: dict[str, Loads] = {}
@@ -153,6 +164,8 @@ class Network:
         self._due: set[str] = set()
         self._late_at: dict[str, int] = {}
         self._sooner: dict[tuple[str, int], int | None] = {}
+        self._buckets: dict[tuple[str, int, int, bool], Bucket | None] = {}
+        """What flows send, by the waits that are known."""
         self._paths: dict[tuple[tuple[Hop, ...], bool], Along] = {}
 
     def fork(self) -> Network:
@@ -177,7 +190,7 @@ class Network:
             self._answers[flow.after] = (*self._answers.get(flow.after, ()), flow)
             for place, hop in enumerate(flow.hops):
                 queues = self.members.setdefault(hop.port, {})
-                queues[hop.queue] = (*queues.get(hop.queue, ()), (flow, place))
+                queues[hop.queue] = (*queues.get(hop.queue, ()), At(flow, place))
                 self._depth[hop.port] = max(self._depth.get(hop.port, 0), place)
                 self._due.add(hop.port)
 
@@ -191,6 +204,7 @@ class Network:
         self.touched = set()
         self._sooner.clear()
         self._paths.clear()
+        self._buckets.clear()
         heap = [(0, self._depth.get(name, 0), name) for name in self._due]
         heapq.heapify(heap)
         times: Counter[str] = Counter()
@@ -208,7 +222,7 @@ class Network:
                         self._due.add(other)
                         heapq.heappush(heap, (times[other], self._depth[other], other))
 
-    def _grown(self, name: str, times: int) -> list[tuple[Flow, int]]:
+    def _grown(self, name: str, times: int) -> list[At]:
         """The flows that may wait longer at a port than was known, `times` before included."""
         port = self.ports[name]
         if port.rate_bps is None:
@@ -229,9 +243,10 @@ class Network:
                 if before is not None and (wait is None or wait > before):
                     now = _coarser(wait, times)
                     self.waits[flow.id] = (*waits[:place], now, *waits[place + 1 :])
+                    self._buckets.clear()
                     # a queue that may wait while the transmitter is free counts its own waits
                     again = queue.peak_bps or port.windows(queue.id) is not None
-                    grown.append((flow, place if again else place + 1))
+                    grown.append(At(flow, place if again else place + 1))
         return grown
 
     def _served(self, name: str, port: Pipeline) -> list[tuple[Queue, Served]]:
@@ -261,12 +276,12 @@ class Network:
             found.append((queue, served))
         return found
 
-    def _curve(self, members: Sequence[tuple[Flow, int]], without: str = "") -> Curve:
+    def _curve(self, members: Sequence[At], without: str = "") -> Curve:
         """All that comes to a queue, by the links it comes over."""
-        some = [(flow, place) for flow, place in members if flow.id != without]
-        policed: dict[Policer | None, list[tuple[Flow, int]]] = defaultdict(list)
-        for flow, place in some:
-            policed[flow.hops[place].policer].append((flow, place))
+        some = [at for at in members if at.flow.id != without]
+        policed: dict[Policer | None, list[At]] = defaultdict(list)
+        for at in some:
+            policed[at.flow.hops[at.place].policer].append(at)
         curve = self._arriving(some)
         if set(policed) - {None}:
             curve += total(
@@ -275,13 +290,13 @@ class Network:
             )
         return curve
 
-    def _arriving(self, members: Sequence[tuple[Flow, int]]) -> Curve:
-        over: dict[str, list[tuple[Flow, int]]] = defaultdict(list)
-        for flow, place in members:
-            over[flow.hops[place - 1].port if place else ""].append((flow, place))
+    def _arriving(self, members: Sequence[At]) -> Curve:
+        over: dict[str, list[At]] = defaultdict(list)
+        for at in members:
+            over[at.flow.hops[at.place - 1].port if at.place else ""].append(at)
         return total(self._over(link, them) for link, them in over.items())
 
-    def _over(self, link: str, members: Sequence[tuple[Flow, int]]) -> Curve:
+    def _over(self, link: str, members: Sequence[At]) -> Curve:
         curve: list[Bucket] = []
         each = [self.bucket(flow, place) for flow, place in members]
         whole = [bucket for bucket in each if bucket is not None]
@@ -303,9 +318,15 @@ class Network:
         """What a flow sends, as it comes to a hop; or what a policer on its way lets pass,
         where that is less. In bits that packets have there, or with `extra_bits`; `sooner`
         as of Along."""
+        extra = flow.hops[place].extra_bits if extra_bits is None else extra_bits
+        key = flow.id, place, extra, sooner
+        if key not in self._buckets:
+            self._buckets[key] = self._bucket(flow, place, extra, sooner=sooner)
+        return self._buckets[key]
+
+    def _bucket(self, flow: Flow, place: int, extra: int, *, sooner: bool) -> Bucket | None:
         late = self._late(flow, 0, place, sooner=sooner)
         sent = None
-        extra = flow.hops[place].extra_bits if extra_bits is None else extra_bits
         if flow.burst is not None and late is not None:
             sent = _wider(flow, extra).late(late)
         for passed in range(place - 1, -1, -1):
@@ -469,7 +490,7 @@ class Network:
         return latency + up(ahead * S, min(slowest))
 
 
-def _sizes(member: tuple[Flow, int]) -> tuple[int, int]:
+def _sizes(member: At) -> tuple[int, int]:
     """The largest and the smallest packet of a flow at a hop."""
     flow, place = member
     extra = flow.hops[place].extra_bits
