@@ -187,11 +187,11 @@ class _Actions(NamedTuple):
             if kind == "output":
                 self.sent.append(Sent(value, state.packet, state.queue, self.cookie))
             elif kind == "set_queue":
-                state = state._replace(queue=value)
+                state = _State(state.packet, value)
             elif kind == "group":
                 self._group(value, state, depth)
             else:
-                state = state._replace(packet=_changed(state.packet, kind, value))
+                state = _State(_changed(state.packet, kind, value), state.queue)
         return state
 
     def _group(self, id_: int, state: _State, depth: int) -> None:

@@ -63,10 +63,6 @@ class _Way:
     def last(self) -> int:
         return self.first + len(self.at) - 1
 
-    def part(self, first: int, last: int) -> _Way:
-        """Of it what is between two ports, both included."""
-        return _Way(first, self.at[first - self.first : last - self.first + 1], self.same)
-
 
 _Key = tuple[str, int, bool]
 """Flow, its place, and whether it is in the same queue."""
@@ -81,15 +77,22 @@ class _Span(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Row:
-    """The ports as servers, and who goes before on them."""
+class _Beside:
+    """Who goes before on the ports of a row."""
 
-    ports: tuple[_Port, ...]
     ways: dict[_Span, list[_Way]]
     own: dict[str, _Way]
     """Of the flows that take the whole path, in the same queue."""
     sums: dict[tuple[_Span, int, int, bool], Bucket | None]
     """What comes by all ways of a span, over a part of it."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The ports as servers, and who goes before on them."""
+
+    ports: tuple[_Port, ...]
+    beside: _Beside
 
     @property
     def whole(self) -> _Span:
@@ -107,6 +110,8 @@ class Along:
         """`sooner`: others come no later than by the ports that they have passed in a row, too,
         not only by the sum of their waits there."""
         self.network, self._hops, self._sooner = network, hops, sooner
+        self._beside: dict[bool, _Beside] = {}
+        """Of all rows in which some, or none, of another queue go before."""
         self._shaped = [n for n, h in enumerate(hops) if network.ports[h.port].rate_bps]
         made = (self._row(wide) for wide in (True, False)) if len(self._shaped) > 1 else ()
         self._rows = [row for row in made if row is not None]
@@ -122,7 +127,7 @@ class Along:
         """
         found = []
         for row in self._rows:
-            same = [span for span in row.ways if span.same]
+            same = [span for span in row.beside.ways if span.same]
             most = max((span.last - span.first for span in same), default=0)
             longest = [span for span in same if span.last - span.first == most]
             for ordered in [[], *([same] if same else []), *([longest] if longest != same else [])]:
@@ -147,13 +152,17 @@ class Along:
             if port is None:
                 return None
             ports.append(port)
+        others = any(port.others for port in ports)
+        if others not in self._beside:
+            self._beside[others] = self._who(ports)
+        return _Row(tuple(ports), self._beside[others])
+
+    def _who(self, ports: Sequence[_Port]) -> _Beside:
         ways: dict[_Span, list[_Way]] = defaultdict(list)
         for way in self._ways(ports):
             ways[_Span(way.first, way.last, way.same)].append(way)
-        row = _Row(tuple(ports), dict(ways), {}, {})
-        for way in ways[row.whole]:
-            row.own[way.at[0].flow.id] = way
-        return row
+        whole = ways.get(_Span(0, len(ports) - 1, same=True), ())
+        return _Beside(dict(ways), {way.at[0].flow.id: way for way in whole}, {})
 
     def _port(self, place: int, wide: bool) -> _Port | None:
         hop = self._hops[place]
@@ -236,7 +245,7 @@ class Along:
         """Of the ports, in the order it came beside ways of the `ordered` spans, in any order
         beside the rest: between two ports at which the first change, the ports are one server."""
         parts = list(_nested(ordered))
-        rest = [span for span in row.ways if span not in ordered]
+        rest = [span for span in row.beside.ways if span not in ordered]
         cuts = {0, len(row.ports), *(p[1] for p in parts), *(p[2] + 1 for p in parts)}
         edges = sorted(cuts)
         number = {edge: n for n, edge in enumerate(edges)}
@@ -265,32 +274,34 @@ class Along:
     def _others(self, row: _Row, part: _Part, flow: Flow, *, early: bool) -> Bucket | None:
         """What comes by a part of the ways of a span, the flow's own packets apart."""
         span, first, last = part
-        key = (*part, early)
-        if key not in row.sums:
-            each = [self._part(row, way.part(first, last), early=early) for way in row.ways[span]]
+        beside, key = row.beside, (*part, early)
+        if key not in beside.sums:
+            ways = beside.ways[span]
+            each = [self._part(row, way, first, last, early=early) for way in ways]
             known = [bucket for bucket in each if bucket is not None]
-            row.sums[key] = together(known) if len(known) == len(each) else None
-        every = row.sums[key]
+            beside.sums[key] = together(known) if len(known) == len(each) else None
+        every = beside.sums[key]
         if every is None or span != row.whole:
             return every
-        own = self._part(row, row.own[flow.id].part(first, last), early=early)
+        own = self._part(row, beside.own[flow.id], first, last, early=early)
         assert own is not None
         return Bucket(every.bits - own.bits, every.bps - own.bps)
 
-    def _part(self, row: _Row, way: _Way, *, early: bool) -> Bucket | None:
-        """What comes by a way.
+    def _part(self, row: _Row, way: _Way, first: int, last: int, *, early: bool) -> Bucket | None:
+        """What comes by a way, of it what is between two ports, both included.
 
         Args:
             early: a packet counts when it has been sent at the way's last port. So it came
                 to the first as much earlier as it took to be sent at each.
         """
-        extra = max(at.flow.hops[at.place].extra_bits for at in way.at)
-        bucket = self._bucket(way.at[0], extra)
+        part = way.at[first - way.first : last - way.first + 1]
+        extra = max([at.flow.hops[at.place].extra_bits for at in part])
+        bucket = self._bucket(part[0], extra)
         if bucket is None or not early:
             return bucket
         # the path's last port is looked at as it begins to send, not when it has sent
-        last = len(row.ports) - 1
-        sent_ns = sum(self._sent_ns(at) for n, at in enumerate(way.at, way.first) if n < last)
+        end = len(row.ports) - 1
+        sent_ns = sum([self._sent_ns(at) for n, at in enumerate(part, first) if n < end])
         return Bucket(max(0, bucket.bits - bucket.bps * sent_ns // S), bucket.bps)
 
     def _bucket(self, at: At, extra_bits: int) -> Bucket | None:
