@@ -7,7 +7,7 @@ whoever set them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from testbed.emulation import lab_qdisc, tc
 from testbed.emulation.netlink import Netlink
@@ -37,6 +37,12 @@ def requeue(link: Netlink, ports: Sequence[Port]) -> None:
                 f"port {name} has other queues or policers than asked",
                 expected=f"{asked.queueing}, {asked.policers}, not {now.queueing}, {now.policers}",
             )
+
+
+def changeable(link: Netlink, ports: Iterable[Port]) -> bool:
+    """Whether the kernel can change the queues of these ports of the socket's namespace."""
+    seen = tc.dump(link, [port.ifindex for port in ports])
+    return all(here.kinds.get(tc.ROOT) == lab_qdisc.KIND for here in seen.values())
 
 
 def _having(before: Pipeline, port: Port) -> Pipeline:

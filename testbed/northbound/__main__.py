@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from testbed.emulation.netlink import Netlink
+from testbed.emulation.requeue import changeable
 from testbed.errors import InputError, TestbedError
 from testbed.net.deltas.install import Install
 from testbed.net.timeline import Entry, Timeline
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = _read(given.plan)
         kind: type[Policy] = discovery.load("policy", plan.policy, Policy)
         service = Service(
-            Admission(plan, kind()),
+            Admission(plan, kind(), requeues=_requeues(plan)),
             Journal(given.journal),
             Carrier(given.control),
             Probed(plan, given.samples),
@@ -71,6 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("ready", server.address[1], flush=True)
     server.serve()
     return 0
+
+
+def _requeues(plan: Plan) -> bool:
+    """Whether this lab can change the queues of switches."""
+    switches = {switch.name for switch in plan.switches}
+    shaped = [port for port in plan.ports if port.node in switches and port.rate_bps is not None]
+    with Netlink() as link:
+        return changeable(link, shaped)
 
 
 def _teller(path: Path | None) -> Told:

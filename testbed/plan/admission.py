@@ -52,9 +52,10 @@ MOST_DRAIN_NS = 1_000_000_000
 class Admission:
     """Decides about orders for one network."""
 
-    def __init__(self, first: Plan, policy: Policy) -> None:
-        """`first` has no orders, and was planned with the policy."""
-        self.first = first
+    def __init__(self, first: Plan, policy: Policy, *, requeues: bool = True) -> None:
+        """`first` has no orders, and was planned with the policy; `requeues` is whether the
+        lab's kernel can change queues that packets wait in."""
+        self.first, self._requeues = first, requeues
         self._placing = Placing(first, policy)
         self._serving = Serving(first, self._placing.names)
         self._holding = Holding(first)
@@ -129,7 +130,8 @@ class Admission:
         raise unfit
 
     def _queued(self, order: Slice) -> None:
-        """Raises RefusedError for a rate where nothing keeps one."""
+        """Raises RefusedError for a rate where nothing keeps one, and for a queue where none can
+        be made."""
         kept = self.first.scheduler != "fifo" and self._placing.policy.queue_of(order) is not None
         rated = [one for one in order.contracts() if one.slo.guaranteed_bps]
         if rated and not kept:
@@ -138,7 +140,18 @@ class Admission:
                 path=term_path(order, rated[0], TERM_OF["guaranteed_bps"].yang),
                 where=f"policy {self.first.policy}, scheduler {self.first.scheduler}",
                 expected="a policy and a scheduler that give the slice a queue",
-                remedy="order it without a rate; or begin with --policy admitted",
+                remedy="order it without a rate; or begin with --policy admitted"
+                + ("" if self._requeues else " --lab virtual"),
+            )
+        if kept and not self._requeues:
+            raise RefusedError(
+                "the slice needs a queue, and this lab's kernel cannot change queues that packets "
+                "wait in",
+                tag="operation-not-supported",
+                where=f"policy {self.first.policy}, scheduler {self.first.scheduler}",
+                expected="a lab whose kernel can, or a policy without queues",
+                remedy="begin with --lab virtual; or with --policy shortest_path, for slices "
+                "without a rate",
             )
 
     def _having(self, state: State, old: Placed | None, book: Book) -> State:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from testbed.frames import LABELLED_FRAME_BYTES
 from testbed.plan.model import Plan
-from testbed.scenario.model import Slo
+from testbed.scenario.model import Slice, Slo
 from testbed.scenario.scenario import Scenario
+from testbed.scenario.terms import asked
 from testbed.slices.policy import BEST_EFFORT
-from testbed.units import show_bps, show_ns
+from testbed.units import show_bps, show_bytes, show_ns
 
 
 def unkept(scenario: Scenario, plan: Plan) -> list[str]:
@@ -22,6 +24,8 @@ def unkept(scenario: Scenario, plan: Plan) -> list[str]:
 
 def _unkept(scenario: Scenario, plan: Plan) -> Iterator[str]:
     slices = {slice_.id: slice_ for slice_ in scenario.slices if slice_.id != BEST_EFFORT}
+    for slice_ in slices.values():
+        yield from _unplanned(slice_)
     for session in plan.sessions:
         slice_ = slices.get(session.slice)
         if slice_ is None:
@@ -35,10 +39,25 @@ def _unkept(scenario: Scenario, plan: Plan) -> Iterator[str]:
             )
         for path, budget in ((leg.path, leg.budget) for leg in session.legs):
             slo = slice_.promised(path.src, path.dst) or Slo()
-            asked = [ns for ns in (slo.delay_ns, slo.delay_percentile_ns) if ns is not None]
-            if asked and budget.total_ns > min(asked):
+            most = [ns for ns in (slo.delay_ns, slo.delay_percentile_ns) if ns is not None]
+            if most and budget.total_ns > min(most):
                 yield (
-                    f"{who} a delay of {show_ns(min(asked))}, and the path of policy "
+                    f"{who} a delay of {show_ns(min(most))}, and the path of policy "
                     f"{path.policy} from {path.src} to {path.dst} takes "
                     f"{show_ns(budget.total_ns)} without queueing."
                 )
+
+
+def _unplanned(slice_: Slice) -> Iterator[str]:
+    """Terms that no policy plans for."""
+    slos = [contract.slo for contract in slice_.contracts()] if slice_.groups else [slice_]
+    for term, value in (one for slo in slos for one in asked(slice_, slo)):
+        who = f"Slice {slice_.id} is promised {term.name} of"
+        if not term.planned:
+            much = show_ns(value) if term.name == "variation" else f"{value:g}"
+            yield f"{who} {much}, which no policy plans for: a run tells how much there was."
+        elif term.name == "MTU" and value > LABELLED_FRAME_BYTES:
+            yield (
+                f"{who} {show_bytes(value)}, which is not kept: links carry frames of "
+                f"{LABELLED_FRAME_BYTES} bytes, a label included."
+            )

@@ -243,3 +243,17 @@ def test_addresses_of_the_ends_can_be_named() -> None:
 
     admitted(here, here.first, naming("10.0.0.0/24"))
     assert "which is not in 192.0.2.0/24" in refused(here, here.first, naming("192.0.2.0/24")).what
+
+
+def test_a_lab_that_cannot_change_queues_carries_no_order_that_needs_one() -> None:
+    plan = compiled(LowestDelay(), scenario())
+    here = Admission(plan, LowestDelay(), requeues=False)
+    said = refused(here, here.first, order(dscp=(10,)))
+    assert said.tag == "operation-not-supported"
+    assert "cannot change queues" in said.what
+    assert "--lab virtual" in said.remedy
+    shared = Admission(compiled(ShortestPath(), scenario(slices=(), probes=())), ShortestPath())
+    fixed = Admission(shared.first, ShortestPath(), requeues=False)
+    state = admitted(fixed, fixed.first, order(dscp=(10,), rate=0))
+    assert state.ports == fixed.first.ports
+    assert "--lab virtual" in refused(fixed, fixed.first, order(dscp=(10,))).remedy

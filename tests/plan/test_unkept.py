@@ -45,3 +45,22 @@ def test_percentiles_and_groups_are_promises_too() -> None:
     one_way = Group(id="g", constructs=(Construct(id="c", senders=("a",), receivers=("b",)),))
     (only,) = told(LowestDelay(), delay_ns=100_000, sdps=ends, groups=(one_way,))
     assert "from h1 to h2" in only
+
+
+@pytest.mark.parametrize(
+    ("terms", "what"),
+    [
+        ({"availability": 0.99999}, "availability of 0.99999, which no policy plans for"),
+        ({"loss": 1e-5}, "loss of 1e-05, which no policy plans for"),
+        ({"variation_ns": MS}, "variation of 1.00 ms, which no policy plans for"),
+        ({"mtu_bytes": 9000}, "MTU of 9 kB, which is not kept: links carry frames of 1518 bytes"),
+    ],
+)
+def test_terms_that_no_policy_plans_for(terms: dict[str, Any], what: str) -> None:
+    for policy in (LowestDelay(), ShortestPath()):
+        (line,) = told(policy, **terms)
+        assert line.startswith(f"Slice gold is promised {what}")
+
+
+def test_an_mtu_that_links_carry_needs_no_word() -> None:
+    assert not told(LowestDelay(), mtu_bytes=1500)
