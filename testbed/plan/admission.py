@@ -120,7 +120,8 @@ class Admission:
             held = held and (mine or self._holding.promising(state))
         unfit: _UnfitError | None = None
         for ways in self._placing.ways(order, room, down):
-            book = self._placing.placed(state.book, order, ways, old, held=held)
+            kept = held and self._serving.tells(ways)
+            book = self._placing.placed(state.book, order, ways, old, held=kept)
             self._serving.check(book, _in(book, order.id))
             lacks = self._holding.lacks(state, self._having(state, old, book), order.id)
             if not lacks:

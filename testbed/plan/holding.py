@@ -1,14 +1,14 @@
 """Whether everyone keeps what was promised, by network calculus on a state. Pure.
 
 Planned traffic is what the plan says, an order's what its contracts say where it is held to
-them, else anything. What orders are promised holds beside best effort that never stops; what
-the plan's slices are promised, beside the best effort that is planned, and from the moment on
-that it held.
+them, all that enter at one port together, else anything. What orders are promised holds
+beside best effort that never stops; what the plan's slices are promised, beside the best
+effort that is planned, and from the moment on that it held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from testbed.plan.model import Plan
 from testbed.plan.served import FRAME_BYTES, bucket
 from testbed.plan.session_bounds import flows_of, path_hops, watching
 from testbed.plan.wiring import Wiring
+from testbed.port.curves import Bucket, together
 from testbed.scenario.model import Slo
 from testbed.slices.bounds import Bound, Endless, Flow, Hop, Network
 from testbed.slices.policy import LATE_NS
@@ -124,18 +125,27 @@ def ordered(state: State) -> Iterator[tuple[Path, Slo]]:
 def _orders(wiring: Wiring, state: State) -> Iterator[Flow]:
     for placed in state.book.placed:
         contracts = {f"{placed.slice.id}/{one.id}": one for one in placed.slice.contracts()}
-        for one in placed.carried:
-            hops = path_hops(wiring, one.path.nodes, one.path)
+        ways = {one.path: path_hops(wiring, one.path.nodes, one.path) for one in placed.carried}
+        held: dict[str, list[Bucket]] = {}
+        for path, hops in ways.items():
+            held.setdefault(_entrance(path, hops), []).append(bucket(contracts[path.id]))
+        for path, hops in ways.items():
             yield Flow(
-                id=one.path.id,
+                id=path.id,
                 hops=tuple(Hop(hop.port, hop.queue) for hop in hops),
-                burst=bucket(contracts[one.path.id]) if placed.held else None,
+                burst=together(held[_entrance(path, hops)]) if placed.held else None,
                 packets=1,
                 largest_bits=8 * FRAME_BYTES,
                 smallest_bits=8 * SMALLEST_TCP_BYTES,
                 told_bits=8 * SMALLEST_TCP_BYTES,
                 late_ns=LATE_NS,
             )
+
+
+def _entrance(path: Path, hops: Sequence[Hop]) -> str:
+    """The port that holds an order to what it says: all of its directions there together, any
+    of which may be all that is sent."""
+    return next((hop.port for hop in hops if hop.policer is not None), path.id)
 
 
 def _best_effort(wiring: Wiring) -> Iterator[Flow]:

@@ -3,7 +3,7 @@
 A port serves the slices that were planned and those that were ordered alike (slices/queues.py).
 What an order says it sends is held to where it enters the network, if its promise or those of
 others rest on it: a token bucket of its contracts, with room for one packet more, since its
-host may hold one up.
+host may hold one up. An order whose ways pass its own entrances is not held.
 """
 
 from __future__ import annotations
@@ -55,6 +55,16 @@ class Serving:
         """Whether it may have queues: a switch's, with a rate."""
         return port.rate_bps is not None and port.node not in self._hosts
 
+    def tells(self, ways: Iterable[Sequence[str]]) -> bool:
+        """Whether an order on these ways can be held to what it says where it enters: nothing
+        of it passes there that has come by a queue already, which a policer cannot tell."""
+        found = [self._scheduled(nodes) for nodes in ways]
+        entrances = {links[0] for links in found if links}
+        return all(entrances.isdisjoint(links[1:]) for links in found)
+
+    def _scheduled(self, nodes: Sequence[str]) -> list[Link]:
+        return [link for link in pairwise(nodes) if self.schedules(self.by_link[link])]
+
     def ports(
         self, book: Book, links: Iterable[Link], leaving: Sequence[Placed] = ()
     ) -> tuple[Port, ...]:
@@ -79,8 +89,16 @@ class Serving:
         return tuple(found)
 
     def check(self, book: Book, made: Placed) -> None:
-        """Raises RefusedError where a port of an order's paths has too many queues, and where
-        something before it, or it before others, keeps to nothing."""
+        """Raises RefusedError where a port of an order's paths has too many queues, where its
+        queue is another's that is held to what it says, and where something before it, or it
+        before others, keeps to nothing."""
+        for other in book.placed:
+            if other is not made and other.queue == made.queue and other.held:
+                raise RefusedError(
+                    f"queue {made.queue_name} is held to what slice {other.slice.id} says it sends",
+                    expected="a queue whose slices are promised a rate at most",
+                    remedy="a policy whose queue_of() gives the slice another queue",
+                )
         links = [link for one in made.carried for link in pairwise(one.path.nodes)]
         passing = _passing(book.placed)
         loose = {one.queue: one.slice for one in book.placed if one.queue and not one.held}
@@ -160,10 +178,8 @@ class Serving:
             contracts = {f"{placed.slice.id}/{one.id}": one for one in placed.slice.contracts()}
             by_port: dict[Link, list[Bucket]] = defaultdict(list)
             for one in placed.carried:
-                for link in pairwise(one.path.nodes):
-                    if self.schedules(self.by_link[link]):
-                        by_port[link].append(bucket(contracts[one.path.id]))
-                        break
+                for link in self._scheduled(one.path.nodes)[:1]:
+                    by_port[link].append(bucket(contracts[one.path.id]))
             for link, some in by_port.items():
                 found[link][placed.queue] = Policer(
                     queue=placed.queue,

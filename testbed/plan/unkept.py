@@ -24,8 +24,8 @@ def unkept(scenario: Scenario, plan: Plan) -> list[str]:
 
 def _unkept(scenario: Scenario, plan: Plan) -> Iterator[str]:
     slices = {slice_.id: slice_ for slice_ in scenario.slices if slice_.id != BEST_EFFORT}
-    for slice_ in slices.values():
-        yield from _unplanned(slice_)
+    for one in slices.values():
+        yield from _unplanned(one)
     for session in plan.sessions:
         slice_ = slices.get(session.slice)
         if slice_ is None:

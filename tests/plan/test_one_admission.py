@@ -26,7 +26,8 @@ from testbed.port.curves import Bucket
 from testbed.port.pipeline import Pipeline
 from testbed.scenario.model import Protection, Scheduler, Sdp, Slice
 from testbed.slices.bounds import Flow, Hop
-from tests.plan.networks import MBIT, MS, compiled, flow, networks, probe, scenario
+from testbed.topology.model import Network, Node
+from tests.plan.networks import MBIT, MS, compiled, flow, link, networks, probe, scenario, triangle
 from tests.plan.ordered import admitted, canonical, order, refused
 from tests.slices.network_calculus import Case, Packet, conforming, ways
 
@@ -257,3 +258,84 @@ def test_a_lab_that_cannot_change_queues_carries_no_order_that_needs_one() -> No
     state = admitted(fixed, fixed.first, order(dscp=(10,), rate=0))
     assert state.ports == fixed.first.ports
     assert "--lab virtual" in refused(fixed, fixed.first, order(dscp=(10,))).remedy
+
+
+def forked() -> Network:
+    """h1 and h4 at s1, s1 - s2, h2 and h3 at s2; what leads to h2 has 50 Mbit/s."""
+    switches = tuple(Node(name=n, role="switch", kind="router") for n in ("s1", "s2"))
+    hosts = tuple(Node(name=f"h{n}", role="host", kind="host") for n in (1, 2, 3, 4))
+    return Network(
+        name="forked",
+        nodes=(*switches, *hosts),
+        links=(
+            link("s1", "s2", MS, 200 * MBIT),
+            link("h1", "s1", 0, None),
+            link("h4", "s1", 0, None),
+            link("h2", "s2", 0, 50 * MBIT),
+            link("h3", "s2", 0, None),
+        ),
+    )
+
+
+def test_a_slice_may_send_all_that_it_may_send_to_one_of_its_ends() -> None:
+    """What it is held to where it enters is of all its directions together."""
+    wide = order("wide", rate=20 * MBIT, dscp=(10,), priority=1, both=False)
+    third = Sdp(id="c", node="h3", matches=wide.sdps[0].matches)
+    (there,) = wide.groups[0].constructs
+    also = msgspec.structs.replace(there, id="also", receivers=("c",))
+    group = msgspec.structs.replace(wide.groups[0], constructs=(there, also))
+    wide = msgspec.structs.replace(wide, sdps=(*wide.sdps, third), groups=(group,))
+    asked = scenario(slices=(), probes=(), scheduler="strict_priority")
+    here = Admission(compiled(LowestDelay(), asked, forked()), LowestDelay())
+    state = admitted(here, here.first, wide)
+    (policer,) = state.port("s1", "s2").policers
+    assert policer.rate_bps == 40 * MBIT
+    behind = order("behind", "h4", "h2", dscp=(12,), priority=20, both=False, delay_ns=20 * MS)
+    more = msgspec.structs.replace(behind, guaranteed_bps=15 * MBIT)
+    assert "more than 20.0 ms" in refused(here, state, more).what
+    admitted(here, state, msgspec.structs.replace(behind, guaranteed_bps=5 * MBIT))
+
+
+def test_a_policer_does_not_drop_what_another_end_sent_before_it() -> None:
+    """Of a slice that enters where it also passes: it is carried, and held to nothing."""
+    at_s3 = link("h5", "s3", 0, None)
+    fifth = Node(name="h5", role="host", kind="host")
+    long = triangle()
+    long = msgspec.structs.replace(long, nodes=(*long.nodes, fifth), links=(*long.links, at_s3))
+    late = order("late", "h1", "h2", rate=20 * MBIT, dscp=(10,), both=False)
+    (there,) = late.groups[0].constructs
+    also = msgspec.structs.replace(there, id="also", senders=("c",))
+    group = msgspec.structs.replace(late.groups[0], constructs=(there, also))
+    third = Sdp(id="c", node="h5", matches=late.sdps[0].matches)
+    late = msgspec.structs.replace(late, sdps=(*late.sdps, third), groups=(group,))
+    for scheduler in ("htb", "strict_priority"):
+        asked = scenario(slices=(), probes=(), scheduler=scheduler)
+        here = Admission(compiled(LowestDelay(), asked, long), LowestDelay())
+        state = admitted(here, here.first, late)
+        assert [one.path.nodes for one in state.book.placed[0].carried] == [
+            ("h1", "s1", "s3", "s2", "h2"),
+            ("h5", "s3", "s2", "h2"),
+        ]
+        assert not any(port.policers for port in state.ports)
+        promised = msgspec.structs.replace(late, delay_ns=20 * MS)
+        answer = here.admit(here.first, promised)
+        assert isinstance(answer, Refusal) or not any(
+            port.policers for step in answer.steps for port in step.ports
+        )
+
+
+class Common(LowestDelay):
+    """Least delay, and one queue for all."""
+
+    def queue_of(self, slice_: Slice) -> str:
+        return "common"
+
+
+def test_a_queue_that_is_held_to_what_one_slice_says_takes_no_other() -> None:
+    given = scenario(slices=(), probes=())
+    here = Admission(compiled(Common(), given), Common())
+    held = admitted(here, here.first, order("held", dscp=(10,), delay_ns=20 * MS))
+    assert held.book.placed[0].held
+    assert "slice held" in refused(here, held, order("other", dscp=(12,))).what
+    loose = admitted(here, here.first, order("loose", dscp=(10,)))
+    admitted(here, loose, order("other", dscp=(12,)))
