@@ -179,7 +179,7 @@ def unpack_debian(root: Path, packages: Iterable[str], what: str = "the lab imag
         )
     if code:
         raise LabError(
-            f"cannot build {what}: " + reason(said),
+            f"cannot build {what}: {reason(said)} (exit status {code})",
             where="mmdebstrap",
             expected=f"Debian {SUITE} from a mirror, and 1 GB of free disk",
             remedy="check the network and `testbed doctor`; "
@@ -281,10 +281,11 @@ def _manifest(root: Path) -> None:
 
 
 def reason(words: str) -> str:
-    """The first error in what a tool printed; the last line if none looks like one."""
+    """The first error in what a tool printed; else the last line that does not only inform."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"E:|ERROR|error", line, re.I)]
-    return errors[0] if errors else (lines or ["it gave no reason"])[-1]
+    others = [line for line in lines if not line.startswith("I:")]
+    return errors[0] if errors else (others or lines or ["it gave no reason"])[-1]
 
 
 def main() -> int:

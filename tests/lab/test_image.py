@@ -88,6 +88,19 @@ def test_a_full_temporary_folder_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert "TMPDIR" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("I: running\nE: no mirror\nI: removing tempdir /x...\n", "E: no mirror"),
+        ("I: running\ntar: short read\nI: removing tempdir /x...\n", "tar: short read"),
+        ("I: running\nI: removing tempdir /x...\n", "I: removing tempdir /x..."),
+        ("", "it gave no reason"),
+    ],
+)
+def test_reason_is_what_went_wrong(words: str, reason: str) -> None:
+    assert image.reason(words) == reason
+
+
 @pytest.mark.lab
 def test_unreachable_mirror_is_named_and_leaves_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch
