@@ -355,7 +355,7 @@ def doctor(as_json: bool) -> None:
 @click.option(
     "--bfd",
     metavar="TIME",
-    help='See links that fall silent, by BFD each so often, as in "10 ms".',
+    help='See links that fall silent, by BFD each so often, as in "10 ms"; with --protection.',
 )
 @click.option(
     "--northbound",
@@ -389,6 +389,13 @@ def shell(
 
     given = {key: values[-1] for key, values in settings(pairs).items()}
     bfd_ns = None if bfd is None else units.whole_ms_ns(bfd, "--bfd")
+    if bfd_ns is not None and protection == "none":
+        raise InputError(
+            "nothing is protected that BFD would watch links for",
+            where="--bfd",
+            expected="a protection that goes round what it sees",
+            remedy="--protection fast_failover or reactive",
+        )
     policy = policy or ("admitted" if northbound else "shortest_path")
     prepared = bare(topology, given, policy, protection, bfd_ns)
     plan, memory_bytes = prepared.plan, _memory(memory)

@@ -35,6 +35,7 @@ WRONG = [
     (("shell", "metro_rign"), 2, "did you mean 'metro_ring'"),
     (("shell", "metro_ring", "--set", "sites=-3"), 2, "sites"),
     (("shell", "metro_ring", "--memory", "2"), 2, "has no unit"),
+    (("shell", "metro_ring", "--bfd", "10 ms"), 2, "nothing is protected"),
     (("exec", "--lab", "virtual", "--memory", "99999 GiB", "--", "true"), 2, "with 99999 GiB of"),
     (("exec", "--memory", "abc", "--", "true"), 2, "'abc' is not a memory size"),
     (("shell", "metro_ring", "--set", "span=-3 km"), 2, "negative"),
