@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from testbed.scenario.model import Slice, Slo
+from testbed.scenario.model import Contract, Slice, Slo
 from testbed.units import least_ns, most_bps, show_bytes, time_ns
 
 Fits = Callable[[Slice], bool]
@@ -15,13 +15,32 @@ _FINE = 1000
 
 
 def offers(order: Slice, fits: Fits, rate_bps: int | None, delay_ns: int | None) -> Iterator[str]:
-    """What to order instead, in words: each alone would be carried.
+    """What to order instead, in words: each alone would be carried; a lower rate and a shorter
+    burst together where neither is enough.
 
     Args:
         fits: whether an order would be carried.
         rate_bps: guaranteed to each direction, what there is room for, if that is known.
         delay_ns: the longest that packets may take now, if that is known.
     """
+    contracts = order.contracts()
+    found = list(_alone(order, fits, rate_bps, delay_ns))
+    yield from found
+    most = max(one.slo.guaranteed_bps for one in contracts)
+    burst, packet = _burst_bytes(contracts)
+    if found or burst <= packet:
+        return
+    short = with_burst(order, packet)
+    if rate := _largest(most, lambda bps: fits(with_rate(short, bps))):
+        yield f"{most_bps(rate)} or less with a burst of {show_bytes(packet)} or less"
+
+
+def _burst_bytes(contracts: Sequence[Contract]) -> tuple[int, int]:
+    """The longest burst, and the least that one may be."""
+    return max(one.burst_bytes for one in contracts), max(one.packet_bytes for one in contracts)
+
+
+def _alone(order: Slice, fits: Fits, rate_bps: int | None, delay_ns: int | None) -> Iterator[str]:
     contracts = order.contracts()
     if delay_ns is not None:
         least = time_ns(least_ns(delay_ns))
@@ -32,10 +51,9 @@ def offers(order: Slice, fits: Fits, rate_bps: int | None, delay_ns: int | None)
         yield f"{most_bps(rate_bps)} or less"
     elif found := _largest(most, lambda bps: fits(with_rate(order, bps))):
         yield f"{most_bps(found)} or less"
-    burst = max(one.burst_bytes for one in contracts)
-    least_bytes = max(one.packet_bytes for one in contracts)
-    if burst > least_bytes:
-        found = _largest(burst, lambda size: fits(with_burst(order, size)), least_bytes)
+    burst, packet = _burst_bytes(contracts)
+    if burst > packet:
+        found = _largest(burst, lambda size: fits(with_burst(order, size)), packet)
         if found:
             yield f"a burst of {show_bytes(found)} or less"
 

@@ -177,6 +177,17 @@ def test_what_runs_keeps_its_delay(scheduler: Scheduler) -> None:
     assert isinstance(here.admit(here.first, bursty(late, burst + burst // 200)), Refusal)
 
 
+def test_what_takes_a_lower_rate_and_a_shorter_burst_is_offered_both() -> None:
+    gold = Slice(id="gold", sst=2, priority=20, guaranteed_bps=100_000, delay_ns=3 * MS // 2)
+    here = running(slices=(gold,), scheduler="htb")
+    late = order(dscp=(10,), rate=90 * MBIT, priority=1)
+    said = refused(here, here.first, bursty(late, 64_000))
+    rate, _, size = said.remedy.removeprefix("order ").partition(" or less with a burst of ")
+    assert size == "1.518 kB or less"
+    fitting = msgspec.structs.replace(late, guaranteed_bps=int(float(rate.split()[0]) * MBIT))
+    admitted(here, here.first, bursty(fitting, 1518))
+
+
 def test_an_order_keeps_what_it_was_promised_when_more_come() -> None:
     here = running()
     fast = order("fast", dscp=(10,), delay_ns=3 * MS, priority=30)
