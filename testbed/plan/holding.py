@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 from testbed.frames import SMALLEST_TCP_BYTES
@@ -80,6 +81,8 @@ class Holding:
 
     def _lacks(self, state: State) -> Iterator[Lack]:
         wiring, network = self._network(state)
+        if self._planned:
+            network.settle()
         for path, slo in self._planned:
             yield from _lacks(wiring, network, path, slo)
         asked = [(path, slo) for path, slo in ordered(state) if proved(slo)]
@@ -99,6 +102,7 @@ class Holding:
         return {id_: one.latency_ns for id_, one in every.items() if isinstance(one, Bound)}
 
     def _network(self, state: State) -> tuple[Wiring, Network]:
+        """The state's ports and flows, not settled yet, and without endless best effort."""
         wiring, sessions, loads = present(self._plan, state)
         traffic = {one.path.id: self._plan.traffic.get(one.path.id) for one in self._plan.paths}
         network = Network()
@@ -110,7 +114,6 @@ class Holding:
                 *_orders(wiring, state),
             ],
         )
-        network.settle()
         return wiring, network
 
 
@@ -159,8 +162,11 @@ def _best_effort(wiring: Wiring) -> Iterator[Flow]:
 
 
 def _lacks(wiring: Wiring, network: Network, path: Path, slo: Slo) -> Iterator[Lack]:
-    bound = network.bound(network.flows[path.id])
     ports = [wiring.port(*link) for link in pairwise(path.nodes)]
+    least_ns = sum(port.delay_ns for port in ports)
+    asked = [*((name, 0) for name in _DELAYS), *((name, least_ns) for name in _VARIATIONS)]
+    most = [getattr(slo, name) + more for name, more in asked if getattr(slo, name) is not None]
+    bound = network.bound(network.flows[path.id], min(most, default=inf))
     if isinstance(bound, Endless):
         loose = [f.id for f in network.flows.values() if f.burst is None and _passes(f, bound.port)]
         why = f"nothing holds {loose[0]}" if loose else "more comes than can be sent"
@@ -173,7 +179,7 @@ def _lacks(wiring: Wiring, network: Network, path: Path, slo: Slo) -> Iterator[L
         most_ns = getattr(slo, name)
         if most_ns is not None and worst_ns > most_ns:
             yield Lack(path.slice, path.id, name, _more(worst_ns, most_ns), worst_ns)
-    varies_ns = worst_ns - sum(port.delay_ns for port in ports)
+    varies_ns = worst_ns - least_ns
     for name in _VARIATIONS:
         most_ns = getattr(slo, name)
         if most_ns is not None and varies_ns > most_ns:

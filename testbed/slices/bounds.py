@@ -408,7 +408,8 @@ class Network:
         late = self._late_at
         return sum(late.get(hop.port, 0) for hop in flow.hops[first:place]) if late else 0
 
-    def bound(self, flow: Flow) -> Bound | Endless:
+    def bound(self, flow: Flow, enough_ns: float = 0) -> Bound | Endless:
+        """The least there is; or that hop by hop, where it is not more than `enough_ns`."""
         waits = []
         for hop, wait in zip(flow.hops, self.waits[flow.id], strict=True):
             if wait is None:
@@ -421,7 +422,7 @@ class Network:
             sent = up(bits * S, port.rate_bps) + ROUNDING_NS if port.rate_bps else 0
             fixed += sent + port.delay_ns
         by_hop = fixed + sum(waits) + self._spread(flow, 0, len(flow.hops))
-        once = self._concatenated(flow)
+        once = self._concatenated(flow) if by_hop > enough_ns else None
         return Bound(
             latency_ns=by_hop if once is None else min(by_hop, once),
             fixed_ns=fixed,
