@@ -12,7 +12,7 @@ from testbed.port.curves import Bucket, S, total
 from testbed.port.gates import Gate
 from testbed.port.policers import Policer
 from testbed.port.queues import Queue
-from testbed.slices.bounds import Bound, Endless, Flow, Hop, bounds
+from testbed.slices.bounds import Bound, Endless, Flow, Hop, Network, bounds
 from tests.ports import shaped
 from tests.searching import examples
 from tests.slices.network_calculus import MBIT, Case, Packet, cases, play
@@ -31,6 +31,33 @@ def test_no_packet_exceeds_its_bound(kind: str, data: st.DataObject) -> None:
             assert outcome.bound.fixed_ns <= outcome.bound.latency_ns
             if all(at.lossless for at in outcome.bound.ports):
                 assert not outcome.lost, outcome
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_whether_a_delay_holds_is_the_same_by_the_bound_that_is_enough(
+    kind: str, data: st.DataObject
+) -> None:
+    case = data.draw(cases(kind))
+    network = Network()
+    network.add(case.ports, case.flows)
+    network.settle()
+    asked = data.draw(st.sampled_from(case.flows))
+    least = bounds(case.ports, case.flows, [asked.id])[asked.id]
+    assert least == network.bound(asked)
+    if isinstance(least, Endless):
+        assert network.bound(asked, 10**12) == least
+        return
+    by_hop = network.bound(asked, 10**15)
+    assert isinstance(by_hop, Bound)
+    assert not by_hop.concatenated
+    assert by_hop.ports == least.ports
+    for most_ns in (least.latency_ns - 1, least.latency_ns, by_hop.latency_ns - 1):
+        told = network.bound(asked, most_ns)
+        assert isinstance(told, Bound)
+        assert least.latency_ns <= told.latency_ns <= by_hop.latency_ns
+        assert (told.latency_ns <= most_ns) == (least.latency_ns <= most_ns)
 
 
 def flow(

@@ -114,3 +114,23 @@ def test_unlike_rates_everywhere() -> None:
         for message in ((1, 1490), (7, 300)):
             asked = demand(*message)
             assert tuple(LowestDelay().path(graph, asked)) == every(graph, asked)[0][2]
+
+
+def test_the_best_of_more_ways_than_could_be_tried_one_after_the_other() -> None:
+    """Nine pairs of links in a row: those that are best for the small last packet, by which
+    a way takes least, are worst for the large one before it, which it has to wait for."""
+    graph = nx.DiGraph(name="pairs")
+    graph.add_node("h0", role="host")
+    graph.add_node("h1", role="host")
+    links = [("h0", "s0", 0, 10_000_000), ("s9", "h1", 0, 1_000_000_000)]
+    for n in range(9):
+        here, there = f"s{n}", f"s{n + 1}"
+        links += [(here, f"slow{n}", 0, 20_000_000), (f"slow{n}", there, 0, None)]
+        links += [(here, f"fast{n}", 100_000, 1_000_000_000), (f"fast{n}", there, 0, None)]
+    for tail, head, delay_ns, rate in links:
+        for node in (tail, head):
+            if node not in graph:
+                graph.add_node(node, role="switch")
+        graph.add_edge(tail, head, delay_ns=delay_ns, rate_bps=rate, overhead_bytes=24)
+    way = LowestDelay().path(graph, demand(2, 86))
+    assert [node for node in way if node[:4] in ("slow", "fast")] == [f"fast{n}" for n in range(9)]
