@@ -122,7 +122,10 @@ def test_the_best_of_more_ways_than_could_be_tried_one_after_the_other() -> None
     graph = nx.DiGraph(name="pairs")
     graph.add_node("h0", role="host")
     graph.add_node("h1", role="host")
-    links = [("h0", "s0", 0, 10_000_000), ("s9", "h1", 0, 1_000_000_000)]
+    links: list[tuple[str, str, int, int | None]] = [
+        ("h0", "s0", 0, 10_000_000),
+        ("s9", "h1", 0, 1_000_000_000),
+    ]
     for n in range(9):
         here, there = f"s{n}", f"s{n + 1}"
         links += [(here, f"slow{n}", 0, 20_000_000), (f"slow{n}", there, 0, None)]
