@@ -4,9 +4,10 @@ A line for each queue that has seen anything by then, in `ports.csv`:
 
     at_ns,port,queue,packets,bytes,drops,backlog_packets,backlog_bytes
 
-Times are from the start of traffic; counts are from the port's making on, and drops with what
-policers dropped. Ports are asked by netlink, which in virtual time takes none: no packet leaves
-a nanosecond later for it.
+Times are from the start of traffic, each when ports were asked: at a multiple of the interval or
+by the kernel's timer slack, 50 us, after it. Counts are from the port's making on, and drops
+with what policers dropped. Ports are asked by netlink, which in virtual time takes none: no
+packet leaves a nanosecond later for it.
 """
 
 from __future__ import annotations
