@@ -13,6 +13,8 @@ from testbed.report.figures import COLUMNS, panels
 
 MOST_PORTS = 12
 _KB = 1e3
+_HEADROOM = 1.15
+"""Above a full queue, for the marks of what it drops."""
 
 
 def fullest(samples: pd.DataFrame) -> list[str]:
@@ -39,8 +41,9 @@ def depth(plan: Plan, samples: pd.DataFrame) -> Figure:
             for event in plan.events:
                 ax.axvline(event.at_ns / 1e9, color=style.INK, linestyle=":", linewidth=1)
             ax.set_xlim(0, max(plan.duration_ns / 1e9, 1e-3))
-            ax.set_ylim(bottom=0)
-            ax.legend(fontsize="x-small", loc="upper right")
+            deepest = float(of_port[port]["backlog_bytes"].max()) / _KB
+            ax.set_ylim(0, _HEADROOM * deepest or 1)
+            ax.legend(fontsize="x-small", loc="center right")
             if i % COLUMNS == 0:
                 ax.set_ylabel("kB waiting")
             if i + COLUMNS >= len(ports):

@@ -114,3 +114,14 @@ def test_the_fullest_ports_are_drawn_first_and_empty_ones_not() -> None:
     assert fullest(samples) == [names[1], names[0]]
     titles = [ax.get_title(loc="left") for ax in depth(plan, samples).axes][:2]
     assert titles == [names[1], names[0]]
+
+
+def test_a_full_queue_is_not_hidden_by_what_it_drops() -> None:
+    plan = compiled_plan()
+    name = next(one.name for one in plan.ports if one.node.startswith("s"))
+    lines = [(at * MS, name, 0, 1, 100, at, 9, 900_000) for at in range(3)]
+    ax: Any = depth(plan, pd.DataFrame(lines, columns=COLUMNS.split(","))).axes[0]
+    (full, drops, *_) = ax.lines
+    assert list(full.get_ydata()) == [900] * 3
+    assert list(drops.get_xdata()) == [0.001, 0.002]
+    assert min(drops.get_ydata()) * ax.get_ylim()[1] > 1.05 * 900
