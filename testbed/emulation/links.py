@@ -24,6 +24,7 @@ from testbed.emulation.netns import entered
 from testbed.emulation.qdisc import Arrangement
 from testbed.errors import EmulationError
 from testbed.net.nodes import Host
+from testbed.net.state import Pair
 from testbed.plan.model import Plan
 from testbed.port.pipeline import Port
 
@@ -35,6 +36,8 @@ _SWITCH_MTU = 1600
 
 _IFINFO = struct.Struct("=BxHiII")
 _UP = 1
+_CARRIER = _UP | 1 << 16
+"""Set up, and its other end too (IFF_LOWER_UP)."""
 _LOOPBACK_INDEX = 1
 _MAC, _NAME, _MTU, _TXQLEN, _LINKINFO, _GROUP, _NETNS_FD, _TX_QUEUES, _RX_QUEUES = (
     *(1, 3, 4, 13, 18, 27, 28, 31, 32),
@@ -121,6 +124,19 @@ def _end(port: Port, namespaces: Mapping[str, int]) -> bytes:
 def state(index: int, up: bool, about: str) -> Request:
     """Sets an interface up or down."""
     return Request(nl.RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, up * _UP, _UP), about)
+
+
+def without_carrier(link: nl.Netlink, ports: Iterable[Port]) -> frozenset[Pair]:
+    """The links, by their two nodes, of those ports of the socket's namespace that have none."""
+    by_index = {port.ifindex: frozenset((port.node, port.peer_node)) for port in ports}
+    found = (
+        _IFINFO.unpack_from(data) for data in link.dump(nl.RTM_GETLINK, _IFINFO.pack(*[0] * 5))
+    )
+    return frozenset(
+        by_index[index]
+        for _, _, index, flags, _ in found
+        if index in by_index and flags & _CARRIER != _CARRIER
+    )
 
 
 def remove_all(link: nl.Netlink) -> None:

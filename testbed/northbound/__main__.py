@@ -12,14 +12,17 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from testbed.emulation.links import without_carrier
 from testbed.emulation.netlink import Netlink
 from testbed.emulation.requeue import changeable
 from testbed.errors import InputError, TestbedError
 from testbed.net.deltas.install import Install
+from testbed.net.state import Pair
 from testbed.net.timeline import Entry, Timeline
 from testbed.northbound.address import PORT
 from testbed.northbound.carrier import Carrier
@@ -29,6 +32,7 @@ from testbed.northbound.server import Server
 from testbed.northbound.service import MOST_SLICES, Service, Told
 from testbed.plan.admission import Admission
 from testbed.plan.model import Plan
+from testbed.port.pipeline import Port
 from testbed.process import die_with_parent
 from testbed.scenario import discovery
 from testbed.scenario.model import UNREADABLE
@@ -63,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             Probed(plan, given.samples),
             given.most_slices,
             _teller(given.timeline),
+            partial(_down, _of_switches(plan)),
         )
         token = given.token_file.read_text().strip() if given.token_file else None
         names = tuple(given.host_name)
@@ -75,12 +80,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _of_switches(plan: Plan) -> list[Port]:
+    switches = {switch.name for switch in plan.switches}
+    return [port for port in plan.ports if port.node in switches]
+
+
 def _requeues(plan: Plan) -> bool:
     """Whether this lab can change the queues of switches."""
-    switches = {switch.name for switch in plan.switches}
-    shaped = [port for port in plan.ports if port.node in switches and port.rate_bps is not None]
     with Netlink() as link:
-        return changeable(link, shaped)
+        return changeable(link, [p for p in _of_switches(plan) if p.rate_bps is not None])
+
+
+def _down(ports: Sequence[Port]) -> frozenset[Pair]:
+    with Netlink() as link:
+        return without_carrier(link, ports)
 
 
 def _teller(path: Path | None) -> Told:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -27,7 +27,8 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.net.deltas.install import Install, Step
 from testbed.net.paths import Placed
-from testbed.net.state import State
+from testbed.net.restoration import restored
+from testbed.net.state import Pair, State
 from testbed.net.ways import Ways
 from testbed.northbound.conditions import Version
 from testbed.northbound.journal import Journal, Record
@@ -64,6 +65,8 @@ class Carry(Protocol):
     def __call__(self, step: Step, /) -> None: ...
 
 
+Down = Callable[[], Set[Pair]]
+"""The links that have no carrier now, each by its two nodes."""
 Condition = Callable[[Version | None], None]
 """Of a change; is told the version there is, or None. Raises ProblemError."""
 Content = Literal["all", "config", "nonconfig"]
@@ -97,10 +100,12 @@ class Service:
         measured: Measuring = lambda _placed, _since_ns: {},
         most: int = MOST_SLICES,
         told: Told = lambda _delta, _began_ns, _actual_ns: None,
+        down: Down = frozenset,
     ) -> None:
         """Undoes what an earlier process left half done, as soon as switches take it."""
         self._admission, self._journal, self._carry = admission, journal, carry
         self._measured, self._most, self._told_of = measured, most, told
+        self._down = down
         self._planned = {slice_.id: slice_ for slice_ in admission.first.slices}
         record = journal.read()
         self._state = admission.at_once(record.book)
@@ -111,8 +116,12 @@ class Service:
 
     @property
     def state(self) -> State:
-        """The network with what is installed."""
-        return self._state
+        """The network with what is installed, on the links that have a carrier."""
+        cut = tuple(sorted((min(link), max(link)) for link in self._down()))
+        if cut == self._state.condition.cut:
+            return self._state
+        condition = msgspec.structs.replace(self._state.condition, cut=cut)
+        return restored(msgspec.structs.replace(self._state, condition=condition))
 
     # Reading
 
@@ -120,14 +129,15 @@ class Service:
         """All slices at one moment."""
         record = self._record
         ids = [*self._planned, *(one.slice.id for one in record.book.placed)]
-        return [self._told(record, id_, content) for id_ in ids], _version(record)
+        state = self.state
+        return [self._told(record, state, id_, content) for id_ in ids], _version(record)
 
     def read(self, id_: str, content: Content = "all") -> tuple[Any, Version]:
         """A slice as it was ordered and as it is. Raises ProblemError."""
         record = self._record
-        return self._told(record, id_, content), _version(record, id_)
+        return self._told(record, self.state, id_, content), _version(record, id_)
 
-    def _told(self, record: Record, id_: str, content: Content) -> Any:
+    def _told(self, record: Record, state: State, id_: str, content: Content) -> Any:
         placed = record.book.find(id_)
         if placed is None and id_ not in self._planned:
             raise ProblemError(404, Fault("invalid-value", f"there is no slice {id_!r}", at(id_)))
@@ -136,18 +146,11 @@ class Service:
         if content != "nonconfig":
             found |= record.documents[id_] if placed else _written(planned)
         if content != "config":
-            found["status"] = {"oper-status": {"status": self._oper(id_)}}
+            found["status"] = {"oper-status": {"status": _oper(state, id_)}}
             if placed is not None:
                 since_ns = record.since_ns[id_]
                 found[f"{TESTBED}:state"] = _state(placed) | self._measured(placed, since_ns)
         return found
-
-    def _oper(self, id_: str) -> str:
-        """Whether packets of all its paths get where they should, as far as is known."""
-        state = self._state
-        ways = Ways(state)
-        paths = (one.path for one in state.carried() if one.path.slice == id_)
-        return f"ietf-vpn-common:op-{'up' if all(ways.whole(path) for path in paths) else 'down'}"
 
     # Changing
 
@@ -197,7 +200,7 @@ class Service:
         """The slice as it would be. Raises ProblemError."""
         delta = self._decided(order)
         assert delta.placed is not None
-        bounds = self._admission.bounds(self._state + delta)
+        bounds = self._admission.bounds(self.state + delta)
         return {LIST: [{"id": order.id, f"{TESTBED}:state": _state(delta.placed, bounds)}]}
 
     def _install(self, order: Slice, written: Any) -> None:
@@ -218,7 +221,7 @@ class Service:
         if not there and len(book.placed) >= self._most:
             message = f"{len(book.placed)} slices are installed; expected at most {self._most}"
             raise ProblemError(409, Fault("resource-denied", message, at(order.id)))
-        delta = self._admission.admit(self._state, order)
+        delta = self._admission.admit(self.state, order)
         if isinstance(delta, Refusal):
             status = 400 if delta.tag in ("invalid-value", "missing-element") else 409
             raise ProblemError(status, _fault(order.id, delta))
@@ -293,6 +296,13 @@ class Service:
             yield
         finally:
             self._turn.release()
+
+
+def _oper(state: State, id_: str) -> str:
+    """Whether packets of all its paths get where they should, as far as is known."""
+    ways = Ways(state)
+    paths = (one.path for one in state.carried() if one.path.slice == id_)
+    return f"ietf-vpn-common:op-{'up' if all(ways.whole(path) for path in paths) else 'down'}"
 
 
 def _version(record: Record, id_: str | None = None) -> Version:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +77,26 @@ def test_neighbours_are_all_hosts_but_oneself() -> None:
         found = nl.attrs(message[28:])
         assert socket.inet_ntoa(found[1]) == host.ip
         assert found[2] == links.mac_bytes(host.mac)
+
+
+def test_links_without_a_carrier_are_told_from_those_that_have_one() -> None:
+    """Of this machine's interfaces, whatever they are."""
+    some = linear(3).ports[::2]  # one end of each link
+    found = {name: index for index, name in socket.if_nameindex()}
+    known = {name: Path("/sys/class/net") / name / "carrier" for name in found}
+    ports = {
+        name: msgspec.structs.replace(port, ifindex=found[name])
+        for name, port in zip(known, some, strict=False)
+        if known[name].exists()
+    }
+    with nl.Netlink() as link:
+        down = links.without_carrier(link, ports.values())
+    for name, port in ports.items():
+        assert (frozenset((port.node, port.peer_node)) in down) == (not _carrier(known[name]))
+
+
+def _carrier(path: Path) -> bool:
+    try:
+        return path.read_text().strip() == "1"
+    except OSError:  # the interface is not up
+        return False

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from testbed.northbound.address import BASE, ENTRY
@@ -85,17 +84,23 @@ def test_what_is_not_carried_reaches_the_answer(served: Asked) -> None:
     assert any("service-tags" in note for note in told.body["testbed-slice:not-carried"])
 
 
-def test_a_slice_over_a_cut_link_is_down(tmp_path: Path) -> None:
+def test_a_slice_over_a_cut_link_is_down_and_an_order_goes_round(tmp_path: Path) -> None:
     here = admission()
-    service = Service(here, Journal(tmp_path / "journal"), Wires(here))
+    cut: set[frozenset[str]] = set()
+    service = Service(here, Journal(tmp_path / "journal"), Wires(here), down=lambda: cut)
     service.create(document(late()))
 
-    def status() -> str:
-        told, _ = service.read("late")
+    def status(id_: str = "late") -> str:
+        told, _ = service.read(id_)
         found: str = told["status"]["oper-status"]["status"]
         return found
 
+    assert (status(), status("gold")) == ("ietf-vpn-common:op-up", "ietf-vpn-common:op-up")
+    cut.add(frozenset(("s3", "s1")))
+    assert (status(), status("gold")) == ("ietf-vpn-common:op-down", "ietf-vpn-common:op-down")
+    service.replace("late", document(late(priority=30)))
     assert status() == "ietf-vpn-common:op-up"
-    cut = msgspec.structs.replace(service.state.condition, cut=(("s1", "s3"),))
-    service._state = msgspec.structs.replace(service.state, condition=cut)
-    assert status() == "ietf-vpn-common:op-down"
+    (there, _) = service.read("late")[0]["testbed-slice:state"]["path"]
+    assert there["node"] == ["h1", "s1", "s2", "h2"]
+    cut.clear()
+    assert (status(), status("gold")) == ("ietf-vpn-common:op-up", "ietf-vpn-common:op-up")
