@@ -9,7 +9,9 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.isolation import Packet, flood_packets, followed
 from controllers.policies.lowest_delay import LowestDelay
+from testbed.analysis.hops import spent
 from testbed.emulation.readback import Readback
 from testbed.frames import LABEL_BYTES, UDP_HEADERS_BYTES
 from testbed.lab.virtual import VirtualLab
@@ -17,7 +19,10 @@ from testbed.net.paths import Path as Way
 from testbed.plan.model import Plan
 from testbed.prepare import Prepared
 from testbed.probes.schedule import moments
+from testbed.results.folder import RunFolder
+from testbed.results.stamps import stamps
 from testbed.run import execute
+from testbed.scenario.model import Capture
 from testbed.scenario.scenario import Scenario
 from testbed.topology.model import Network, Node
 from tests.plan.networks import GOLD, MBIT, MS, S, app, compiled, flow, link, probe, scenario
@@ -27,6 +32,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.exact]
 LAB = VirtualLab()
 ODD_BPS = (7 * MBIT, 10_000 * MBIT, 9_999_991)
 """Few packets take a whole number of nanoseconds at these."""
+_SENT = ("seq", "sent_ns")
 SLOW_GOLD = msgspec.structs.replace(GOLD, guaranteed_bps=MBIT)
 
 
@@ -112,6 +118,47 @@ def test_under_a_flood_one_packet_a_hop_at_most_and_again_the_same(tmp_path: Pat
     assert set(off["p reverse"]) == {0}
     for name in ("5-samples.parquet", "6-loads.json", "3-readback.json"):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
+
+
+def test_each_hop_is_the_models_and_all_sum_to_the_delay(tmp_path: Path) -> None:
+    """Two slices behind a flood: when every packet leaves every port, and what is told of it."""
+    asked = scenario(
+        slices=(SLOW_GOLD,),
+        probes=tuple(
+            probe(f"p{size}", app=f"app{size}", phase_ns=n * MS, duration_ns=2 * S)
+            for n, size in enumerate((200, 1001))
+        ),
+        flows=(flow(src="h3", kind="flood", rate_bps=9 * MBIT, duration_ns=2 * S),),
+    )
+    network, sizes = chain(100 * MBIT, *(10 * MBIT,) * 3), (200, 1001)
+    apps = {f"app{size}": app(f"app{size}", size_bytes=size, interval_ns=30 * MS) for size in sizes}
+    ports = compiled(LowestDelay(), asked, network, **apps).ports
+    taps = tuple(Capture(node=port.node, peer=port.peer_node, probes=True) for port in ports)
+    plan, folder = run(tmp_path, msgspec.structs.replace(asked, captures=taps), network, sizes)
+    found = RunFolder(folder)
+    packets = [
+        Packet(int(sent_ns), session.id, int(seq), session.size_bytes, session.paths[0])
+        for session in plan.sessions
+        for seq, sent_ns in zip(
+            *(found.samples[found.samples["session"] == session.id][name] for name in _SENT),
+            strict=True,
+        )
+    ]
+    floods = [packet for load in plan.loads for packet in flood_packets(load)]
+    model = followed(plan, sorted([*packets, *floods], key=lambda packet: packet.time_ns))
+    seen = stamps(found)
+    assert seen is not None
+    there = seen[~seen["reply"]].groupby(["session", "seq"])["at_ns"].agg(list)
+    waited = 0
+    for packet in packets:
+        assert there[packet.owner, packet.number] == model[packet.owner, packet.number][1:]
+    for one in spent(found):
+        assert one.messages == one.arrived > 0
+        assert min(hop.slowest_ns for hop in one.hops) >= 0
+        assert sum(hop.fixed_ns + hop.slowest_ns for hop in one.hops) == one.slowest_ns
+        assert (one.beyond_mean_ns, one.beyond_slowest_ns) == (0, 0)
+        waited += sum(hop.wait_max_ns for hop in one.hops)
+    assert waited > 100_000
 
 
 def test_losses_are_seeded(tmp_path: Path) -> None:
