@@ -109,7 +109,7 @@ def prepare(
     if captures or hops:
         more = tuple(_capture(text, prepared.plan) for text in captures)
         if hops:
-            more += tuple(_hops(prepared.plan))
+            more += _hops(prepared.plan)
         prepared = plan_of(
             msgspec.structs.replace(
                 scenario, captures=tuple(dict.fromkeys(scenario.captures + more))
@@ -201,8 +201,19 @@ def sources(scenario: Scenario) -> dict[str, bytes]:
     return {place: path.read_bytes() for place, path in sorted(found.items()) if path.is_file()}
 
 
-def _hops(plan: Plan) -> list[Capture]:
-    """Of the probes, at each port that they may leave by: where slices may be ordered, at all."""
+def _hops(plan: Plan) -> tuple[Capture, ...]:
+    """Of the probes, at each port that they may leave by: where slices may be ordered, at all.
+
+    Raises InputError if there is no probe.
+    """
+    if not plan.sessions:
+        raise InputError(
+            "there is no probe whose hops could be told",
+            where="--hops",
+            expected="an experiment with probes",
+            remedy="add one in build(), self.probe(CLASS, TERMINAL, SERVER, slice=.., "
+            "duration=..), or leave --hops out",
+        )
     ways = {
         hop
         for session in plan.sessions
@@ -211,11 +222,11 @@ def _hops(plan: Plan) -> list[Capture]:
         for hop in pairwise(nodes)
     }
     anywhere = any(isinstance(event, OrderEvent) for event in plan.events)
-    return [
+    return tuple(
         Capture(node=port.node, peer=port.peer_node, probes=True)
         for port in plan.ports
         if anywhere or (port.node, port.peer_node) in ways
-    ]
+    )
 
 
 def _params(given: Mapping[str, object]) -> dict[str, Param]:

@@ -221,7 +221,7 @@ def verdicts(
     one JSON object."""
     from testbed.analysis.hops import spent
     from testbed.report.headline import headline
-    from testbed.report.hops import hops_table
+    from testbed.report.hops import hops_table, untold
     from testbed.report.lifecycle import lifecycle_table
     from testbed.report.table import verdict_table
 
@@ -248,7 +248,8 @@ def verdicts(
     console.print(verdict_table(run))
     if (orders := lifecycle_table(run)) is not None:
         console.print(orders)
-    if (by_hop := hops_table(spent(run), console.width)) is not None:
+    found = spent(run)
+    if (by_hop := hops_table(found, console.width) or untold(run, found)) is not None:
         console.print(by_hop)
     console.print(f"\nrun folder  {run.path}\nreport      testbed report {run.path.name}")
 

@@ -12,6 +12,8 @@ from rich.text import Text
 from testbed.analysis.hops import Spent
 from testbed.report import wording
 from testbed.report.naming import called
+from testbed.results.folder import RunFolder
+from testbed.results.stamps import stamps
 from testbed.text import visible
 from testbed.units import show_ns
 
@@ -92,6 +94,23 @@ def hops_table(found: Sequence[Spent], width: int) -> RenderableType | None:
         table.add_row(*(Text(rows[-1][number], "bold") for number in keep))
         parts += [Text(visible(title(one))), table]
     return Group(*parts, Text(READING))
+
+
+def untold(run: RunFolder, found: Sequence[Spent]) -> str | None:
+    """Why a run that was to tell of hops has nothing to tell; None: it has, or was not to.
+
+    Raises ResultError.
+    """
+    if found or not any(one.probes for one in run.planned.captures):
+        return None
+    if stamps(run) is None:
+        why = "the run ended before it was taken down when probes left their ports"
+    else:
+        why = (
+            "no message arrived that was seen at each port of one way; those of which copies "
+            "go several ways are not followed"
+        )
+    return f"Where each microsecond went is not known: {why}."
 
 
 def _kept(one: Spent, rows: Sequence[Sequence[str]], width: int) -> list[int]:

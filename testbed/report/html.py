@@ -36,7 +36,7 @@ def write_report(run: Path, output: Path | None = None) -> Path:
     """
     folder = RunFolder(run)
     rows, known = summarise_run(folder)
-    costs = outages(folder.plan, folder.samples)
+    costs, by_hop = outages(folder.plan, folder.samples), spent(folder)
     target = output or run / REPORT
     beside = None if output else run / FIGURES
     try:
@@ -61,7 +61,8 @@ def write_report(run: Path, output: Path | None = None) -> Path:
             events=wording.events(folder.scenario.headline, costs),
             promises=promises_of(folder),
             requests=requests(folder),
-            hops=[(hops.title(one), hops.lines(one)) for one in spent(folder)],
+            hops=[(hops.title(one), hops.lines(one)) for one in by_hop],
+            hops_untold=hops.untold(folder, by_hop),
             hop_columns=hops.COLUMNS,
             hop_reading=hops.READING,
         )

@@ -17,11 +17,11 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from testbed.analysis.hops import Spent, spent
-from testbed.errors import ResultError
+from testbed.errors import InputError, ResultError
 from testbed.frames import UDP_HEADERS_BYTES, label_bytes
 from testbed.plan.model import Plan, Session
 from testbed.prepare import prepare
-from testbed.report.hops import COLUMNS, hops_table, lines, title
+from testbed.report.hops import COLUMNS, hops_table, lines, title, untold
 from testbed.results.folder import CAPTURES, CONTROL, PLAN, RunFolder
 from testbed.results.stamps import stamps
 from testbed.scenario.model import Capture
@@ -29,6 +29,13 @@ from tests.results import synthetic
 
 BEGAN_NS = 1_700_000_000_123_456_789
 MS = 1_000_000
+LOADS_ONLY = """from testbed.scenario.experiment import Experiment
+class LoadsOnly(Experiment):
+    def build(self) -> None:
+        self.topology("metro_ring")
+        self.slice("s", sst=1)
+        self.flow("load", "h2", "h3", slice="s", rate="1 Mbit/s", duration="1 s")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +254,34 @@ def test_a_reply_is_known_by_its_senders_number(tmp_path: Path, planned: Plan) -
 
 def test_a_run_without_stamps_has_none(tmp_path: Path) -> None:
     assert spent(RunFolder(synthetic.run_folder(tmp_path / "run"))) == []
+
+
+def test_where_nothing_can_be_told_it_says_why(tmp_path: Path, planned: Plan) -> None:
+    run = Run(tmp_path, planned)
+    run.arrives(0, 2000 * MS, 5 * MS)
+    assert run.found() == []
+    why = untold(RunFolder(run.path), [])
+    assert why is not None
+    assert "no message arrived that was seen" in why
+    (run.path / CONTROL).unlink()
+    why = untold(RunFolder(run.path), [])
+    assert why is not None
+    assert "the run ended before" in why
+    plain = synthetic.run_folder(tmp_path / "plain")
+    assert untold(RunFolder(plain), []) is None
+
+
+def test_a_run_that_shows_hops_has_nothing_untold(tmp_path: Path, planned: Plan) -> None:
+    run = Run(tmp_path, planned)
+    run.message(0, [0] * (len(run.session.paths[0].nodes) - 1))
+    assert untold(RunFolder(run.path), run.found()) is None
+
+
+def test_without_a_probe_there_are_no_hops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "loads_only.py").write_text(LOADS_ONLY)
+    monkeypatch.setenv("TESTBED_HOME", str(tmp_path))
+    assert prepare("loads_only", {}).plan.sessions == ()
+    with pytest.raises(InputError, match="no probe whose hops"):
+        prepare("loads_only", {}, hops=True)
