@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 import pytest
 
 from controllers.policies.lowest_delay import LowestDelay
 from testbed.analysis.outage import Outage, outages
 from testbed.lab.virtual import VirtualLab
+from testbed.net.deltas.reroute import Reroute
 from testbed.prepare import Prepared
 from testbed.results.folder import RunFolder
 from testbed.run import execute
@@ -33,7 +35,7 @@ def run(
     """The triangle for 2 s at 1 kHz; events by ms. Its path is h1 s1 s3 s2 h2."""
     if LAB.missing():
         pytest.skip("; ".join(missing.what for missing in LAB.missing()))
-    dated = (msgspec.structs.replace(event, at_ns=at * MS) for at, event in happens.items())
+    dated = (msgspec.structs.replace(event, at_ns=at * MS) for at, event in sorted(happens.items()))
     asked = scenario(
         slices=(msgspec.structs.replace(GOLD, protection=protection),),
         probes=(probe(duration_ns=2 * S),),
@@ -105,3 +107,37 @@ def test_node_controller_and_switch(tmp_path: Path) -> None:
     planned_ns = folder.plan.sessions[0].legs[0].budget.total_ns
     assert set(slow["forward_ns"]) == {planned_ns + 3 * MS}
     assert samples["received"].iloc[-1]
+
+
+def moves(folder: RunFolder) -> list[tuple[int, float, dict[str, Any]]]:
+    """The way each path was put on, when (ms), and what is told of it."""
+    return [
+        (entry.delta.way, entry.actual_ns / MS, entry.told)
+        for entry in folder.timeline
+        if isinstance(entry.delta, Reroute)
+    ]
+
+
+def all_lost_by_the_cut(folder: RunFolder) -> bool:
+    """Whether nothing is lost but from 500 ms on, for 15 ms; answers come 50 ms after what they
+    answer."""
+    samples = folder.samples
+    asked = samples["intended_ns"][samples["lost_forward"]]
+    answered = samples["intended_ns"][samples["lost_reverse"]] + 50 * MS
+    lost = pd.concat([asked, answered])
+    return bool(len(lost) and lost.between(499 * MS, 515 * MS).all())
+
+
+def test_what_a_controller_did_before_it_was_killed_is_in_the_timeline(tmp_path: Path) -> None:
+    """Nobody takes the path back when the link is mended."""
+    (cut, *_), folder = run(tmp_path, CUT | {700: events.kill_controller()}, "reactive")
+    found = moves(folder)
+    print(cut, found)
+    assert [(way, told) for way, _, told in found] == [(1, {}), (1, {})]
+    assert all(500 < at < 520 for _, at, _ in found)
+    assert [entry.delta.text for entry in folder.timeline if entry.event is not None] == [
+        *("cut s3-s2", "kill controller", "mend s3-s2"),
+    ]
+    assert all_lost_by_the_cut(folder)
+    planned_ns = folder.plan.sessions[0].legs[0].budget.total_ns
+    assert folder.samples["forward_ns"].iloc[-1] != planned_ns, "still on the other way"
