@@ -22,6 +22,7 @@ from testbed.scenario.events import (
     drop_node,
     kill_controller,
     mend_fibre,
+    revive_node,
     silence_fibre,
     slow_node,
 )
@@ -100,8 +101,10 @@ def test_why_packets_are_lost_is_told(tmp_path: Path) -> None:
     (silent,) = here.happen(silence_fibre("s3", "s2"))
     assert "silent, which nobody sees without BFD" in silent
     file = tmp_path / "controller.jsonl"
-    (none,) = recoveries(Net(file), file).happen(drop_node("s2"))
+    here = recoveries(Net(file), file)
+    (none,) = here.happen(drop_node("s2"))
     assert none.startswith("no way is left for ")
+    assert list(here.happen(revive_node("s2"))) == [], "nobody has moved"
 
 
 def test_what_is_not_waited_for_is_known_when_it_is_done(
