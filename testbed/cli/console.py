@@ -26,6 +26,8 @@ from testbed.text import visible
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What an output answers that takes no more."""
 _WIDE = 110
+_AGAIN_S = 0.01
+"""After so long an end that was dropped is raised again."""
 """Columns of tables that go to a file or a pipe."""
 
 
@@ -180,11 +182,28 @@ def _no_output(error: OSError) -> ResultError:
 
 @contextmanager
 def _ending() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind the block, as Ctrl-C does, unless they are ignored."""
+    """SIGTERM and SIGHUP unwind the block, as Ctrl-C does, unless they are ignored.
+
+    Also where one comes while Python runs what may not fail, as at a fork: there the
+    exception is reported and dropped, so it is raised again a moment later.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    report, alarm = sys.unraisablehook, signal.getsignal(signal.SIGALRM)
+
+    def dropped(what: sys.UnraisableHookArgs) -> None:
+        end = what.exc_value
+        if not isinstance(end, Stopped | KeyboardInterrupt):
+            report(what)
+            return
+
+        def again(_number: int, _frame: object) -> None:
+            raise end
+
+        signal.signal(signal.SIGALRM, again)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
 
     def end(number: int, _frame: object) -> None:
         for each in before:
@@ -194,9 +213,13 @@ def _ending() -> Iterator[None]:
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, end)
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
+        sys.unraisablehook = report
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +135,34 @@ def test_closed_standard_streams_are_no_error(closed: str) -> None:
     command = f'"$0" -m testbed.cli --version {closed}'
     done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_where_python_drops_exceptions_still_ends(number: signal.Signals) -> None:
+    program = f"""
+import os, signal, time
+from testbed.cli import console
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+class Late:
+    def __del__(self):
+        signal.raise_signal({int(number)})
+
+try:
+    with console._ending():
+        late = Late()
+        del late
+        print("dropped", flush=True)
+        time.sleep(30)
+except BaseException as error:
+    print(type(error).__name__)
+print(signal.getsignal(signal.SIGALRM) is signal.SIG_DFL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True
+    )
+    ends = "KeyboardInterrupt" if number == signal.SIGINT else "Stopped"
+    assert done.stdout.split() == ["dropped", ends, "True"]
+    assert done.stderr == ""
